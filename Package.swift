@@ -1,0 +1,112 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Our own targets are built strictly everywhere; CI also turns warnings into errors.
+let strictSettings: [SwiftSetting] =
+    [
+        .swiftLanguageMode(.v6),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+    ] + (Context.environment["REDLOCK_WARNINGS_AS_ERRORS"] == "1" ? [.treatAllWarnings(as: .error)] : [])
+
+let package = Package(
+    name: "redlock",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "Redlock", targets: ["Redlock"]),
+        .library(name: "RedlockTesting", targets: ["RedlockTesting"]),
+        .library(name: "LocalRedis", targets: ["LocalRedis"]),
+        .executable(name: "redlock", targets: ["RedlockCLI"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.0.0"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.2.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.86.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.29.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
+    ],
+    targets: [
+        // The hiredis C module, and the Swift that speaks the Redis protocol with it.
+        .systemLibrary(
+            name: "CHiredis",
+            pkgConfig: "hiredis",
+            providers: [.apt(["libhiredis-dev"]), .brew(["hiredis"])]
+        ),
+        .target(name: "Hiredis", dependencies: ["CHiredis"], swiftSettings: strictSettings),
+        .target(
+            name: "RedisTransport",
+            dependencies: [
+                "Hiredis",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: strictSettings
+        ),
+
+        // The protocol as pure values, and the client that drives it.
+        .target(name: "LockCore", swiftSettings: strictSettings),
+        .target(
+            name: "Redlock",
+            dependencies: [
+                "LockCore",
+                "RedisTransport",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
+            ],
+            swiftSettings: strictSettings
+        ),
+
+        // Processes: what posix_spawn cannot do, and private redis-server processes on top of it.
+        .target(name: "CSpawn"),
+        .target(name: "LocalRedis", dependencies: ["CSpawn"], swiftSettings: strictSettings),
+
+        .target(
+            name: "RedlockTesting",
+            dependencies: [
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: strictSettings
+        ),
+
+        .executableTarget(
+            name: "RedlockCLI",
+            dependencies: [
+                "CSpawn",
+                "LocalRedis",
+                "Redlock",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strictSettings
+        ),
+
+        .testTarget(name: "HiredisTests", dependencies: ["Hiredis"], swiftSettings: strictSettings),
+        .testTarget(name: "LockCoreTests", dependencies: ["LockCore"], swiftSettings: strictSettings),
+        .testTarget(name: "LocalRedisTests", dependencies: ["LocalRedis"], swiftSettings: strictSettings),
+        .testTarget(
+            name: "RedisTransportTests",
+            dependencies: ["Hiredis", "LocalRedis", "RedisTransport", "RedlockTesting"],
+            swiftSettings: strictSettings
+        ),
+        .testTarget(name: "RedlockTests", dependencies: ["LockCore", "Redlock"], swiftSettings: strictSettings),
+        .testTarget(name: "RedlockTestingTests", dependencies: ["RedlockTesting"], swiftSettings: strictSettings),
+        .testTarget(name: "RedlockCLITests", dependencies: ["RedlockCLI"], swiftSettings: strictSettings),
+        .testTarget(
+            name: "IntegrationTests",
+            dependencies: ["LocalRedis", "Redlock", "RedlockTesting"],
+            swiftSettings: strictSettings
+        ),
+    ]
+)
