@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One round of asking the nodes to keep a lease longer.
+public struct ExtendRound: Sendable {
+    /// What one node said.
+    public enum Answer: Hashable, Sendable {
+        /// The key still holds our owner token, and its time is now at least the TTL.
+        case stillMine
+        /// The key is not there.
+        case missing
+        /// The key holds another owner token.
+        case foreign
+        /// The node did not say.
+        case unknown
+    }
+
+    /// How the round was decided.
+    public enum Decision: Hashable, Sendable {
+        /// A quorum still holds the lease; the holder may count on it until then.
+        case extended(validUntil: Instant)
+        /// The lease is gone, or is over before the round was: nothing can bring it back.
+        case lost
+        /// Too few nodes answered; the lease stays valid as long as it was, and a later round may succeed.
+        case inconclusive
+    }
+
+    /// When the round began, before the first byte was sent.
+    public let start: Instant
+
+    /// The decision, once there is one.
+    public private(set) var decision: Decision?
+
+    private let timing: LeaseTiming
+    private let validUntil: Instant
+    private var tally: VoteTally
+    private var gone: NodeSet = []
+
+    /// A round for a lease that is valid until `validUntil`.
+    public init(quorum: Quorum, timing: LeaseTiming, start: Instant, validUntil: Instant) {
+        self.tally = VoteTally(quorum: quorum)
+        self.timing = timing
+        self.start = start
+        self.validUntil = validUntil
+    }
+
+    /// Takes one node's answer; returns the decision if this answer made it.
+    public mutating func answered(_ answer: Answer, by node: Int, at now: Instant) -> Decision? {
+        if answer == .missing || answer == .foreign { gone.insert(node) }
+        tally.vote(answer == .stillMine, by: node)
+        guard decision == nil else { return nil }
+        decision = decide(at: now)
+        return decision
+    }
+
+    private func decide(at now: Instant) -> Decision? {
+        if gone.count > tally.quorum.nodesThatMayFail { return .lost }
+        switch tally.result {
+        case .won:
+            // The old validity must still run: between its end and now, another owner may have come and gone.
+            guard now < validUntil else { return .lost }
+            return .extended(validUntil: max(validUntil, timing.validUntil(start: start)))
+        case .lost where tally.open.isEmpty:
+            // Only here, with every node heard: while some are open, they may still say that the lease is gone.
+            return .inconclusive
+        case .lost, .pending:
+            return nil
+        }
+    }
+}

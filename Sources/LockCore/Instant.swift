@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A point on the clock that the protocol counts on: nanoseconds since an origin that the surroundings choose once.
+///
+/// The clock must run on while the machine sleeps and must never be set, because keys expire meanwhile. The protocol
+/// never reads it: every instant comes in as an argument.
+public struct Instant: Hashable, Comparable, Sendable {
+    /// Nanoseconds since the origin.
+    public var nanoseconds: Int64
+
+    /// An instant that lies the given nanoseconds after the origin.
+    public init(nanoseconds: Int64) {
+        self.nanoseconds = nanoseconds
+    }
+
+    /// Whether the left instant lies before the right one.
+    public static func < (left: Instant, right: Instant) -> Bool {
+        left.nanoseconds < right.nanoseconds
+    }
+
+    /// The instant that lies the given nanoseconds later; stays at the last one there is rather than overflow.
+    public func advanced(byNanoseconds nanoseconds: Int64) -> Instant {
+        let (sum, overflow) = self.nanoseconds.addingReportingOverflow(nanoseconds)
+        return Instant(nanoseconds: overflow ? (nanoseconds < 0 ? .min : .max) : sum)
+    }
+
+    /// The nanoseconds from this instant to a later one; negative if the other lies before.
+    public func nanoseconds(until later: Instant) -> Int64 {
+        later.nanoseconds &- nanoseconds
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One round of taking an owner token out of the nodes that hold it or may hold it.
+public struct ReleaseRound: Sendable {
+    /// What one node said.
+    public enum Answer: Hashable, Sendable {
+        /// The key held our owner token and is deleted.
+        case deleted
+        /// The key was not there or held another owner token.
+        case notHeld
+        /// The node did not say; the key may still be there.
+        case unknown
+    }
+
+    /// How the round was decided.
+    public enum Decision: Hashable, Sendable {
+        /// A quorum answered; `wasHeld` says whether a quorum of nodes deleted the key in this round.
+        case released(wasHeld: Bool)
+        /// Too few nodes answered; what is left dies with its TTL, unless a retry reaches it before.
+        case incomplete
+    }
+
+    /// The decision, once there is one.
+    public private(set) var decision: Decision?
+
+    private let quorum: Quorum
+    private var open: NodeSet
+    private var deleted: NodeSet = []
+    private var answered: NodeSet
+
+    /// A round that asks the given nodes.
+    ///
+    /// The others surely do not hold the key; they count as answered.
+    public init(quorum: Quorum, asked: NodeSet) {
+        self.quorum = quorum
+        self.open = asked
+        self.answered = NodeSet(firstNodes: quorum.nodeCount).subtracting(asked)
+        // Nothing was set anywhere: there is nothing to wait for.
+        if asked.isEmpty { decision = .released(wasHeld: false) }
+    }
+
+    /// Takes one node's answer; returns the decision if this answer made it.
+    public mutating func answered(_ answer: Answer, by node: Int) -> Decision? {
+        open.remove(node)
+        if answer == .deleted { deleted.insert(node) }
+        if answer != .unknown { answered.insert(node) }
+        guard decision == nil else { return nil }
+        decision = decide()
+        return decision
+    }
+
+    private func decide() -> Decision? {
+        if deleted.count >= quorum.votesNeeded { return .released(wasHeld: true) }
+        let mayStillBeShownHeld = deleted.count + open.count >= quorum.votesNeeded
+        if answered.count >= quorum.votesNeeded, !mayStillBeShownHeld { return .released(wasHeld: false) }
+        return open.isEmpty ? .incomplete : nil
+    }
+}
