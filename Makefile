@@ -47,7 +47,6 @@ soak: requirements-for-tests ## Runs the long form of the stress test
 	REDLOCK_SOAK=1 swift test --filter Soak $(SWIFT_FLAGS)
 
 clean: ## Removes everything that was built
-	swift package clean
 	rm -rf .build
 
 requirements:
