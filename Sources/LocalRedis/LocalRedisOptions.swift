@@ -61,7 +61,7 @@ public enum LocalRedisPorts: Sendable {
 }
 
 /// Files for TLS, all PEM.
-public struct LocalRedisTLS: Sendable {
+public struct LocalRedisTLS: Sendable, Codable {
     /// The server's certificate.
     public var certificateFile: String
     /// The server's private key.

@@ -170,9 +170,14 @@ public final class LocalRedisServer: Sendable {
 
     // MARK: How it starts
 
+    /// Makes the directory and the record of a server that was never started.
+    func writeFirstRecord() throws {
+        try files.create()
+        try files.write(.init(port: port))
+    }
+
     /// Starts on the given port.
     func launch(port: Int) async throws {
-        try files.create()
         try files.writeConfiguration(port: port, options: options)
         current.withLock { $0.port = port }
         let logStart = files.logLengthBytes

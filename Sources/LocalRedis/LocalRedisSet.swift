@@ -9,7 +9,7 @@ public final class LocalRedisSet: Sendable {
         var serverCount: Int
         var persistence: LocalRedisPersistence
         var executable: String
-        var tls: Bool
+        var tls: LocalRedisTLS?
         var extraConfiguration: [String]
     }
 
@@ -62,9 +62,11 @@ public final class LocalRedisSet: Sendable {
                 serverCount: count,
                 persistence: options.persistence,
                 executable: options.executable,
-                tls: options.tls != nil,
+                tls: options.tls,
                 extraConfiguration: options.extraConfiguration
             )
+            // Before the first process: should we die now, the set can be loaded, and what runs of it be ended.
+            for server in servers { try server.writeFirstRecord() }
             try writePrivately(JSONEncoder().encode(description), to: "\(root)/\(descriptionName)")
             let set = LocalRedisSet(directory: root, servers: servers, persistence: options.persistence)
             try await set.launchAll(ports)
@@ -108,6 +110,7 @@ public final class LocalRedisSet: Sendable {
         var options = LocalRedisOptions(persistence: description.persistence)
         options.lifetime = .detached
         options.executable = description.executable
+        options.tls = description.tls
         options.extraConfiguration = description.extraConfiguration
         let servers = try (1...description.serverCount).map { number in
             try LocalRedisServer(

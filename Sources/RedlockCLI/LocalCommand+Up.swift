@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+import LocalRedis
+
+extension LocalCommand {
+    struct Up: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Start the servers and print the line that makes redlock use them.",
+            discussion: """
+                Prints one line for the shell on standard output, and everything for people on standard error:
+
+                  eval "$(redlock local up)"
+
+                With servers already there it prints the same line again; servers stopped by \
+                'redlock local down --keep-data' or by a reboot are started again with their data.
+                """
+        )
+
+        @Option(help: ArgumentHelp("How many servers, 1 to 99 (default: 5).", valueName: "count"))
+        var nodes: Int?
+
+        @Option(
+            help: ArgumentHelp(
+                "The first of the consecutive ports (default: 7101); where one is taken, any free port is used.",
+                valueName: "port"
+            )
+        )
+        var basePort: Int?
+
+        @Flag(
+            name: .customLong("no-persistence"),
+            help:
+                "Keep nothing on disk: a restarted server is empty. By default every write is on disk before its answer."
+        )
+        var isWithoutPersistence = false
+
+        @OptionGroup var set: SetOptions
+
+        private static let defaultNodeCount = 5
+        private static let defaultBasePort = 7101
+
+        func validate() throws {
+            let count = nodes ?? Self.defaultNodeCount
+            guard (1...99).contains(count) else {
+                throw ValidationError("--nodes \(count) makes no sense; it must be 1 to 99.")
+            }
+            let port = basePort ?? Self.defaultBasePort
+            guard port > 0, port <= 65_536 - count else {
+                throw ValidationError("--base-port \(port) leaves no room for \(count) ports; it must be 1 to 65535.")
+            }
+        }
+
+        func run() async throws {
+            try await LocalCommand.reportingErrors {
+                try await LocalCommand.cancelledBySignals {
+                    let servers = try await bringUp()
+                    print("export REDLOCK_REDIS=\(servers.urls.joined(separator: ","))")
+                }
+            }
+        }
+
+        private func bringUp() async throws -> LocalRedisSet {
+            let lock = try await LocalSetLock(path: set.path)
+            defer { withExtendedLifetime(lock) {} }
+            return LocalRedisSet.exists(in: set.path) ? try await takeExisting() : try await startNew()
+        }
+
+        private func startNew() async throws -> LocalRedisSet {
+            var options = LocalRedisOptions(persistence: isWithoutPersistence ? .none : .appendOnlyAlways)
+            options.lifetime = .detached
+            options.directory = set.path
+            options.ports = .preferred(startingAt: basePort ?? Self.defaultBasePort)
+            let servers = try await LocalRedisSet.start(nodes: nodes ?? Self.defaultNodeCount, options: options)
+            LocalCommand.say("started \(servers.servers.count) servers in \(set.path)")
+            return servers
+        }
+
+        private func takeExisting() async throws -> LocalRedisSet {
+            let existing = try set.load()
+            try refuseChanges(to: existing)
+            let dead = existing.servers.filter { $0.state == .dead }
+            if dead.count == existing.servers.count {
+                try await existing.startAll()
+                LocalCommand.say("started the \(dead.count) servers in \(set.path) again")
+                return existing
+            }
+            LocalCommand.say("the servers in \(set.path) were already started")
+            for server in existing.servers where server.state != .running {
+                let remedy = server.state == .dead ? "restart" : "resume"
+                LocalCommand.say(
+                    "node \(server.number) is \(server.state.rawValue): redlock local \(remedy) \(server.number)"
+                )
+            }
+            return existing
+        }
+
+        private func refuseChanges(to existing: LocalRedisSet) throws {
+            let advice = "; run 'redlock local down' first, or use another --directory"
+            let count = existing.servers.count
+            if let nodes, nodes != count {
+                throw Failure("--nodes \(nodes) does not fit the set of \(count) in \(set.path)\(advice)")
+            }
+            if let basePort, basePort != existing[0].port {
+                throw Failure(
+                    "--base-port \(basePort) does not fit the set at port \(existing[0].port) in \(set.path)\(advice)"
+                )
+            }
+            if isWithoutPersistence && existing.persistence != .none {
+                throw Failure("--no-persistence does not fit the set in \(set.path), which keeps its data\(advice)")
+            }
+        }
+    }
+}
