@@ -39,60 +39,60 @@ public struct CommandEncoder: ~Copyable {
     public static let maximumCommandBytes = 512 * 1024 * 1024
 
     /// All arguments, one behind the other.
-    private var bytes: [UInt8] = []
+    private var bytes = Scratch()
     private var lengths: [Int] = []
-    /// Where the arguments are while hiredis formats them; meaningless otherwise.
+    /// Where the arguments are while hiredis formats them; meaningless otherwise, and never shorter than `lengths`.
     private var starts: [UnsafePointer<CChar>?] = []
-
-    /// What an idle encoder keeps: one huge command must not hold its memory for ever.
-    private static let keptByteCount = 64 * 1024
 
     /// Creates an encoder without arguments.
     public init() {}
 
     /// Forgets the arguments of the command before.
     public mutating func begin() {
-        bytes.removeAll(keepingCapacity: bytes.capacity <= CommandEncoder.keptByteCount)
+        bytes.removeAll()
         lengths.removeAll(keepingCapacity: true)
     }
 
     /// Adds an argument: the text as UTF-8.
     public mutating func append(_ argument: String) {
-        bytes.append(contentsOf: argument.utf8)
-        lengths.append(argument.utf8.count)
+        var argument = argument
+        argument.withUTF8 { append(UnsafeRawBufferPointer($0)) }
     }
 
     /// Adds an argument.
     public mutating func append(_ argument: [UInt8]) {
-        bytes.append(contentsOf: argument)
-        lengths.append(argument.count)
-    }
-
-    /// Adds an argument; the bytes are copied.
-    public mutating func append(_ argument: UnsafeRawBufferPointer) {
-        bytes.append(contentsOf: argument)
-        lengths.append(argument.count)
+        argument.withUnsafeBytes { append($0) }
     }
 
     /// Adds an argument: the number in decimal digits.
     public mutating func append(_ argument: Int64) {
-        let start = bytes.endIndex
-        var rest = argument.magnitude
-        repeat {
-            let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
-            bytes.append(UInt8(ascii: "0") + UInt8(digit))
-            rest = quotient
-        } while rest > 0
-        if argument < 0 {
-            bytes.append(UInt8(ascii: "-"))
+        // The longest number has a sign and 19 digits.
+        withUnsafeTemporaryAllocation(byteCount: 20, alignment: 1) { digits in
+            var start = digits.endIndex
+            var rest = argument.magnitude
+            repeat {
+                start -= 1
+                digits[start] = UInt8(ascii: "0") + UInt8(rest % 10)
+                rest /= 10
+            } while rest > 0
+            if argument < 0 {
+                start -= 1
+                digits[start] = UInt8(ascii: "-")
+            }
+            append(UnsafeRawBufferPointer(rebasing: digits[start...]))
         }
-        bytes[start...].reverse()
-        lengths.append(bytes.endIndex - start)
+    }
+
+    /// Adds an argument; the bytes are copied.
+    public mutating func append(_ argument: UnsafeRawBufferPointer) {
+        bytes.append(argument)
+        lengths.append(argument.count)
     }
 
     /// Runs `body` on the command as a server expects it.
     ///
-    /// The bytes are only valid inside `body`. The arguments stay, so the command may be encoded again.
+    /// The bytes are only valid inside `body`. The arguments stay, so the command may be encoded again. A command
+    /// without any argument is a programmer error.
     ///
     /// - Returns: what `body` returns.
     /// - Throws: ``CommandEncodingError``, and what `body` throws.
@@ -103,24 +103,63 @@ public struct CommandEncoder: ~Copyable {
         guard bytes.count <= CommandEncoder.maximumCommandBytes else {
             throw CommandEncodingError.tooLarge(byteCount: bytes.count)
         }
+        var start = UnsafePointer(bytes.start)
+        for (index, length) in lengths.enumerated() {
+            if index < starts.count {
+                starts[index] = start
+            } else {
+                starts.append(start)
+            }
+            start += length
+        }
         var command: sds?
-        let count = format(into: &command)
+        // The count is an `int` in hiredis 0.14 and a `long long` in 1.x; it is negative if there was no memory.
+        let count = Int(redisFormatSdsCommandArgv(&command, Int32(lengths.count), &starts, lengths))
         guard count >= 0, let command else { throw CommandEncodingError.outOfMemory }
         defer { redisFreeSdsCommand(command) }
         return try body(UnsafeRawBufferPointer(start: command, count: count))
     }
+}
 
-    /// The length of the formatted command, or a negative number if there was no memory.
-    private mutating func format(into command: inout sds?) -> Int {
-        bytes.withUnsafeBytes { bytes in
-            starts.removeAll(keepingCapacity: true)
-            var start = bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
-            for length in lengths {
-                starts.append(start)
-                start = start?.advanced(by: length)
-            }
-            // An `int` in hiredis 0.14, a `long long` in 1.x.
-            return Int(redisFormatSdsCommandArgv(&command, Int32(starts.count), &starts, lengths))
+/// Bytes that are gathered again and again in the same memory.
+private struct Scratch: ~Copyable {
+    private(set) var start: UnsafeMutablePointer<CChar>
+    private(set) var count = 0
+    private var capacity: Int
+
+    /// What an idle scratch keeps at most: one huge command must not hold its memory for ever.
+    private static let keptCapacity = 64 * 1024
+    private static let initialCapacity = 512
+
+    init() {
+        capacity = Scratch.initialCapacity
+        start = .allocate(capacity: capacity)
+    }
+
+    deinit {
+        start.deallocate()
+    }
+
+    mutating func removeAll() {
+        count = 0
+        if capacity > Scratch.keptCapacity {
+            move(toCapacity: Scratch.initialCapacity)
         }
+    }
+
+    mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        if bytes.count > capacity - count {
+            move(toCapacity: max(count + bytes.count, 2 * capacity))
+        }
+        UnsafeMutableRawBufferPointer(start: start + count, count: bytes.count).copyMemory(from: bytes)
+        count += bytes.count
+    }
+
+    private mutating func move(toCapacity newCapacity: Int) {
+        let newStart = UnsafeMutablePointer<CChar>.allocate(capacity: newCapacity)
+        newStart.initialize(from: start, count: count)
+        start.deallocate()
+        start = newStart
+        capacity = newCapacity
     }
 }

@@ -27,9 +27,9 @@ struct ReplyBuilder {
         finished.take()
     }
 
-    private mutating func add(_ value: RESPValue) {
-        var value = value
-        while let last = openArrays.indices.last {
+    private mutating func add(_ value: consuming RESPValue) {
+        while !openArrays.isEmpty {
+            let last = openArrays.count - 1
             openArrays[last].elements.append(value)
             openArrays[last].missingCount -= 1
             guard openArrays[last].missingCount == 0 else { return }

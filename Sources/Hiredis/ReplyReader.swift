@@ -103,17 +103,18 @@ public final class ReplyReader {
         }
     }
 
-    /// The number in front of the first CR; `nil` while there is no CR.
+    /// The number in front of the first CR; `nil` if there is no CR yet, or no such number.
+    ///
+    /// hiredis itself refuses what is no number, as soon as the line is complete.
     private static func announcedLength(_ bytes: UnsafeRawBufferPointer) -> Int? {
         var length = 0
         for byte in bytes {
             if byte == UInt8(ascii: "\r") { return length }
-            // hiredis refuses a length that is no number itself, as soon as its line is complete.
             guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") else { return nil }
-            let (product, overflow) = length.multipliedReportingOverflow(by: 10)
-            guard !overflow else { return Int.max }
-            length = product.addingReportingOverflow(Int(byte - UInt8(ascii: "0"))).partialValue
-            guard length >= 0 else { return Int.max }
+            let (product, productOverflows) = length.multipliedReportingOverflow(by: 10)
+            let (sum, sumOverflows) = product.addingReportingOverflow(Int(byte - UInt8(ascii: "0")))
+            guard !productOverflows, !sumOverflows else { return nil }
+            length = sum
         }
         return nil
     }
