@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Foundation
+import Redlock
+
+/// `redlock acquire`: takes a lock and leaves it.
+struct AcquireCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "acquire",
+        abstract: "Take a lock and print its owner token, for scripts.",
+        discussion: """
+            Nothing renews the lock: it lives for --ttl, unless `redlock extend` prolongs or `redlock release` ends it. \
+            Both need the owner token, which is secret: keep it out of arguments and logs. Prefer `redlock run`, which \
+            renews, releases, and stops the work when the lock is lost.
+
+            With --json prints {"name", "token", "validityMilliseconds", "owner"}.
+
+            EXAMPLES
+              REDLOCK_TOKEN=$(redlock acquire batch --ttl 30s) || exit
+              export REDLOCK_TOKEN
+              redlock extend batch --ttl 30s
+              redlock release batch
+            """
+    )
+
+    /// As long as the library allows by default: nothing renews it.
+    static let defaultTTL: Duration = .seconds(30)
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var waiting: WaitingOptions
+    @OptionGroup var output: OutputOptions
+
+    @Option(
+        name: .long,
+        parsing: .unconditional,
+        help: ArgumentHelp("How long the lock lives. (default: 30s)", valueName: "duration"),
+        transform: DurationArgument.option
+    )
+    var ttl: Duration?
+
+    @Argument(help: ArgumentHelp("What to lock.", valueName: "name"))
+    var name: String
+
+    func run() throws {
+        var options = connection.partialSettings.or(waiting.partialSettings)
+        options.ttl = ttl
+        let (complete, path, name, printsJSON) = (options, connection.config, name, output.json)
+        let reporter = output.reporter(resource: name)
+        try InterruptibleOperation.run {
+            let settings = try await Settings.resolve(options: complete, configurationPath: path)
+            let client = try LockClient(settings, reporter: reporter)
+            let start = ContinuousClock.now
+            let lease: Lease
+            do {
+                lease = try await client.redlock.acquire(
+                    name,
+                    options: LockOptions(
+                        ttl: settings.values.ttl ?? Self.defaultTTL,
+                        wait: LockClient.waitPolicy(settings.values.wait),
+                        label: settings.values.label ?? LockClient.defaultLabel
+                    )
+                )
+            } catch {
+                throw settings.failure(error)
+            }
+            reporter.report(
+                .acquired(owner: lease.ownerLabel, waited: .now - start, validity: lease.remaining)
+            )
+            guard StandardOutput.write(Self.text(for: lease, asJSON: printsJSON)) else {
+                // Nobody has the token, so nobody could release it.
+                await lease.release()
+                throw CommandFailure(exitCode: ExitStatus.systemError, "the owner token could not be written")
+            }
+            return ExitStatus.success
+        }
+    }
+
+    private static func text(for lease: Lease, asJSON: Bool) -> String {
+        guard asJSON else { return lease.ownerToken.secretText }
+        return JSONLine.object([
+            ("name", .string(lease.resource)),
+            ("token", .string(lease.ownerToken.secretText)),
+            ("validityMilliseconds", .integer(lease.remaining.wholeMilliseconds)),
+            ("owner", .string(lease.ownerLabel)),
+        ]).text
+    }
+}
+
+/// Standard output, for results.
+enum StandardOutput {
+    /// Writes one line; false if it could not be written whole.
+    static func write(_ line: String) -> Bool {
+        (try? FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))) != nil
+    }
+}
+
+extension Settings {
+    /// With the environment of this process.
+    static func resolve(options: PartialSettings, configurationPath: String?) async throws -> Settings {
+        try await resolve(
+            options: options,
+            configurationPath: configurationPath,
+            environment: ProcessInfo.processInfo.environment
+        )
+    }
+
+    /// An error of the library as this command ends with it.
+    func failure(_ error: any Error) -> CommandFailure {
+        CommandFailure(
+            error,
+            conflictExitCode: values.conflictExitCode ?? ExitStatus.conflict,
+            nodesAreDefault: nodesAreDefault
+        )
+    }
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+
+/// The environment of the command: the own one, without Redis passwords, with what the command may know of its lock.
+///
+/// Entries are bytes, not strings: a variable that is no UTF-8 must reach the command unchanged.
+enum ChildEnvironment {
+    /// Variables that hold a password, or the secret of a lock.
+    private static let removed: Set<String> = ["REDLOCK_REDIS_PASSWORD", "REDISCLI_AUTH", "REDLOCK_TOKEN"]
+
+    /// - Parameter deadlineMilliseconds: Unix time by which the hold ends, if it is bounded.
+    static func entries(
+        inherited: [[UInt8]],
+        resource: String,
+        ownerLabel: String,
+        deadlineMilliseconds: Int64?
+    ) -> [[UInt8]] {
+        var added = [("REDLOCK_NAME", resource), ("REDLOCK_OWNER", ownerLabel)]
+        if let deadlineMilliseconds { added.append(("REDLOCK_DEADLINE_MS", String(deadlineMilliseconds))) }
+        // An inherited deadline is that of an outer lock: it would be taken for this one's.
+        let replaced = removed.union(["REDLOCK_NAME", "REDLOCK_OWNER", "REDLOCK_DEADLINE_MS"])
+        let kept = inherited.compactMap { entry -> [UInt8]? in
+            let name = String(decoding: entry.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)
+            guard !replaced.contains(name) else { return nil }
+            return name == "REDLOCK_REDIS" ? withoutPasswords(entry) : entry
+        }
+        return kept + added.map { Array("\($0.0)=\($0.1)".utf8) }
+    }
+
+    private static func withoutPasswords(_ entry: [UInt8]) -> [UInt8] {
+        let text = String(decoding: entry, as: UTF8.self)
+        let urls = PartialSettings.urls(in: String(text.drop { $0 != "=" }.dropFirst()))
+        return Array("REDLOCK_REDIS=\(urls.map(RedisURL.withoutPassword).joined(separator: ","))".utf8)
+    }
+
+    /// The environment of this process as it is.
+    ///
+    /// Only to be called before anything could change it.
+    static func inherited() -> [[UInt8]] {
+        var entries: [[UInt8]] = []
+        var next = environ
+        while let entry = next.pointee {
+            entries.append(Array(UnsafeBufferPointer(start: entry, count: strlen(entry)).map(UInt8.init(bitPattern:))))
+            next += 1
+        }
+        return entries
+    }
+}

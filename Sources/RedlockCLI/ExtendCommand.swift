@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Redlock
+
+/// `redlock extend`: prolongs a lock that `redlock acquire` took.
+struct ExtendCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "extend",
+        abstract: "Prolong a lock that `redlock acquire` took.",
+        discussion: """
+            The owner token comes from REDLOCK_TOKEN or standard input. Exit code 1 says that the lock is not held any \
+            more: stop the work. With --json prints {"name", "validityMilliseconds"}.
+
+            EXAMPLE
+              REDLOCK_TOKEN=$TOKEN redlock extend batch --ttl 30s || exit
+            """
+    )
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+
+    @Option(
+        name: .long,
+        parsing: .unconditional,
+        help: ArgumentHelp("How long the lock lives from now on. (default: 30s)", valueName: "duration"),
+        transform: DurationArgument.option
+    )
+    var ttl: Duration?
+
+    @Argument(help: ArgumentHelp("What is locked.", valueName: "name"))
+    var name: String
+
+    func run() throws {
+        var options = connection.partialSettings
+        options.ttl = ttl
+        let (complete, path, name, printsJSON) = (options, connection.config, name, output.json)
+        let reporter = output.reporter(resource: name)
+        try InterruptibleOperation.run {
+            let token = try OwnerTokenInput.read()
+            let settings = try await Settings.resolve(options: complete, configurationPath: path)
+            let client = try LockClient(settings, reporter: reporter)
+            let validity: Duration
+            do {
+                validity = try await client.redlock.extend(
+                    name,
+                    ownerToken: token,
+                    ttl: settings.values.ttl ?? AcquireCommand.defaultTTL
+                )
+            } catch {
+                let failure = settings.failure(error)
+                // Lost is "not held" here: there is no command that was stopped because of it.
+                guard failure.exitCode == ExitStatus.lost else { throw failure }
+                throw CommandFailure(exitCode: ExitStatus.conflict, failure.description)
+            }
+            if printsJSON {
+                let line = JSONLine.object([
+                    ("name", .string(name)), ("validityMilliseconds", .integer(validity.wholeMilliseconds)),
+                ])
+                _ = StandardOutput.write(line.text)
+            }
+            return ExitStatus.success
+        }
+    }
+}

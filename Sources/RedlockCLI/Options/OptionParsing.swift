@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+
+// Every option that takes a value reads the next argument as it is (`.unconditional`): `--ttl -5` is then told to be
+// negative, rather than to lack a value.
+
+extension DurationArgument {
+    /// For `@Option(transform:)`.
+    static func option(_ text: String) throws -> Duration {
+        try asValidationError { try parse(text) }
+    }
+}
+
+extension SignalName {
+    /// For `@Option(transform:)`.
+    static func option(_ text: String) throws -> SignalName {
+        try asValidationError { try SignalName(parsing: text) }
+    }
+}
+
+/// For `@Option(transform:)`: what exit(3) can report.
+func exitCodeOption(_ text: String) throws -> Int32 {
+    guard let code = Int32(text), (0...255).contains(code) else {
+        throw ValidationError("\"\(text)\" is not an exit code from 0 to 255")
+    }
+    return code
+}
+
+/// ArgumentParser shows the text of its own error type only.
+private func asValidationError<Value>(_ body: () throws -> Value) throws -> Value {
+    do {
+        return try body()
+    } catch let error as UsageError {
+        throw ValidationError(error.description)
+    }
+}

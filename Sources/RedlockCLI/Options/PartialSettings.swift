@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Settings of one origin (options, environment or file); nil where it says nothing.
+struct PartialSettings: Equatable, Sendable {
+    var redis: [String]?
+    var password: String?
+    var ttl: Duration?
+    var wait: Duration?
+    var conflictExitCode: Int32?
+    var signal: SignalName?
+    var killAfter: Duration?
+    var maximumHold: Duration?
+    var label: String?
+    var nodeTimeout: Duration?
+    var authorityFile: String?
+    var certificateFile: String?
+    var keyFile: String?
+
+    /// These settings, with those of a weaker origin where these say nothing.
+    func or(_ weaker: PartialSettings) -> PartialSettings {
+        PartialSettings(
+            redis: redis ?? weaker.redis,
+            password: password ?? weaker.password,
+            ttl: ttl ?? weaker.ttl,
+            wait: wait ?? weaker.wait,
+            conflictExitCode: conflictExitCode ?? weaker.conflictExitCode,
+            signal: signal ?? weaker.signal,
+            killAfter: killAfter ?? weaker.killAfter,
+            maximumHold: maximumHold ?? weaker.maximumHold,
+            label: label ?? weaker.label,
+            nodeTimeout: nodeTimeout ?? weaker.nodeTimeout,
+            authorityFile: authorityFile ?? weaker.authorityFile,
+            certificateFile: certificateFile ?? weaker.certificateFile,
+            keyFile: keyFile ?? weaker.keyFile
+        )
+    }
+
+    /// What the environment says: REDLOCK_REDIS and REDLOCK_REDIS_PASSWORD.
+    init(environment: [String: String]) {
+        self.init()
+        redis = environment["REDLOCK_REDIS"].map(Self.urls)
+        password = environment["REDLOCK_REDIS_PASSWORD"].flatMap { $0.isEmpty ? nil : $0 }
+        if redis?.isEmpty == true { redis = nil }
+    }
+
+    /// The URLs of a comma-separated list; blanks and empty entries say nothing.
+    static func urls(in list: String) -> [String] {
+        list.split(separator: ",").map { $0.trimmingPrefix { $0.isWhitespace } }
+            .map { String($0.reversed().drop { $0.isWhitespace }.reversed()) }
+            .filter { !$0.isEmpty }
+    }
+
+    init(
+        redis: [String]? = nil,
+        password: String? = nil,
+        ttl: Duration? = nil,
+        wait: Duration? = nil,
+        conflictExitCode: Int32? = nil,
+        signal: SignalName? = nil,
+        killAfter: Duration? = nil,
+        maximumHold: Duration? = nil,
+        label: String? = nil,
+        nodeTimeout: Duration? = nil,
+        authorityFile: String? = nil,
+        certificateFile: String? = nil,
+        keyFile: String? = nil
+    ) {
+        self.redis = redis
+        self.password = password
+        self.ttl = ttl
+        self.wait = wait
+        self.conflictExitCode = conflictExitCode
+        self.signal = signal
+        self.killAfter = killAfter
+        self.maximumHold = maximumHold
+        self.label = label
+        self.nodeTimeout = nodeTimeout
+        self.authorityFile = authorityFile
+        self.certificateFile = certificateFile
+        self.keyFile = keyFile
+    }
+}

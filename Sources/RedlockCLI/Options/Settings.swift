@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import RedisTransport
+import Redlock
+
+/// All that a command needs to know, resolved: options over environment over file over defaults.
+struct Settings: Sendable {
+    /// What every origin together says.
+    let values: PartialSettings
+    /// Whether nobody named a server, so that the default one is used.
+    let nodesAreDefault: Bool
+    let endpoints: [RedisEndpoint]
+    /// What the user should know before anything is done.
+    let warnings: [String]
+
+    static let defaultNode = "redis://127.0.0.1:6379"
+
+    /// - Throws: `UsageError` for settings that cannot be used. No error shows a password.
+    static func resolve(
+        options: PartialSettings,
+        configurationPath: String?,
+        environment: [String: String]
+    ) async throws -> Settings {
+        // Reading a file costs more than all the rest of the start: only when there is one.
+        let file: ConfigurationFile? =
+            if let configurationPath { try await ConfigurationFile.load(path: configurationPath) } else { nil }
+        return try resolve(
+            options: options,
+            environment: PartialSettings(environment: environment),
+            file: file?.settings ?? PartialSettings(),
+            warnings: file?.warnings ?? []
+        )
+    }
+
+    static func resolve(
+        options: PartialSettings,
+        environment: PartialSettings,
+        file: PartialSettings,
+        warnings: [String] = []
+    ) throws -> Settings {
+        for url in options.redis ?? [] where RedisURL.hasPassword(url) {
+            throw UsageError(
+                """
+                --redis \(RedisURL.withoutPassword(url)): everybody on this machine can see a password on the \
+                command line; put it into REDLOCK_REDIS_PASSWORD, the URL into REDLOCK_REDIS, or either into --config
+                """
+            )
+        }
+        let values = options.or(environment).or(file)
+        let urls = values.redis ?? [defaultNode]
+        return Settings(
+            values: values,
+            nodesAreDefault: values.redis == nil,
+            endpoints: try endpoints(urls: urls, values: values),
+            warnings: warnings
+        )
+    }
+
+    private static func endpoints(urls: [String], values: PartialSettings) throws -> [RedisEndpoint] {
+        let hasTLSFiles = values.authorityFile != nil || values.certificateFile != nil || values.keyFile != nil
+        var endpoints: [RedisEndpoint] = []
+        for url in urls {
+            let complete = values.password.map { RedisURL.addingPassword($0, to: url) } ?? url
+            var endpoint: RedisEndpoint
+            do {
+                endpoint = try RedisEndpoint(url: complete)
+            } catch {
+                throw UsageError(error.description)
+            }
+            if var tls = endpoint.tls {
+                tls.certificateAuthorityFile = values.authorityFile ?? tls.certificateAuthorityFile
+                tls.certificateFile = values.certificateFile ?? tls.certificateFile
+                tls.keyFile = values.keyFile ?? tls.keyFile
+                endpoint.tls = tls
+            }
+            endpoints.append(endpoint)
+        }
+        if hasTLSFiles, !endpoints.contains(where: { $0.tls != nil }) {
+            throw UsageError("--tls-ca, --tls-certificate and --tls-key need a rediss:// URL, and there is none")
+        }
+        return endpoints
+    }
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Redlock
+
+/// The exit codes of `redlock`, as its help states them; numbers from sysexits(3) and the shells.
+enum ExitStatus {
+    static let success: Int32 = 0
+    /// The lock was not obtained, or is not held; `--conflict-exit-code` replaces it where a lock is waited for.
+    static let conflict: Int32 = 1
+    static let usage: Int32 = 64
+    /// No quorum: too few nodes reachable, or too few that count.
+    static let unavailable: Int32 = 69
+    static let internalError: Int32 = 70
+    /// The operating system refused (no process, no memory).
+    static let systemError: Int32 = 71
+    /// The lock was lost, and the command stopped because of it.
+    static let lost: Int32 = 75
+    static let notExecutable: Int32 = 126
+    static let notFound: Int32 = 127
+
+    static func killed(by signal: Int32) -> Int32 { 128 + signal }
+
+    /// The code for an error of the library.
+    static func code(for code: RedlockError.Code, conflictExitCode: Int32 = conflict) -> Int32 {
+        switch code {
+        case .timedOut: conflictExitCode
+        case .notHeld: conflict
+        case .quorumUnavailable: unavailable
+        case .lost: lost
+        case .invalidConfiguration, .invalidArgument: usage
+        default: internalError
+        }
+    }
+}
+
+/// What the user asked for cannot be done as asked; exit code 64.
+struct UsageError: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) {
+        self.description = description
+    }
+}
+
+/// A failure with the exit code it leads to.
+struct CommandFailure: Error, CustomStringConvertible {
+    let exitCode: Int32
+    let description: String
+
+    init(exitCode: Int32, _ description: String) {
+        self.exitCode = exitCode
+        self.description = description
+    }
+
+    /// Any error of a command, with its code and one line for people.
+    init(_ error: any Error, conflictExitCode: Int32 = ExitStatus.conflict, nodesAreDefault: Bool = false) {
+        switch error {
+        case let failure as CommandFailure:
+            self = failure
+        case let usage as UsageError:
+            self.init(exitCode: ExitStatus.usage, usage.description)
+        case let error as RedlockError:
+            // Nobody named these nodes, so nobody may be running them: say how to get some.
+            let hint = nodesAreDefault && error.code == .quorumUnavailable ? Self.hintToStartServers : ""
+            self.init(
+                exitCode: ExitStatus.code(for: error.code, conflictExitCode: conflictExitCode),
+                error.description + hint
+            )
+        default:
+            self.init(exitCode: ExitStatus.internalError, String(describing: error))
+        }
+    }
+
+    static let hintToStartServers =
+        "; no servers were named (--redis, REDLOCK_REDIS or --config): `redlock local up` starts some on this machine"
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+
+/// What `redlock` tells on standard error.
+///
+/// The kinds and their fields are stable: scripts read them (`--json`).
+enum Report: Sendable {
+    case waiting(holder: String?, remaining: Duration?)
+    case acquired(owner: String, waited: Duration, validity: Duration)
+    /// The lock is being lost: the command gets `signal`, and KILL once `killAfter` has passed.
+    case lost(reason: LossReason, signal: SignalName, killAfter: Duration)
+    case released(held: Duration)
+    /// A signal that was sent to `redlock` and handed on to the command.
+    case signal(SignalName)
+    case exited(code: Int32, signal: SignalName?)
+    case error(message: String, exitCode: Int32)
+    case warning(String)
+}
+
+/// Why a command is stopped before it ended by itself.
+enum LossReason: String, Sendable {
+    case notRenewed
+    case maximumHold
+}
+
+/// Writes reports to standard error: for people or as one JSON object per line.
+struct Reporter: Sendable {
+    enum Verbosity: Int, Comparable, Sendable {
+        case quiet, normal, verbose
+
+        static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+    }
+
+    var verbosity: Verbosity = .normal
+    var usesJSON = false
+    /// The lock that the reports are about, if there is one.
+    var resource: String?
+    var descriptor: Int32 = STDERR_FILENO
+
+    func report(_ report: Report) {
+        guard let line = line(for: report, time: Date()) else { return }
+        Self.write(line + "\n", to: descriptor)
+    }
+
+    /// The line for one report, or nil where the verbosity leaves it out.
+    ///
+    /// With JSON only `quiet` leaves anything out.
+    func line(for report: Report, time: Date) -> String? {
+        let needed: Verbosity =
+            switch report {
+            case .error: .quiet
+            case .warning: .normal
+            default: usesJSON ? .normal : .verbose
+            }
+        guard verbosity >= needed else { return nil }
+        return usesJSON ? jsonLine(for: report, time: time) : "redlock: " + Self.inOneLine(humanText(for: report))
+    }
+
+    private func humanText(for report: Report) -> String {
+        let name = resource.map { "\"\($0)\"" } ?? ""
+        switch report {
+        case .waiting(let holder, let remaining):
+            guard let holder else { return "waiting for \(name)" }
+            let left = remaining.map { ", \($0.readable) left unless renewed" } ?? ""
+            return "waiting for \(name), held by \(holder)\(left)"
+        case .acquired(let owner, let waited, _):
+            return "acquired \(name) as \(owner) after \(waited.readable)"
+        case .lost(let reason, let signal, let killAfter):
+            let why = reason == .maximumHold ? "the maximum hold ends" : "the lock could not be renewed"
+            return "losing \(name): \(why); sending \(signal) to the command, KILL in \(killAfter.readable)"
+        case .released(let held): return "released \(name) after \(held.readable)"
+        case .signal(let signal): return "handing \(signal) on to the command"
+        case .exited(let code, nil): return "the command exited with \(code)"
+        case .exited(_, let signal?): return "the command was ended by signal \(signal)"
+        case .error(let message, _): return message
+        case .warning(let message): return "warning: \(message)"
+        }
+    }
+
+    private func jsonLine(for report: Report, time: Date) -> String {
+        let (kind, fields) = Self.jsonFields(of: report)
+        var all: [(String, JSONLine)] = [
+            ("event", .string(kind)),
+            ("timeMilliseconds", .integer(Int64(time.timeIntervalSince1970 * 1_000))),
+        ]
+        if let resource { all.append(("resource", .string(resource))) }
+        return JSONLine.object(all + fields).text
+    }
+
+    private static func jsonFields(of report: Report) -> (kind: String, fields: [(String, JSONLine)]) {
+        func milliseconds(_ duration: Duration) -> JSONLine { .integer(duration.wholeMilliseconds) }
+        return switch report {
+        case .waiting(let holder, let remaining):
+            (
+                "waiting",
+                [
+                    ("holder", holder.map(JSONLine.string) ?? .null),
+                    ("holderRemainingMilliseconds", remaining.map(milliseconds) ?? .null),
+                ]
+            )
+        case .acquired(let owner, let waited, let validity):
+            (
+                "acquired",
+                [
+                    ("owner", .string(owner)),
+                    ("waitedMilliseconds", milliseconds(waited)),
+                    ("validityMilliseconds", milliseconds(validity)),
+                ]
+            )
+        case .lost(let reason, let signal, let killAfter):
+            (
+                "lost",
+                [
+                    ("reason", .string(reason.rawValue)),
+                    ("signal", .string(signal.description)),
+                    ("killAfterMilliseconds", milliseconds(killAfter)),
+                ]
+            )
+        case .released(let held): ("released", [("heldMilliseconds", milliseconds(held))])
+        case .signal(let signal): ("signal", [("signal", .string(signal.description))])
+        case .exited(let code, let signal):
+            (
+                "exited",
+                [
+                    ("exitCode", .integer(Int64(code))),
+                    ("signal", signal.map { .string($0.description) } ?? .null),
+                ]
+            )
+        case .error(let message, let exitCode):
+            ("error", [("message", .string(message)), ("exitCode", .integer(Int64(exitCode)))])
+        case .warning(let message): ("warning", [("message", .string(message))])
+        }
+    }
+
+    /// Names and labels come from other people: no line break and no terminal escape of theirs may reach a terminal.
+    static func inOneLine(_ text: String) -> String {
+        String(
+            String.UnicodeScalarView(
+                text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }
+            )
+        )
+    }
+
+    /// Writes without ever waiting for long: whoever reads standard error and stops reading must not keep the
+    /// supervisor from killing a command whose lock is lost.
+    ///
+    /// A line that cannot be written is dropped.
+    private static func write(_ line: String, to descriptor: Int32) {
+        var line = line
+        line.withUTF8 { bytes in
+            var rest = UnsafeRawBufferPointer(bytes)
+            while let start = rest.baseAddress, !rest.isEmpty {
+                var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                guard poll(&request, 1, 100) > 0 else { return }
+                // A pipe that is ready takes this much without blocking.
+                let count = Foundation.write(descriptor, start, min(rest.count, 512))
+                guard count > 0 || errno == EINTR else { return }
+                rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(max(count, 0)))
+            }
+        }
+    }
+}

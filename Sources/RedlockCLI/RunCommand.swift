@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Foundation
+import Redlock
+
+/// `redlock run`: one command while a lock is held.
+struct RunCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Run a command while holding a lock.",
+        discussion: """
+            Waits for the lock NAME, runs the command, renews the lock until the command has ended, releases it, and \
+            exits as the command did. If the lock is lost, the command and all of its process group get --signal and \
+            then KILL before anybody else can hold the lock, and the exit code is 75.
+
+            The command has the terminal and standard input. HUP, INT, QUIT, TERM, USR1 and USR2 sent to redlock reach \
+            its whole process group. In its environment are REDLOCK_NAME, REDLOCK_OWNER and, with --max-hold, \
+            REDLOCK_DEADLINE_MS: the Unix time in milliseconds by which the hold ends. Passwords are removed from it. \
+            Processes that the command leaves behind when it ends by itself go on, without the lock.
+
+            With -q nothing but errors is told, with -v also when the lock is waited for, acquired and released.
+
+            EXAMPLES
+              redlock run nightly-report -- ./report.sh --all
+              redlock run -n deploy -- make deploy                  # fail at once if it is held
+              redlock run -w 30s -E 99 deploy -- make deploy        # wait at most 30 seconds, else exit 99
+              redlock run --max-hold 1h -k 10s backup -- ./backup   # TERM, then KILL, within one hour
+              redlock run deploy -c 'git pull && make'              # a line for /bin/sh
+            """
+    )
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var waiting: WaitingOptions
+    @OptionGroup var output: OutputOptions
+
+    @Option(
+        name: .long,
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "How long the lock outlives this process if it dies. (default: 10s)",
+            valueName: "duration"
+        ),
+        transform: DurationArgument.option
+    )
+    var ttl: Duration?
+
+    @Option(
+        name: [.customLong("signal")],
+        parsing: .unconditional,
+        help: ArgumentHelp("What the command gets when the lock is lost. (default: TERM)", valueName: "signal"),
+        transform: SignalName.option
+    )
+    var signal: SignalName?
+
+    @Option(
+        name: [.customShort("k"), .customLong("kill-after")],
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "How long after that it gets KILL; a third of the TTL at most. (default: 5s)",
+            valueName: "duration"
+        ),
+        transform: DurationArgument.option
+    )
+    var killAfter: Duration?
+
+    @Option(
+        name: .customLong("max-hold"),
+        parsing: .unconditional,
+        help: ArgumentHelp("End the command after this time at the latest.", valueName: "duration"),
+        transform: DurationArgument.option
+    )
+    var maximumHold: Duration?
+
+    @Option(
+        name: [.customShort("c"), .customLong("command")],
+        parsing: .unconditional,
+        help: ArgumentHelp("A line for /bin/sh, instead of a command.", valueName: "line")
+    )
+    var shellLine: String?
+
+    @Argument(help: ArgumentHelp("What to lock.", valueName: "name"))
+    var name: String
+
+    @Argument(parsing: .postTerminator, help: ArgumentHelp("The command and its arguments.", valueName: "command"))
+    var command: [String] = []
+
+    func validate() throws {
+        switch (command.isEmpty, shellLine) {
+        case (true, nil): throw ValidationError("no command; write redlock run NAME -- COMMAND, or -c 'LINE'")
+        case (false, _?): throw ValidationError("-c and a command after -- exclude each other")
+        default: break
+        }
+    }
+
+    func run() throws {
+        let mailbox = Mailbox<RunEvent>()
+        // Before anything that starts a thread.
+        SignalWatcher.start(SignalWatcher.ending + [SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD]) { number in
+            mailbox.post(.signal(number))
+        }
+        let inheritedEnvironment = ChildEnvironment.inherited()
+        let reporter = output.reporter(resource: name)
+        let settings = try settings()
+        let client = try LockClient(settings, reporter: reporter)
+        let timing = RunTiming(settings.values)
+        let commandEnded = Gate()
+        let session = LockSession(
+            client: client.redlock,
+            resource: name,
+            options: timing.lockOptions(settings.values),
+            tellsHolder: output.verbose || output.json,
+            mailbox: mailbox,
+            commandEnded: commandEnded
+        )
+        let task = Task { await session.run() }
+        let supervisor = Supervisor(
+            plan: Supervisor.Plan(
+                resource: name,
+                arguments: CommandArguments.bytes(command: command, shellLine: shellLine),
+                inheritedEnvironment: inheritedEnvironment,
+                deadlines: timing.deadlines,
+                signal: settings.values.signal ?? SignalName(number: SIGTERM),
+                maximumHold: settings.values.maximumHold,
+                conflictExitCode: settings.values.conflictExitCode ?? ExitStatus.conflict,
+                nodesAreDefault: settings.nodesAreDefault
+            ),
+            reporter: reporter,
+            mailbox: mailbox,
+            commandEnded: commandEnded,
+            cancelWaiting: { task.cancel() }
+        )
+        throw ExitCode(supervisor.run())
+    }
+
+    private func settings() throws -> Settings {
+        var options = connection.partialSettings.or(waiting.partialSettings)
+        options.ttl = ttl
+        options.signal = signal
+        options.killAfter = killAfter
+        options.maximumHold = maximumHold
+        let (complete, path) = (options, connection.config)
+        return try waitForResult {
+            try await Settings.resolve(options: complete, configurationPath: path)
+        }
+    }
+}
+
+/// The times of one `redlock run`.
+struct RunTiming {
+    static let defaultTTL: Duration = .seconds(10)
+    static let defaultKillAfter: Duration = .seconds(5)
+
+    let ttl: Duration
+    let deadlines: LossDeadlines
+
+    init(_ settings: PartialSettings) {
+        ttl = settings.ttl ?? Self.defaultTTL
+        deadlines = LossDeadlines(
+            ttl: ttl,
+            killAfter: settings.killAfter ?? Self.defaultKillAfter,
+            maximumHold: settings.maximumHold
+        )
+    }
+
+    func lockOptions(_ settings: PartialSettings) -> LockOptions {
+        LockOptions(
+            ttl: ttl,
+            wait: LockClient.waitPolicy(settings.wait),
+            maximumHold: settings.maximumHold,
+            cancellationMargin: deadlines.margin,
+            label: settings.label ?? LockClient.defaultLabel
+        )
+    }
+}
+
+/// The arguments of the command as bytes.
+enum CommandArguments {
+    static func bytes(command: [String], shellLine: String?, all: [[UInt8]] = ownArguments()) -> [[UInt8]] {
+        if let shellLine { return ["/bin/sh", "-c", shellLine].map { Array($0.utf8) } }
+        // The parser saw strings, in which bytes that are no UTF-8 are replaced. The command gets what was written: it is
+        // the end of our own arguments.
+        let tail = Array(all.suffix(command.count))
+        return tail.map { String(decoding: $0, as: UTF8.self) } == command ? tail : command.map { Array($0.utf8) }
+    }
+
+    private static func ownArguments() -> [[UInt8]] {
+        (0..<Int(CommandLine.argc)).compactMap { index in
+            CommandLine.unsafeArgv[index].map { argument in
+                UnsafeBufferPointer(start: argument, count: strlen(argument)).map(UInt8.init(bitPattern:))
+            }
+        }
+    }
+}
