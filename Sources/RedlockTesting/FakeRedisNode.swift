@@ -17,7 +17,7 @@ import Synchronization
 /// cannot run Lua: `EVAL` and `EVALSHA` (which answers `NOSCRIPT` until the script was loaded, as the real one does)
 /// answer what the given function makes of the script, or null.
 public final class FakeRedisNode: Sendable {
-    /// The keys of the node. A key whose time has come is not there.
+    /// The keys of the node; one whose time has come is not there.
     public struct Keyspace: Sendable {
         private var entries: [String: (value: String, expiry: Duration?)] = [:]
         fileprivate var now: Duration = .zero

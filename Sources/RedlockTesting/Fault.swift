@@ -76,7 +76,7 @@ extension FaultProxy {
             self.address = .tcp(host: host, port: port)
         }
 
-        /// A server at a Unix socket. Clients still reach the proxy by TCP.
+        /// A server at a Unix socket; clients still reach the proxy by TCP.
         public init(unixSocketPath: String) {
             self.address = .unixSocket(path: unixSocketPath)
         }

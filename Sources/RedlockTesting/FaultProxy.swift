@@ -154,7 +154,7 @@ public actor FaultProxy {
         try await observed.wait(timeout: timeout, until: isSatisfied)
     }
 
-    /// Closes everything, and returns when it is closed. A stopped proxy stays stopped.
+    /// Closes everything for good, and returns when it is closed.
     public func stop() async {
         guard !isStopped else { return }
         isStopped = true

@@ -6,7 +6,7 @@
 public struct ScriptedBehaviour: Sendable {
     let play: @Sendable (ScriptedConnection) async throws -> Void
 
-    /// A behaviour in code. It runs once for every connection; ``ScriptedConnection/number`` tells them apart.
+    /// A behaviour in code, which runs once for every connection; ``ScriptedConnection/number`` tells them apart.
     public init(_ play: @escaping @Sendable (ScriptedConnection) async throws -> Void) {
         self.play = play
     }

@@ -95,8 +95,9 @@ public actor ScriptedServer {
         try await observed.wait(timeout: timeout, until: isSatisfied)
     }
 
-    /// Closes all connections, cancels all scripts, and returns when both have ended: a script that does not heed its
-    /// cancellation is waited for. A stopped server stays stopped.
+    /// Closes all connections and cancels all scripts for good, and returns when both have ended.
+    ///
+    /// A script that does not heed its cancellation is waited for.
     public func stop() async {
         guard !isStopped else { return }
         isStopped = true
