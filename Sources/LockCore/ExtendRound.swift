@@ -31,12 +31,12 @@ public struct ExtendRound: Sendable {
     public private(set) var decision: Decision?
 
     private let timing: LeaseTiming
-    private let validUntil: Instant
+    private let validUntil: Instant?
     private var tally: VoteTally
     private var gone: NodeSet = []
 
-    /// A round for a lease that is valid until `validUntil`.
-    public init(quorum: Quorum, timing: LeaseTiming, start: Instant, validUntil: Instant) {
+    /// A round for a lease that is valid until `validUntil`; nil if the caller has the owner token and no more.
+    public init(quorum: Quorum, timing: LeaseTiming, start: Instant, validUntil: Instant?) {
         self.tally = VoteTally(quorum: quorum)
         self.timing = timing
         self.start = start
@@ -57,8 +57,9 @@ public struct ExtendRound: Sendable {
         switch tally.result {
         case .won:
             // The old validity must still run: between its end and now, another owner may have come and gone.
-            guard now < validUntil else { return .lost }
-            return .extended(validUntil: max(validUntil, timing.validUntil(start: start)))
+            let extended = timing.validUntil(start: start)
+            guard let validUntil else { return now < extended ? .extended(validUntil: extended) : .lost }
+            return now < validUntil ? .extended(validUntil: max(validUntil, extended)) : .lost
         case .lost where tally.open.isEmpty:
             // Only here, with every node heard: while some are open, they may still say that the lease is gone.
             return .inconclusive

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Hiredis
+public import Logging
+public import NIOCore
+internal import NIOPosix
+internal import NIOSSL
+
+/// Who sent a command and is told its reply, on the event loop of the link.
+public protocol ReplyReceiver: AnyObject {
+    /// The node answered.
+    func received(_ reply: RESPValue, from node: Int)
+
+    /// No answer will come; the node may or may not have carried the command out.
+    ///
+    /// While this runs, commands can still be sent to the node: they are the last that this connection carries, and
+    /// their replies are not waited for.
+    func failed(_ failure: NodeFailure, at node: Int)
+}
+
+/// Who is told when a node can be used and when not, on the event loop of the link.
+public protocol NodeLinkDelegate: AnyObject {
+    /// Every step of the handshake succeeded; commands can be sent. The replies are those to the delegate's own
+    /// handshake commands.
+    func linkBecameReady(_ node: Int, handshakeReplies: [RESPValue])
+
+    /// An attempt to connect failed, or a connection ended. The link goes on trying by itself.
+    func linkWentDown(_ node: Int, failure: NodeFailure)
+}
+
+/// The way to one node: connects, shakes hands, sends, and connects again, with growing delays, as often as it must.
+///
+/// Lives on one event loop: every call, and every call to its delegate, happens there.
+public final class NodeLink {
+    /// The times and names that a link works with.
+    public struct Configuration: Sendable {
+        /// How long an attempt to connect may take: name, TCP, TLS and handshake together.
+        public var connectTimeout: TimeAmount
+        /// How long each reply may take.
+        public var replyTimeout: TimeAmount
+        /// The name that the server shows for the connection.
+        public var connectionName: String
+        /// What else to ask in the handshake.
+        public var handshakeCommands: [[String]]
+
+        /// A configuration of the given values.
+        public init(
+            connectTimeout: TimeAmount,
+            replyTimeout: TimeAmount,
+            connectionName: String,
+            handshakeCommands: [[String]]
+        ) {
+            self.connectTimeout = connectTimeout
+            self.replyTimeout = replyTimeout
+            self.connectionName = connectionName
+            self.handshakeCommands = handshakeCommands
+        }
+    }
+
+    private enum State {
+        case idle
+        case connecting(Attempt)
+        case ready(RedisConnection)
+        case waiting(Scheduled<Void>)
+        case closed
+    }
+
+    /// One attempt to connect, until the handshake is through.
+    private struct Attempt {
+        let number: Int
+        let deadlineTimer: Scheduled<Void>
+        var connection: RedisConnection?
+    }
+
+    /// Why the link cannot be used now; nil when it can.
+    public private(set) var failure: NodeFailure?
+
+    /// The place of the node in the client's list.
+    public let node: Int
+
+    /// Where the node is.
+    public let endpoint: RedisEndpoint
+
+    private let configuration: Configuration
+    private let eventLoop: any EventLoop
+    private unowned let delegate: any NodeLinkDelegate
+    private let handshake: Handshake
+    private let tlsContext: NIOSSLContext?
+    private let logger: Logger
+    private var state = State.idle
+    private var attempts = 0
+    private var backoff = Backoff(firstNanoseconds: 50_000_000, longestNanoseconds: 2_000_000_000)
+
+    /// A link that does nothing yet.
+    ///
+    /// - Throws: `NodeFailure` when the files of the TLS settings cannot be used.
+    public init(
+        node: Int,
+        endpoint: RedisEndpoint,
+        configuration: Configuration,
+        eventLoop: any EventLoop,
+        delegate: any NodeLinkDelegate,
+        logger: Logger
+    ) throws(NodeFailure) {
+        self.node = node
+        self.endpoint = endpoint
+        self.configuration = configuration
+        self.eventLoop = eventLoop
+        self.delegate = delegate
+        self.handshake = Handshake(
+            endpoint: endpoint,
+            connectionName: configuration.connectionName,
+            furtherCommands: configuration.handshakeCommands
+        )
+        if let tls = endpoint.tls { tlsContext = try tls.makeContext() } else { tlsContext = nil }
+        var logger = logger
+        logger[metadataKey: "redis_node"] = "\(endpoint)"
+        self.logger = logger
+        self.failure = NodeFailure(.connecting, "not connected yet")
+    }
+
+    // MARK: Sending
+
+    /// Appends the bytes of one command; they go out with the next flush.
+    public func append(_ command: UnsafeRawBufferPointer, receiver: any ReplyReceiver) {
+        guard case .ready(let connection) = state else {
+            receiver.failed(failure ?? NodeFailure(.closed, "not connected"), at: node)
+            return
+        }
+        connection.append(command, receiver: receiver)
+    }
+
+    /// Writes what was appended since the last flush, in one write.
+    public func flush() {
+        if case .ready(let connection) = state { connection.flush() }
+    }
+
+    // MARK: Connecting
+
+    /// Begins to connect.
+    public func start() {
+        guard case .idle = state else { return }
+        connect()
+    }
+
+    /// Ends the connection and tries no more.
+    public func close() {
+        let before = state
+        state = .closed
+        failure = NodeFailure(.closed, "the client was shut down")
+        switch before {
+        case .connecting(let attempt):
+            attempt.deadlineTimer.cancel()
+            attempt.connection?.end(NodeFailure(.closed, "the client was shut down"))
+        case .ready(let connection): connection.end(NodeFailure(.closed, "the client was shut down"))
+        case .waiting(let timer): timer.cancel()
+        case .idle, .closed: break
+        }
+    }
+
+    private func connect() {
+        attempts += 1
+        let number = attempts
+        let timer: Scheduled<Void> = eventLoop.assumeIsolated().scheduleTask(in: configuration.connectTimeout) {
+            [weak self] in
+            self?.attemptTimedOut(number)
+        }
+        state = .connecting(Attempt(number: number, deadlineTimer: timer))
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        let bootstrap = ClientBootstrap(group: eventLoop)
+            .connectTimeout(configuration.connectTimeout)
+            .channelOption(.socketOption(.so_keepalive), value: 1)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try bound.value.addHandlers(to: channel, attempt: number) }
+            }
+        bootstrap.connect(to: endpoint).assumeIsolated().whenFailure { error in
+            bound.value.attemptFailed(number, NodeFailure(channelError: error))
+        }
+    }
+
+    private func addHandlers(to channel: any Channel, attempt number: Int) throws {
+        guard case .connecting(var attempt) = state, attempt.number == number else {
+            throw NodeFailure(.closed, "the attempt to connect was given up")
+        }
+        let pipeline = channel.pipeline.syncOperations
+        if let tlsContext {
+            try pipeline.addHandler(NIOSSLClientHandler(context: tlsContext, serverHostname: endpoint.tlsServerName))
+        }
+        let connection = RedisConnection(
+            node: node,
+            replyTimeout: configuration.replyTimeout,
+            link: self,
+            allocator: channel.allocator
+        )
+        try pipeline.addHandler(connection)
+        attempt.connection = connection
+        state = .connecting(attempt)
+    }
+
+    private func attemptTimedOut(_ number: Int) {
+        guard case .connecting(let attempt) = state, attempt.number == number else { return }
+        let milliseconds = configuration.connectTimeout.nanoseconds / 1_000_000
+        let what = attempt.connection == nil ? "no connection" : "connected, but no answer"
+        attemptFailed(number, NodeFailure(.timedOut, "\(what) within \(milliseconds) ms"))
+    }
+
+    private func attemptFailed(_ number: Int, _ failure: NodeFailure) {
+        guard case .connecting(let attempt) = state, attempt.number == number else { return }
+        attempt.deadlineTimer.cancel()
+        reconnectLater(after: failure)
+        attempt.connection?.end(failure)
+    }
+
+    // MARK: What the connection tells
+
+    func connectionOpened(_ connection: RedisConnection) {
+        guard case .connecting(let attempt) = state, attempt.connection === connection else { return }
+        var encoder = CommandEncoder()
+        let receiver = HandshakeReceiver(replyCount: handshake.commands.count) { [weak self] replies, failure in
+            self?.handshakeEnded(attempt.number, replies, failure)
+        }
+        for command in handshake.commands {
+            encoder.begin()
+            for argument in command { encoder.append(argument) }
+            do {
+                try encoder.withEncoded { connection.append($0, receiver: receiver) }
+            } catch {
+                attemptFailed(attempt.number, NodeFailure(.protocolViolation, "the handshake cannot be encoded: \(error)"))
+                return
+            }
+        }
+        connection.flush()
+    }
+
+    private func handshakeEnded(_ number: Int, _ replies: [RESPValue], _ failure: NodeFailure?) {
+        guard case .connecting(let attempt) = state, attempt.number == number else { return }
+        do throws(NodeFailure) {
+            // A server that refuses a client altogether says so once and closes: its answer tells more than the end.
+            let furtherReplies = try handshake.judge(replies)
+            if let failure { throw failure }
+            guard let connection = attempt.connection else { return }
+            attempt.deadlineTimer.cancel()
+            state = .ready(connection)
+            self.failure = nil
+            backoff.reset()
+            logger.debug("connected")
+            delegate.linkBecameReady(node, handshakeReplies: furtherReplies)
+        } catch {
+            attemptFailed(number, error)
+        }
+    }
+
+    func connectionEnded(_ connection: RedisConnection, _ failure: NodeFailure) {
+        switch state {
+        case .connecting(let attempt) where attempt.connection === connection:
+            attemptFailed(attempt.number, failure)
+        case .ready(let current) where current === connection:
+            reconnectLater(after: failure)
+        default: break
+        }
+    }
+
+    /// A failure that only somebody's change can mend is not hammered: the next attempt is half a minute away.
+    private func reconnectLater(after failure: NodeFailure) {
+        let delay =
+            failure.isPermanent
+            ? Int64.random(in: 25_000_000_000...35_000_000_000)
+            : backoff.nextNanoseconds(random: .random(in: 0 ... .max))
+        self.failure = failure
+        let timer: Scheduled<Void> = eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(delay)) { [weak self] in
+            self?.connect()
+        }
+        state = .waiting(timer)
+        logger.debug("not connected", metadata: ["reason": "\(failure)"])
+        delegate.linkWentDown(node, failure: failure)
+    }
+}
+
+extension ClientBootstrap {
+    /// Addresses are used as they are; only names need the resolver, which tries all addresses of a name.
+    fileprivate func connect(to endpoint: RedisEndpoint) -> EventLoopFuture<any Channel> {
+        switch endpoint.address {
+        case .unixSocket(let path): return connect(unixDomainSocketPath: path)
+        case .host(let host, let port):
+            guard let address = try? SocketAddress(ipAddress: host, port: port) else {
+                return connect(host: host, port: port)
+            }
+            return connect(to: address)
+        }
+    }
+}
+
+extension RedisEndpoint {
+    /// The name to check the certificate against; nil lets an IP address be checked as one.
+    fileprivate var tlsServerName: String? {
+        if let name = tls?.serverName { return name }
+        guard case .host(let host, let port) = address else { return nil }
+        return (try? SocketAddress(ipAddress: host, port: port)) == nil ? host : nil
+    }
+}
+
+/// Collects the answers of one handshake, all of them or those that came before the connection ended.
+private final class HandshakeReceiver: ReplyReceiver {
+    private let replyCount: Int
+    private var replies: [RESPValue] = []
+    private var completion: (([RESPValue], NodeFailure?) -> Void)?
+
+    init(replyCount: Int, completion: @escaping ([RESPValue], NodeFailure?) -> Void) {
+        self.replyCount = replyCount
+        self.completion = completion
+    }
+
+    func received(_ reply: RESPValue, from node: Int) {
+        replies.append(reply)
+        if replies.count == replyCount { complete(nil) }
+    }
+
+    func failed(_ failure: NodeFailure, at node: Int) {
+        complete(failure)
+    }
+
+    private func complete(_ failure: NodeFailure?) {
+        let completion = self.completion
+        self.completion = nil
+        completion?(replies, failure)
+    }
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Hiredis
+internal import NIOCore
+internal import NIOSSL
+
+/// One connection: commands out, replies in, in the same order, each with a deadline of its own.
+///
+/// Whatever puts the order in doubt ends the connection for good: a reply that is late, that nobody asked for, or that
+/// is not the protocol. A connection that is kept after that would give one command the answer to another.
+final class RedisConnection: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private struct Awaited {
+        let receiver: any ReplyReceiver
+        let deadline: NIODeadline
+    }
+
+    private enum State {
+        case open
+        /// The end is decided; what is sent now still goes out, but its replies are not waited for.
+        case ending
+        case ended
+    }
+
+    private let node: Int
+    private let replyTimeout: TimeAmount
+    private weak var link: NodeLink?
+    private let reader = ReplyReader()
+    private var replies: [RESPValue] = []
+    private var awaited = CircularBuffer<Awaited>()
+    private var outgoing: ByteBuffer
+    private var context: ChannelHandlerContext?
+    private var deadlineTimer: Scheduled<Void>?
+    private var state = State.open
+
+    init(node: Int, replyTimeout: TimeAmount, link: NodeLink, allocator: ByteBufferAllocator) {
+        self.node = node
+        self.replyTimeout = replyTimeout
+        self.link = link
+        self.outgoing = allocator.buffer(capacity: 4096)
+    }
+
+    // MARK: Sending
+
+    /// Puts the bytes of one command into the buffer; `flush` writes all of them at once.
+    func append(_ command: UnsafeRawBufferPointer, receiver: any ReplyReceiver) {
+        guard state != .ended, context != nil else {
+            receiver.failed(NodeFailure(.closed, "the connection has ended"), at: node)
+            return
+        }
+        outgoing.writeBytes(command)
+        awaited.append(Awaited(receiver: receiver, deadline: .now() + replyTimeout))
+        if deadlineTimer == nil { scheduleDeadlineTimer() }
+    }
+
+    /// Writes what was appended, in one write.
+    func flush() {
+        guard let context, outgoing.readableBytes > 0 else { return }
+        context.writeAndFlush(wrapOutboundOut(outgoing), promise: nil)
+        outgoing.clear()
+    }
+
+    // MARK: Deadlines
+
+    private func scheduleDeadlineTimer() {
+        guard state == .open, let context, let first = awaited.first else {
+            deadlineTimer = nil
+            return
+        }
+        deadlineTimer = context.eventLoop.assumeIsolated().scheduleTask(deadline: first.deadline) { [weak self] in
+            self?.deadlineTimerFired()
+        }
+    }
+
+    /// The timer is set for the oldest command only when it is set at all, so that a busy connection does not set one
+    /// for each command.
+    private func deadlineTimerFired() {
+        if let first = awaited.first, first.deadline <= .now() {
+            end(NodeFailure(.timedOut, "no answer within \(replyTimeout.nanoseconds / 1_000_000) ms"))
+        } else {
+            scheduleDeadlineTimer()
+        }
+    }
+
+    // MARK: Ending
+
+    /// Ends the connection; every command without a reply fails.
+    ///
+    /// Who is told of the failure may still send a last word: it travels behind the commands that are in doubt, on the
+    /// same connection, and undoes them if they are ever carried out.
+    func end(_ failure: NodeFailure) {
+        guard state == .open else { return }
+        state = .ending
+        deadlineTimer?.cancel()
+        let inDoubt = awaited
+        awaited.removeAll()
+        for command in inDoubt { command.receiver.failed(failure, at: node) }
+        flush()
+        state = .ended
+        let lastWords = awaited
+        awaited.removeAll()
+        let context = self.context
+        self.context = nil
+        context?.close(promise: nil)
+        for command in lastWords { command.receiver.failed(failure, at: node) }
+        link?.connectionEnded(self, failure)
+    }
+
+    // MARK: ChannelInboundHandler
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        link?.connectionOpened(self)
+        context.fireChannelActive()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard state == .open else { return }
+        do {
+            let buffer = unwrapInboundIn(data)
+            try buffer.withUnsafeReadableBytes { bytes throws(ReplyError) in try reader.feed(bytes) }
+            while let reply = try reader.next() { replies.append(reply) }
+        } catch {
+            end(NodeFailure(.protocolViolation, "not a Redis server, or a broken one: \(error)"))
+            return
+        }
+        deliver()
+    }
+
+    /// Hands out the replies of one read, or none of them if there are more than were asked for: then nobody can tell
+    /// which belongs to which command.
+    private func deliver() {
+        guard replies.count <= awaited.count else {
+            replies.removeAll()
+            end(NodeFailure(.protocolViolation, "the server sent a reply that nobody asked for"))
+            return
+        }
+        for reply in replies {
+            guard let command = awaited.popFirst() else { break }
+            command.receiver.received(reply, from: node)
+        }
+        replies.removeAll(keepingCapacity: true)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        end(NodeFailure(.closed, "the server closed the connection"))
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        end(NodeFailure(channelError: error))
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LockCore
+import Synchronization
+
+/// Why a lease ended before it was released.
+enum LossReason: Sendable {
+    /// Its validity ran out: renewal did not get through, or there was none.
+    case expired
+    /// So many nodes no longer had it that no quorum holds it.
+    case takenAway
+    /// It was held as long as it was meant to be at most.
+    case maximumHold
+    /// The client was shut down.
+    case shutDown
+}
+
+/// A lease as the engine keeps it.
+///
+/// `@unchecked Sendable`: the state that callers read is guarded by a mutex; the rest is touched on the loop only.
+final class HeldLease: @unchecked Sendable {
+    struct State: Sendable {
+        var validUntil: Instant
+        var loss: LossReason?
+        var isReleased = false
+    }
+
+    let resource: String
+    let ownerToken: OwnerToken
+    let terms: LeaseTerms
+    let engine: LockEngine
+    let state: Mutex<State>
+
+    // On the loop only.
+    let attempt: AcquireAttempt
+    let granted: Instant
+    var isRenewed: Bool
+    var isExtending = false
+    /// When the keeper must next look at the lease.
+    var nextLook: Instant
+    var nextRenewal: Instant
+    /// The place of the lease in the keeper's heap; nil when it is not kept.
+    var heapIndex: Int?
+    /// Cancels the body that runs under the lease; nil if there is none.
+    let canceller: BodyCanceller?
+    /// Called once, when the lease is lost or released.
+    var endHandlers: [@Sendable () -> Void] = []
+
+    init(
+        attempt: AcquireAttempt,
+        terms: LeaseTerms,
+        validUntil: Instant,
+        canceller: BodyCanceller?,
+        engine: LockEngine
+    ) {
+        self.canceller = canceller
+        self.attempt = attempt
+        self.resource = attempt.resource
+        self.ownerToken = attempt.ownerToken
+        self.terms = terms
+        self.engine = engine
+        self.granted = attempt.round.start
+        self.isRenewed = terms.renewal == .automatic
+        self.nextLook = validUntil
+        self.nextRenewal = validUntil
+        self.state = Mutex(State(validUntil: validUntil))
+        let capped = min(validUntil, holdEnd)
+        state.withLock { $0.validUntil = capped }
+    }
+
+    /// Tells everybody who waits for the end of the lease.
+    func callEndHandlers() {
+        let handlers = endHandlers
+        endHandlers = []
+        for handler in handlers { handler() }
+    }
+
+    /// Whether a body runs under the lease, which ends before the lease is released.
+    var hasBody: Bool { canceller != nil }
+
+    /// Until when the holder may count on the lease.
+    var validUntil: Instant { state.withLock { $0.validUntil } }
+
+    /// The end of the longest hold that was asked for.
+    var holdEnd: Instant {
+        terms.maximumHoldNanoseconds.map { granted.advanced(byNanoseconds: $0) } ?? Instant(nanoseconds: .max)
+    }
+
+    /// Whether the lease ends because it was not meant to be held for longer.
+    var isAtHoldEnd: Bool { validUntil >= holdEnd }
+
+    /// When the lease counts as lost unless it is extended: early enough that what runs under it can stop.
+    ///
+    /// A lease that is not renewed is its holder's own affair until the very end.
+    var lossDeadline: Instant {
+        isRenewed ? validUntil.advanced(byNanoseconds: -terms.cancellationMarginNanoseconds) : validUntil
+    }
+}

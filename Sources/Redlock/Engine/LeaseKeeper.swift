@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LockCore
+import Logging
+import Synchronization
+
+/// Keeps the leases of a client: renews them in time, and says so when one is lost.
+///
+/// It asks no timer to be exact. While leases are kept, it looks at the continuous clock at least every 100 ms, because
+/// timers stand still while the machine sleeps and validity does not.
+final class LeaseKeeper {
+    private static let longestTickNanoseconds: Int64 = 100_000_000
+
+    private unowned let engine: LockEngine
+    private var leases = LeaseHeap()
+    private var timer: (any LoopTimer)?
+    private var timerInstant = Instant(nanoseconds: .max)
+    private let gridNanoseconds: Int64
+
+    init(engine: LockEngine) {
+        self.engine = engine
+        gridNanoseconds = Int64(engine.surroundings.randomBits() >> 2)
+    }
+
+    var count: Int { leases.count }
+    var all: [HeldLease] { leases.elements }
+
+    func add(_ lease: HeldLease) {
+        lease.nextRenewal = lease.isRenewed ? renewalInstant(lease, from: lease.granted) : Instant(nanoseconds: .max)
+        lease.nextLook = min(lease.nextRenewal, lease.lossDeadline)
+        leases.insert(lease)
+        setTimer()
+    }
+
+    /// Forgets a lease that was released, lost or given away.
+    func remove(_ lease: HeldLease) {
+        lease.isRenewed = false
+        leases.remove(lease)
+        engine.callIdleWaiters()
+    }
+
+    /// Stops renewing a lease that nobody can release any more; it ends with its TTL.
+    func stopRenewing(_ lease: HeldLease) {
+        guard lease.isRenewed else { return }
+        lease.isRenewed = false
+        lease.nextRenewal = Instant(nanoseconds: .max)
+        look(lease)
+        engine.logger.warning(
+            "a lease was forgotten without being released; it ends with its TTL",
+            metadata: ["resource": "\(lease.resource)"]
+        )
+    }
+
+    // MARK: Ticks
+
+    private func setTimer() {
+        guard let first = leases.first else { return }
+        let now = engine.surroundings.now
+        let next = min(first.nextLook, now.advanced(byNanoseconds: Self.longestTickNanoseconds))
+        guard timer == nil || next < timerInstant else { return }
+        timer?.cancel()
+        timerInstant = next
+        timer = engine.surroundings.schedule(at: next) { [weak self] in self?.tick() }
+    }
+
+    private func tick() {
+        timer = nil
+        let now = engine.surroundings.now
+        while let lease = leases.first, lease.nextLook <= now {
+            if now >= lease.lossDeadline {
+                lose(lease, lease.isAtHoldEnd ? .maximumHold : .expired)
+            } else if lease.nextRenewal <= now, !lease.isExtending {
+                renew(lease)
+            } else {
+                if lease.nextRenewal <= now { lease.nextRenewal = retryInstant(lease) }
+                look(lease)
+            }
+        }
+        setTimer()
+    }
+
+    /// Moves a lease to its place after what is due for it changed.
+    private func look(_ lease: HeldLease) {
+        lease.nextLook = min(lease.nextRenewal, lease.lossDeadline)
+        leases.update(lease)
+    }
+
+    // MARK: Renewal
+
+    /// A third of the TTL after the last grant or extension began, or somewhat earlier.
+    ///
+    /// Rounded down to a grid, so that many renewals share a write; the grid of each client lies elsewhere by chance,
+    /// so that clients that started together do not renew together.
+    private func renewalInstant(_ lease: HeldLease, from start: Instant) -> Instant {
+        // The last stretch of a bounded hold needs no renewal.
+        guard lease.validUntil < lease.holdEnd else { return Instant(nanoseconds: .max) }
+        let third = lease.terms.timing.ttlNanoseconds / 3
+        let spacing = third / 16
+        let instant = start.advanced(byNanoseconds: third)
+        let offset = (instant.nanoseconds &- gridNanoseconds) % spacing
+        return instant.advanced(byNanoseconds: -offset)
+    }
+
+    /// Often enough to get through as soon as the nodes are back, seldom enough not to press them.
+    private func retryInstant(_ lease: HeldLease) -> Instant {
+        engine.surroundings.now.advanced(byNanoseconds: lease.terms.timing.ttlNanoseconds / 20)
+    }
+
+    private func renew(_ lease: HeldLease) {
+        let start = engine.surroundings.now
+        lease.nextRenewal = Instant(nanoseconds: .max)
+        look(lease)
+        extend(lease, timing: lease.terms.timing) { [weak self, weak lease] decision, _ in
+            guard let self, let lease, lease.isRenewed else { return }
+            switch decision {
+            case .extended: lease.nextRenewal = renewalInstant(lease, from: start)
+            case .inconclusive: lease.nextRenewal = retryInstant(lease)
+            case .lost: return
+            }
+            look(lease)
+            setTimer()
+        }
+    }
+
+    /// Extends a lease in one round; a round that finds it gone loses it.
+    func extend(
+        _ lease: HeldLease,
+        timing: LeaseTiming,
+        completion: @escaping ExtendExchange.Completion
+    ) {
+        let validUntil = lease.validUntil
+        guard lease.heapIndex != nil, engine.surroundings.now < validUntil else {
+            completion(.lost, [:])
+            return
+        }
+        lease.isExtending = true
+        engine.extend(
+            resource: lease.resource,
+            ownerToken: lease.ownerToken,
+            timing: timing,
+            validUntil: validUntil
+        ) { [weak self] decision, problems in
+            lease.isExtending = false
+            guard let self, lease.heapIndex != nil else {
+                completion(.lost, problems)
+                return
+            }
+            switch decision {
+            case .extended(let extended):
+                let capped = min(extended, lease.holdEnd)
+                lease.state.withLock { $0.validUntil = max($0.validUntil, capped) }
+                engine.metrics.extended()
+                completion(.extended(validUntil: capped), problems)
+            case .lost:
+                lose(lease, .takenAway)
+                completion(decision, problems)
+            case .inconclusive:
+                engine.logger.debug(
+                    "lease could not be extended yet",
+                    metadata: ["resource": "\(lease.resource)", "nodes": "\(engine.report(problems))"]
+                )
+                completion(decision, problems)
+            }
+        }
+    }
+
+    // MARK: Loss
+
+    /// Ends a lease that its holder still relies on; nothing brings it back.
+    func lose(_ lease: HeldLease, _ reason: LossReason) {
+        guard lease.heapIndex != nil else { return }
+        remove(lease)
+        lease.state.withLock { $0.loss = reason }
+        lease.canceller?.cancel()
+        lease.callEndHandlers()
+        engine.metrics.lost(reason)
+        engine.logger.warning(
+            "lease lost",
+            metadata: ["resource": "\(lease.resource)", "reason": "\(reason)"]
+        )
+    }
+}

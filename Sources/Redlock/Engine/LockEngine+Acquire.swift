@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LockCore
+import RedisTransport
+
+extension LockEngine {
+    /// Begins an acquisition; its completion is called exactly once.
+    func begin(_ operation: AcquireOperation) {
+        guard !operation.isCancelled else { return finish(operation, .failure(CancellationError())) }
+        guard !isShuttingDown else { return finish(operation, .failure(RedlockError.shutDown)) }
+        operation.begun = surroundings.now
+        if case .atMost(let time) = operation.wait {
+            let wait = max(time.nanoseconds, configuration.nodeTimeout.nanoseconds)
+            operation.deadline = operation.begun.advanced(byNanoseconds: wait)
+        }
+        acquisitions[ObjectIdentifier(operation)] = operation
+        attempt(operation)
+    }
+
+    /// Ends an acquisition that its caller does not want any more; whatever its attempt set is released.
+    func cancel(_ operation: AcquireOperation) {
+        operation.isCancelled = true
+        // Not begun yet: `begin` sees the mark.
+        guard acquisitions[ObjectIdentifier(operation)] != nil else { return }
+        finish(operation, .failure(CancellationError()))
+    }
+
+    // MARK: Attempts
+
+    private func attempt(_ operation: AcquireOperation) {
+        guard usableNodes.count >= quorum.votesNeeded else {
+            if usableNodes.union(untriedNodes).count >= quorum.votesNeeded {
+                park(operation)
+            } else {
+                attemptFailed(operation, .quorumUnavailable, problemsOfUnusableNodes())
+            }
+            return
+        }
+        operation.attemptCount += 1
+        // Read before anything is sent: the validity of the lease counts from here.
+        let start = surroundings.now
+        let ownerToken = OwnerToken(
+            highBits: surroundings.randomBits(),
+            lowBits: surroundings.randomBits(),
+            label: operation.terms.label
+        )
+        let attempt = AcquireAttempt(
+            operation: operation,
+            ownerToken: ownerToken,
+            round: AcquireRound(quorum: quorum, timing: operation.terms.timing, start: start),
+            engine: self
+        )
+        operation.attempt = attempt
+        attempt.send(to: usableNodes)
+    }
+
+    /// Waits for the connections that are still being made for the first time; they end by their own deadline.
+    private func park(_ operation: AcquireOperation) {
+        parkedAcquisitions.append(operation)
+        setDeadlineTimer(operation)
+    }
+
+    func resumeParkedAcquisitions() {
+        guard !parkedAcquisitions.isEmpty else { return }
+        let parked = parkedAcquisitions
+        parkedAcquisitions = []
+        for operation in parked where !operation.isFinished { attempt(operation) }
+    }
+
+    func attemptEnded(_ attempt: AcquireAttempt, of operation: AcquireOperation, _ decision: AcquireRound.Decision) {
+        operation.attempt = nil
+        switch decision {
+        case .granted(let validUntil):
+            let lease = HeldLease(
+                attempt: attempt,
+                terms: operation.terms,
+                validUntil: validUntil,
+                canceller: operation.canceller,
+                engine: self
+            )
+            keeper.add(lease)
+            if lease.hasBody { bodyCount += 1 }
+            metrics.granted(waitedNanoseconds: operation.begun.nanoseconds(until: surroundings.now))
+            finish(operation, .success(lease))
+        case .failed(let failure):
+            release(attempt)
+            attemptFailed(operation, failure, attempt.problems)
+        }
+    }
+
+    private func attemptFailed(
+        _ operation: AcquireOperation,
+        _ failure: AcquireRound.Failure,
+        _ problems: [Int: String]
+    ) {
+        operation.lastFailure = failure
+        operation.lastProblems = problems
+        if failure == .contended {
+            operation.unavailableSince = nil
+        } else if operation.unavailableSince == nil {
+            operation.unavailableSince = surroundings.now
+        }
+        if goesOnWaiting(operation) {
+            retryLater(operation)
+        } else {
+            giveUp(operation)
+        }
+    }
+
+    private func goesOnWaiting(_ operation: AcquireOperation) -> Bool {
+        if operation.wait == .none { return false }
+        guard let unavailableSince = operation.unavailableSince else { return true }
+        // Without a quorum ever, and with failures that waiting does not mend, there is nothing to wait for.
+        let permanentFailures = allNodes.filter { surroundings.failure(of: $0)?.isPermanent == true }
+        guard hadQuorum, permanentFailures.count <= quorum.nodesThatMayFail else { return false }
+        return unavailableSince.nanoseconds(until: surroundings.now) < configuration.outageTolerance.nanoseconds
+    }
+
+    private func retryLater(_ operation: AcquireOperation) {
+        setDeadlineTimer(operation)
+        let delay = operation.backoff.nextNanoseconds(random: surroundings.randomBits())
+        let next = surroundings.now.advanced(byNanoseconds: delay)
+        if let deadline = operation.deadline, next >= deadline { return }
+        operation.retryTimer = surroundings.schedule(at: next) { [unowned self] in
+            operation.retryTimer = nil
+            if !operation.isFinished { attempt(operation) }
+        }
+    }
+
+    private func setDeadlineTimer(_ operation: AcquireOperation) {
+        guard let deadline = operation.deadline, operation.deadlineTimer == nil else { return }
+        operation.deadlineTimer = surroundings.schedule(at: deadline) { [unowned self] in
+            operation.deadlineTimer = nil
+            if !operation.isFinished { giveUp(operation) }
+        }
+    }
+
+    // MARK: The end
+
+    /// Ends with the error that the last attempt stands for; contention is told with the holder, if it can be learnt
+    /// within moments.
+    private func giveUp(_ operation: AcquireOperation) {
+        abandonAttempt(operation)
+        let waited = operation.begun.nanoseconds(until: surroundings.now) / 1_000_000
+        let resource = operation.resource
+        guard operation.lastFailure == .contended else {
+            let problems = operation.lastProblems.isEmpty ? problemsOfUnusableNodes() : operation.lastProblems
+            let message =
+                operation.lastFailure == .tooSlow
+                ? "the nodes granted \"\(resource)\" too slowly: less than half the TTL was left"
+                : "no quorum for \"\(resource)\": \(quorum.votesNeeded) of \(quorum.nodeCount) nodes are needed"
+            let error = RedlockError(
+                .quorumUnavailable,
+                resource: resource,
+                message,
+                nodes: report(problems, otherwise: usableNodes.isEmpty ? "no answer" : "usable")
+            )
+            return finish(operation, .failure(error))
+        }
+        guard operation.namesHolder else {
+            return finish(operation, .failure(RedlockError.timedOut(resource, waitedMilliseconds: waited, holder: nil)))
+        }
+        let lookupTime = min(configuration.nodeTimeout.nanoseconds, 40_000_000)
+        read(resource, within: lookupTime) { [unowned self] status in
+            let error = RedlockError.timedOut(resource, waitedMilliseconds: waited, holder: status.holder)
+            finish(operation, .failure(error))
+        }
+    }
+
+    private func abandonAttempt(_ operation: AcquireOperation) {
+        operation.deadlineTimer?.cancel()
+        operation.deadlineTimer = nil
+        operation.retryTimer?.cancel()
+        operation.retryTimer = nil
+        guard let attempt = operation.attempt else { return }
+        operation.attempt = nil
+        attempt.operation = nil
+        release(attempt)
+    }
+
+    func finish(_ operation: AcquireOperation, _ result: Result<HeldLease, any Error>) {
+        guard let completion = operation.completion else {
+            // Cancelled while the holder was being looked up: the answer has been given.
+            return
+        }
+        abandonAttempt(operation)
+        operation.completion = nil
+        acquisitions[ObjectIdentifier(operation)] = nil
+        if case .failure(let error) = result { metrics.refused(error) }
+        completion(result)
+    }
+}
+
+extension RedlockError {
+    static let shutDown = RedlockError(.clientShutDown, "the client was shut down")
+
+    static func timedOut(
+        _ resource: String,
+        waitedMilliseconds: Int64,
+        holder: LockStatus.Holder?
+    ) -> RedlockError {
+        var message = "\"\(resource)\" is held"
+        if let holder {
+            message += " by \(holder.label?.printable() ?? "a client of another kind")"
+            if let remaining = holder.remaining {
+                message += ", for another \(remaining.nanoseconds / 1_000_000) ms unless it is renewed"
+            }
+        }
+        message += "; gave up after \(waitedMilliseconds) ms"
+        return RedlockError(.timedOut, resource: resource, message, holder: holder)
+    }
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Metrics
+
+/// The figures that a client reports through swift-metrics.
+struct LockMetrics {
+    private let grants = Counter(label: "redlock_acquisitions", dimensions: [("outcome", "granted")])
+    private let timeouts = Counter(label: "redlock_acquisitions", dimensions: [("outcome", "timed_out")])
+    private let outages = Counter(label: "redlock_acquisitions", dimensions: [("outcome", "quorum_unavailable")])
+    private let cancellations = Counter(label: "redlock_acquisitions", dimensions: [("outcome", "cancelled")])
+    private let waiting = Timer(label: "redlock_acquisition_seconds")
+    private let holding = Timer(label: "redlock_hold_seconds")
+    private let extensions = Counter(label: "redlock_extensions")
+    private let expiries = Counter(label: "redlock_losses", dimensions: [("reason", "expired")])
+    private let takings = Counter(label: "redlock_losses", dimensions: [("reason", "taken_away")])
+    private let holdEnds = Counter(label: "redlock_losses", dimensions: [("reason", "maximum_hold")])
+    private let shutDowns = Counter(label: "redlock_losses", dimensions: [("reason", "shut_down")])
+
+    func granted(waitedNanoseconds: Int64) {
+        grants.increment()
+        waiting.recordNanoseconds(waitedNanoseconds)
+    }
+
+    func refused(_ error: any Error) {
+        switch (error as? RedlockError)?.code {
+        case .timedOut: timeouts.increment()
+        case nil where error is CancellationError: cancellations.increment()
+        default: outages.increment()
+        }
+    }
+
+    func extended() {
+        extensions.increment()
+    }
+
+    func released(heldNanoseconds: Int64) {
+        holding.recordNanoseconds(heldNanoseconds)
+    }
+
+    func lost(_ reason: LossReason) {
+        switch reason {
+        case .expired: expiries.increment()
+        case .takenAway: takings.increment()
+        case .maximumHold: holdEnds.increment()
+        case .shutDown: shutDowns.increment()
+        }
+    }
+}

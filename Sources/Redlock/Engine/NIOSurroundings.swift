@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Hiredis
+import LockCore
+import Logging
+import NIOCore
+import RedisTransport
+
+/// The real surroundings: one event loop that all connections of a client live on.
+final class NIOSurroundings: Surroundings {
+    private let eventLoop: any EventLoop
+    private let origin = ContinuousClock.now
+    private let linkConfiguration: NodeLink.Configuration
+    private let endpoints: [RedisEndpoint]
+    private let logger: Logger
+    private var links: [NodeLink] = []
+    private var encoder = CommandEncoder()
+    private var nodesToFlush: NodeSet = []
+    private var randomNumbers = SystemRandomNumberGenerator()
+
+    /// Checks what can be checked without a connection.
+    init(
+        endpoints: [RedisEndpoint],
+        configuration: RedlockConfiguration,
+        eventLoop: any EventLoop,
+        logger: Logger
+    ) {
+        self.endpoints = endpoints
+        self.eventLoop = eventLoop
+        self.logger = logger
+        linkConfiguration = NodeLink.Configuration(
+            connectTimeout: .nanoseconds(configuration.connectTimeout.nanoseconds),
+            replyTimeout: .nanoseconds(configuration.nodeTimeout.nanoseconds),
+            connectionName: "redlock",
+            handshakeCommands: Script.all.map { ["SCRIPT", "LOAD", $0.text] }
+        )
+    }
+
+    /// Makes the links, which reads the files of the TLS settings; done before the client is given out.
+    func makeLinks(delegate: any NodeLinkDelegate) throws(RedlockError) {
+        for (node, endpoint) in endpoints.enumerated() {
+            do throws(NodeFailure) {
+                links.append(
+                    try NodeLink(
+                        node: node,
+                        endpoint: endpoint,
+                        configuration: linkConfiguration,
+                        eventLoop: eventLoop,
+                        delegate: delegate,
+                        logger: logger
+                    )
+                )
+            } catch {
+                throw RedlockError(.invalidConfiguration, "the node \(endpoint) cannot be used: \(error)")
+            }
+        }
+    }
+
+    // MARK: Time and chance
+
+    /// The clock of the origin and of every lease: it runs on while the machine sleeps.
+    var now: Instant {
+        instant(of: .now)
+    }
+
+    func instant(of clockInstant: ContinuousClock.Instant) -> Instant {
+        Instant(nanoseconds: origin.duration(to: clockInstant).nanoseconds)
+    }
+
+    func clockInstant(of instant: Instant) -> ContinuousClock.Instant {
+        origin.advanced(by: .nanoseconds(instant.nanoseconds))
+    }
+
+    func randomBits() -> UInt64 {
+        randomNumbers.next()
+    }
+
+    func runOnLoop(_ work: @escaping @Sendable () -> Void) {
+        eventLoop.execute(work)
+    }
+
+    func schedule(at instant: Instant, _ work: @escaping () -> Void) -> any LoopTimer {
+        let delay = max(0, now.nanoseconds(until: instant))
+        return NIOTimer(task: eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(delay), work))
+    }
+
+    private struct NIOTimer: LoopTimer {
+        let task: Scheduled<Void>
+        func cancel() { task.cancel() }
+    }
+
+    // MARK: Nodes
+
+    func connect(delegate: any NodeLinkDelegate) {
+        for link in links { link.start() }
+    }
+
+    func disconnect() {
+        for link in links { link.close() }
+    }
+
+    func failure(of node: Int) -> NodeFailure? {
+        links[node].failure
+    }
+
+    /// Encodes once, whatever the number of nodes.
+    func send(_ command: NodeCommand, wholeScript: Bool, to nodes: NodeSet, receiver: any ReplyReceiver) {
+        command.encode(into: &encoder, wholeScript: wholeScript)
+        do {
+            try encoder.withEncoded { bytes in
+                for node in nodes { links[node].append(bytes, receiver: receiver) }
+            }
+        } catch {
+            let failure = NodeFailure(.closed, "the command could not be encoded: \(error)")
+            for node in nodes { receiver.failed(failure, at: node) }
+            return
+        }
+        // One flush for all that this tick of the loop sends: it runs when everything that is ready now has run.
+        if nodesToFlush.isEmpty { eventLoop.assumeIsolated().execute { self.flush() } }
+        nodesToFlush = nodesToFlush.union(nodes)
+    }
+
+    private func flush() {
+        let nodes = nodesToFlush
+        nodesToFlush = []
+        for node in nodes { links[node].flush() }
+    }
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Hiredis
+import LockCore
+import RedisTransport
+
+/// One look at a lock on every node.
+final class ReadExchange: ReplyReceiver {
+    private struct Reading {
+        let value: [UInt8]
+        let remainingMilliseconds: Int64?
+    }
+
+    private let resource: String
+    private let engine: LockEngine
+    private var readings: [Int: Reading] = [:]
+    private var problems: [Int: String] = [:]
+    private var open: NodeSet
+    private var timer: (any LoopTimer)?
+    private var completion: ((LockStatus) -> Void)?
+
+    init(resource: String, engine: LockEngine, completion: @escaping (LockStatus) -> Void) {
+        self.resource = resource
+        self.engine = engine
+        self.open = engine.allNodes
+        self.completion = completion
+    }
+
+    func send(to nodes: NodeSet, within nanoseconds: Int64) {
+        let end = engine.surroundings.now.advanced(byNanoseconds: nanoseconds)
+        timer = engine.surroundings.schedule(at: end) { [weak self] in self?.complete() }
+        engine.send(.read(key: resource), to: nodes, receiver: self)
+        for (node, problem) in engine.problemsOfUnusableNodes() { failed(problem, at: node) }
+    }
+
+    func received(_ reply: RESPValue, from node: Int) {
+        switch reply {
+        case .array(let elements) where elements.isEmpty:
+            settle(node)
+        case .array(let elements):
+            guard case .bulkString(let value) = elements.first, let milliseconds = elements.last?.integer else {
+                return failed("an answer that the script does not give", at: node)
+            }
+            readings[node] = Reading(value: value, remainingMilliseconds: milliseconds < 0 ? nil : milliseconds)
+            settle(node)
+        case .error(let text) where text.isMissingScript:
+            engine.send(.read(key: resource), to: [node], receiver: self, wholeScript: true)
+        default:
+            failed(reply.error ?? "an answer that the script does not give", at: node)
+        }
+    }
+
+    func failed(_ failure: NodeFailure, at node: Int) {
+        failed(failure.message, at: node)
+    }
+
+    private func failed(_ problem: String, at node: Int) {
+        problems[node] = problem
+        settle(node)
+    }
+
+    private func settle(_ node: Int) {
+        open.remove(node)
+        if open.isEmpty { complete() }
+    }
+
+    private func complete() {
+        guard let completion else { return }
+        self.completion = nil
+        timer?.cancel()
+        completion(status())
+    }
+
+    // MARK: The picture
+
+    private func status() -> LockStatus {
+        for node in open { problems[node] = "no answer in time" }
+        var ownerNumbers: [[UInt8]: Int] = [:]
+        var nodes: [LockStatus.Node] = []
+        for node in engine.nodeNames.indices {
+            let state: LockStatus.NodeState
+            if let reading = readings[node] {
+                let number = ownerNumbers[reading.value] ?? ownerNumbers.count + 1
+                ownerNumbers[reading.value] = number
+                state = .held(Self.holder(reading.value, reading.remainingMilliseconds), ownerNumber: number)
+            } else if let problem = problems[node] {
+                state = .unavailable(reason: problem.printable())
+            } else {
+                state = .free
+            }
+            nodes.append(LockStatus.Node(name: engine.nodeNames[node], state: state))
+        }
+        return LockStatus(
+            resource: resource,
+            nodes: nodes,
+            holder: holderOfQuorum(),
+            isQuorumReachable: nodes.count - problems.count >= engine.quorum.votesNeeded
+        )
+    }
+
+    /// The owner that a quorum shows; it holds as long as a quorum does, so the Q-th longest life counts.
+    private func holderOfQuorum() -> LockStatus.Holder? {
+        let votesNeeded = engine.quorum.votesNeeded
+        for (value, group) in Dictionary(grouping: readings.values, by: \.value) where group.count >= votesNeeded {
+            let lives = group.compactMap(\.remainingMilliseconds).sorted(by: >)
+            return Self.holder(value, lives.count >= votesNeeded ? lives[votesNeeded - 1] : nil)
+        }
+        return nil
+    }
+
+    private static func holder(_ value: [UInt8], _ milliseconds: Int64?) -> LockStatus.Holder {
+        let text = String(decoding: value, as: UTF8.self)
+        return LockStatus.Holder(
+            label: OwnerToken.label(of: text)?.printable(),
+            remaining: milliseconds.map { .milliseconds($0) }
+        )
+    }
+}
+
+extension LockEngine {
+    /// Looks at a lock on every node that can be asked; completes when all have answered or the time is over.
+    func read(_ resource: String, within nanoseconds: Int64, completion: @escaping (LockStatus) -> Void) {
+        ReadExchange(resource: resource, engine: self, completion: completion)
+            .send(to: usableNodes, within: nanoseconds)
+    }
+}

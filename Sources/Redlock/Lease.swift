@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import LockCore
+internal import Synchronization
+
+/// A granted lock.
+///
+/// It belongs to whoever acquired it until it is released, lost, or its validity is over, and it may be used from
+/// several tasks. Nothing holds a process back from writing after its lease ended, for example after a long pause:
+/// check `isValid` before what must not happen twice, and know that even this leaves a moment in between.
+///
+/// A lease that is renewed automatically and then forgotten, without having been released, is renewed no more and ends
+/// with its TTL.
+public final class Lease: Sendable {
+    let held: HeldLease
+
+    init(_ held: HeldLease) {
+        self.held = held
+    }
+
+    deinit {
+        guard held.terms.renewal == .automatic else { return }
+        let held = self.held
+        held.engine.submit { engine in engine.keeper.stopRenewing(held) }
+    }
+
+    /// The name of what is locked.
+    public var resource: String { held.resource }
+
+    /// What the key holds in Redis; a secret.
+    public var ownerToken: OwnerToken { held.ownerToken }
+
+    /// The readable part of the owner token.
+    public var ownerLabel: String { held.terms.label }
+
+    /// Until when the holder may count on the lease, as far as is known now; an extension moves it.
+    public var validUntil: ContinuousClock.Instant {
+        held.engine.surroundings.clockInstant(of: held.validUntil)
+    }
+
+    /// How long the holder may still count on the lease; zero when it ended.
+    public var remaining: Duration {
+        let state = held.state.withLock { $0 }
+        guard state.loss == nil, !state.isReleased else { return .zero }
+        return .nanoseconds(max(0, held.engine.surroundings.now.nanoseconds(until: state.validUntil)))
+    }
+
+    /// Whether the holder may count on the lease at this moment, by the continuous clock.
+    public var isValid: Bool { remaining > .zero }
+
+    /// Waits until the lease is lost or released.
+    ///
+    /// A lease that is renewed is lost a margin before its validity ends, so that what runs under it can stop; see
+    /// ``LockOptions/cancellationMargin``.
+    ///
+    /// - Returns: whether it was lost.
+    public func ended() async -> Bool {
+        let held = self.held
+        await withCheckedContinuation { continuation in
+            held.engine.submit { _ in
+                if held.heapIndex == nil {
+                    continuation.resume()
+                } else {
+                    held.endHandlers.append { continuation.resume() }
+                }
+            }
+        }
+        return held.state.withLock { $0.loss != nil }
+    }
+
+    /// Extends the lease: from now on it lives for at least the TTL.
+    ///
+    /// - Parameter ttl: the TTL to ask for; that of the acquisition if nil.
+    /// - Throws: `RedlockError` with `lost` if the lease is gone, and `quorumUnavailable` if too few nodes answered;
+    ///   then it stays valid as long as it was.
+    public func extend(ttl: Duration? = nil) async throws {
+        let timing: LeaseTiming
+        if let ttl {
+            timing = try LeaseTerms.timing(ttl: ttl, configuration: held.engine.configuration)
+        } else {
+            timing = held.terms.timing
+        }
+        let held = self.held
+        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+            held.engine.submit { engine in
+                engine.keeper.extend(held, timing: timing) { decision, problems in
+                    switch decision {
+                    case .extended: continuation.resume()
+                    case .lost: continuation.resume(throwing: held.lossError())
+                    case .inconclusive:
+                        let message = "too few nodes answered to extend \"\(held.resource)\""
+                        let nodes = engine.report(problems, otherwise: "still has the lock")
+                        continuation.resume(
+                            throwing: RedlockError(.quorumUnavailable, resource: held.resource, message, nodes: nodes)
+                        )
+                    }
+                }
+            }
+        }
+    }
+
+    /// Releases the lease on every node that has it or may have it.
+    ///
+    /// Returns when a quorum of nodes answered, or when no more answers can come; what is left is released in the
+    /// background, or dies with its TTL. Does nothing if the lease was released before. Is not cut short when the task
+    /// is cancelled.
+    public func release() async {
+        await held.release()
+    }
+
+    /// Gives the lease away to whoever knows its owner token: the client neither renews nor releases it any more, not
+    /// even when it is shut down.
+    public func detach() async {
+        let held = self.held
+        await withCheckedContinuation { continuation in
+            held.engine.submit { engine in
+                engine.keeper.remove(held)
+                held.state.withLock { $0.isReleased = true }
+                held.callEndHandlers()
+                continuation.resume()
+            }
+        }
+    }
+}
+
+extension HeldLease {
+    func release() async {
+        let isFirst = state.withLock { state in
+            defer { state.isReleased = true }
+            return !state.isReleased
+        }
+        guard isFirst else { return }
+        // Unsafe only in name: the engine completes every release exactly once, and this is the hot path.
+        await withUnsafeContinuation { continuation in
+            engine.submit { engine in
+                engine.release(self) { continuation.resume() }
+            }
+        }
+    }
+
+    func lossError() -> RedlockError {
+        let loss = state.withLock { $0.loss }
+        let reason =
+            switch loss {
+            case .takenAway: "a quorum of nodes no longer has it"
+            case .maximumHold: "it was held for as long as it may be at most"
+            case .shutDown: "the client was shut down"
+            case .expired: "it could not be renewed in time"
+            case nil: "its validity is over"
+            }
+        return RedlockError(.lost, resource: resource, "the lease of \"\(resource)\" is lost: \(reason)")
+    }
+}
+
+extension LockEngine {
+    /// Ends a lease and takes its owner token out of the nodes.
+    func release(_ lease: HeldLease, completion: @escaping () -> Void) {
+        keeper.remove(lease)
+        lease.callEndHandlers()
+        metrics.released(heldNanoseconds: lease.granted.nanoseconds(until: surroundings.now))
+        if lease.hasBody { bodyCount -= 1 }
+        releaseCount += 1
+        release(lease.attempt) { [unowned self] _, _ in
+            releaseCount -= 1
+            completion()
+            callIdleWaiters()
+        }
+    }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import LockCore
+
+/// How long to wait for a lock that others hold.
+public enum WaitPolicy: Hashable, Sendable {
+    /// One attempt.
+    case none
+    /// Attempts until the time is over; at least one, which may take one node timeout.
+    case atMost(Duration)
+    /// Attempts until the lock is obtained or the task is cancelled.
+    case forever
+}
+
+/// Who keeps a lease alive.
+public enum Renewal: Hashable, Sendable {
+    /// Nobody but the holder, by calling `extend`.
+    case none
+    /// The client, at a third of the TTL, until the lease is released, lost or forgotten.
+    case automatic
+}
+
+/// What to ask for with one lock. Every value has a default.
+public struct LockOptions: Sendable {
+    /// How long the lock lives if nobody renews or releases it; 10 s by default, in whole milliseconds.
+    ///
+    /// A shorter one frees the lock sooner after its holder crashed, and leaves less time to bridge an outage.
+    public var ttl: Duration
+
+    /// How long to wait while others hold the lock; for ever by default.
+    public var wait: WaitPolicy
+
+    /// The longest that renewal keeps the lease alive, counted from its grant; without a bound by default.
+    public var maximumHold: Duration?
+
+    /// How long before the end of its validity a lease counts as lost, so that what runs under it can stop in time.
+    ///
+    /// By default the larger of 20 ms and 1 % of the TTL. At most half the TTL.
+    public var cancellationMargin: Duration?
+
+    /// What stands in the owner token for people to read; the client's label by default.
+    public var label: String?
+
+    /// Options with the given values.
+    public init(
+        ttl: Duration = .seconds(10),
+        wait: WaitPolicy = .forever,
+        maximumHold: Duration? = nil,
+        cancellationMargin: Duration? = nil,
+        label: String? = nil
+    ) {
+        self.ttl = ttl
+        self.wait = wait
+        self.maximumHold = maximumHold
+        self.cancellationMargin = cancellationMargin
+        self.label = label
+    }
+}
+
+/// The options of one call, checked, in the units that the protocol counts in.
+struct LeaseTerms: Sendable {
+    let timing: LeaseTiming
+    let maximumHoldNanoseconds: Int64?
+    let cancellationMarginNanoseconds: Int64
+    let renewal: Renewal
+    let label: String
+
+    init(
+        _ options: LockOptions,
+        renewal: Renewal,
+        configuration: RedlockConfiguration
+    ) throws(RedlockError) {
+        timing = try Self.timing(ttl: options.ttl, configuration: configuration)
+        if let maximumHold = options.maximumHold, maximumHold <= .zero {
+            throw RedlockError(.invalidArgument, "the maximum hold must be longer than 0")
+        }
+        let margin = options.cancellationMargin?.nanoseconds
+        if let margin, margin < 0 || margin > timing.ttlNanoseconds / 2 {
+            throw RedlockError(.invalidArgument, "the cancellation margin must lie between 0 and half the TTL")
+        }
+        if let label = options.label { try RedlockConfiguration.validate(label: label, .invalidArgument) }
+        maximumHoldNanoseconds = options.maximumHold?.nanoseconds
+        cancellationMarginNanoseconds = margin ?? max(20_000_000, timing.ttlNanoseconds / 100)
+        self.renewal = renewal
+        label = options.label ?? configuration.label
+    }
+
+    /// The times of a lease of the given TTL, if the configuration allows it.
+    static func timing(ttl: Duration, configuration: RedlockConfiguration) throws(RedlockError) -> LeaseTiming {
+        guard ttl > .zero else { throw RedlockError(.invalidArgument, "the TTL must be longer than 0") }
+        guard ttl <= configuration.maximumTTL else {
+            throw RedlockError(
+                .invalidArgument,
+                "the TTL (\(ttl)) is longer than the maximum TTL of this client (\(configuration.maximumTTL))"
+            )
+        }
+        guard ttl >= configuration.nodeTimeout * 10 else {
+            throw RedlockError(
+                .invalidArgument,
+                "the TTL (\(ttl)) is shorter than ten times the node timeout (\(configuration.nodeTimeout)): "
+                    + "one slow node would use it up"
+            )
+        }
+        let milliseconds = (ttl.nanoseconds + 999_999) / 1_000_000
+        return LeaseTiming(ttlMilliseconds: milliseconds, drift: .standard)
+    }
+}
+
+/// The name of what is locked, checked.
+enum ResourceName {
+    static let maximumByteCount = 512
+
+    static func validate(_ name: String) throws(RedlockError) {
+        guard !name.isEmpty else { throw RedlockError(.invalidArgument, "the name of the lock is empty") }
+        guard name.utf8.count <= maximumByteCount else {
+            throw RedlockError(
+                .invalidArgument,
+                "the name of the lock is \(name.utf8.count) bytes long, and at most \(maximumByteCount) are allowed"
+            )
+        }
+        guard !name.containsControlCharacters else {
+            throw RedlockError(.invalidArgument, "the name of the lock has control characters")
+        }
+    }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What the nodes say about one lock, at the moment they were asked.
+///
+/// It is a picture of the past: by the time it is read, the lock may have changed hands.
+public struct LockStatus: Hashable, Sendable {
+    /// Who holds a lock.
+    public struct Holder: Hashable, Sendable {
+        /// The label in the owner token; nil if another kind of client holds the lock.
+        public let label: String?
+        /// How long the key lives if nobody extends it, the shortest of the quorum; nil if no node told.
+        public let remaining: Duration?
+    }
+
+    /// What one node says.
+    public enum NodeState: Hashable, Sendable {
+        /// The key is not there.
+        case free
+        /// The key is there. Equal numbers mean equal owner tokens; the number tells nothing else.
+        case held(Holder, ownerNumber: Int)
+        /// The node did not say, for this reason.
+        case unavailable(reason: String)
+    }
+
+    /// One node and what it says.
+    public struct Node: Hashable, Sendable {
+        /// The node's address.
+        public let name: String
+        /// What it says.
+        public let state: NodeState
+    }
+
+    /// The name of the lock.
+    public let resource: String
+
+    /// Every configured node, in the order of the configuration.
+    public let nodes: [Node]
+
+    /// The holder that a quorum of nodes agrees on.
+    public let holder: Holder?
+
+    /// Whether a quorum of nodes agrees that somebody holds the lock.
+    public var isHeld: Bool { holder != nil }
+
+    /// Whether enough nodes answered for any statement.
+    public let isQuorumReachable: Bool
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a lock's key holds in Redis: 128 random bits, fresh for every attempt, and a label that people can read.
+///
+/// Whoever knows the token can extend and release the lock, so it is a secret: printing it shows the label alone.
+public struct OwnerToken: Hashable, Sendable {
+    /// The token as it stands in Redis. Keep it out of logs and of the arguments of processes.
+    public let secretText: String
+
+    /// The token that somebody kept, or nil if the text is empty, over 4096 bytes, or has control characters.
+    public init?(secretText: String) {
+        guard (1...4096).contains(secretText.utf8.count), !secretText.containsControlCharacters else { return nil }
+        self.secretText = secretText
+    }
+
+    /// A fresh token.
+    init(highBits: UInt64, lowBits: UInt64, label: String) {
+        secretText = Self.hexadecimal(highBits) + Self.hexadecimal(lowBits) + ":" + label
+    }
+
+    /// The readable label, or nil if another kind of client wrote the token.
+    public var label: String? {
+        Self.label(of: secretText)
+    }
+
+    /// The readable part of what a key holds; nil unless the value has the form that this package writes.
+    static func label(of value: String) -> String? {
+        let bytes = value.utf8
+        guard let separator = bytes.index(bytes.startIndex, offsetBy: 32, limitedBy: bytes.endIndex),
+            separator < bytes.endIndex, bytes[separator] == UInt8(ascii: ":")
+        else { return nil }
+        return String(value[bytes.index(after: separator)...])
+    }
+
+    private static func hexadecimal(_ bits: UInt64) -> String {
+        String(unsafeUninitializedCapacity: 16) { buffer in
+            for place in 0..<16 {
+                let digit = UInt8(truncatingIfNeeded: bits >> UInt64(60 - 4 * place)) & 0xF
+                buffer[place] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+            }
+            return 16
+        }
+    }
+}
+
+extension OwnerToken: CustomStringConvertible, CustomReflectable {
+    /// The label; never the secret.
+    public var description: String { "owner token of \(label ?? "another client")" }
+
+    /// Shows the label alone.
+    public var customMirror: Mirror { Mirror(self, children: ["label": label ?? ""]) }
+}
+
+extension String {
+    /// Whether the text has characters that would tear a line of a log or a terminal apart.
+    var containsControlCharacters: Bool {
+        unicodeScalars.contains { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) }
+    }
+
+    /// The text with control characters replaced, at most `limit` characters of it.
+    func printable(limit: Int = 200) -> String {
+        guard containsControlCharacters || count > limit else { return self }
+        return String(
+            prefix(limit).unicodeScalars.map {
+                $0.value < 0x20 || (0x7F...0x9F).contains($0.value) ? "?" : Character($0)
+            }
+        )
+    }
+}

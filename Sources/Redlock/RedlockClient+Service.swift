@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import ServiceLifecycle
+
+/// A client can be one of the services of an application: it needs no run to work, and ends with the others.
+extension RedlockClient: Service {
+    /// Waits for the graceful shutdown of the application or the cancellation of the task, and shuts the client down.
+    public func run() async throws {
+        try? await gracefulShutdown()
+        await shutdown(graceTime: .seconds(10))
+    }
+
+    /// Shuts the client down: refuses new work, ends what still waits for a lock, lets the leases that are held end by
+    /// themselves for the grace time, and releases the rest.
+    ///
+    /// The body of a `withLock` that goes on beyond the grace time is cancelled; its lock is released after it has
+    /// ended, and this waits for that as long as the lock could live. Detached leases stay. Returns when all
+    /// connections are closed.
+    ///
+    /// - Parameter graceTime: how long leases may go on.
+    public func shutdown(graceTime: Duration = .zero) async {
+        let engine = self.engine
+        await withCheckedContinuation { continuation in
+            engine.submit { engine in
+                engine.shutDown(graceNanoseconds: max(.zero, graceTime).nanoseconds) { continuation.resume() }
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import LockCore
+internal import Synchronization
+internal import Tracing
+
+extension RedlockClient {
+    /// Runs the body while holding the lock.
+    ///
+    /// The lease is renewed while the body runs. If it is lost, the body is cancelled a margin before the validity ends,
+    /// even if no connection answers any more; see ``LockOptions/cancellationMargin``. The lock is released only after
+    /// the body has returned, and this waits for the body without bound: a body that ignores cancellation goes on
+    /// without a lock.
+    ///
+    /// - Parameters:
+    ///   - resource: the name of the lock, 1 to 512 bytes without control characters.
+    ///   - options: TTL, waiting and more.
+    ///   - isolation: the actor that the caller runs on; the body runs where it was written.
+    ///   - body: the work; it is given the lease.
+    /// - Returns: what the body returned.
+    /// - Throws: what the body threw; `RedlockError` with `lost` if the lease was lost, whatever the body returned;
+    ///   and what `acquire` throws.
+    public func withLock<Result>(
+        _ resource: String,
+        options: LockOptions = LockOptions(),
+        isolation: isolated (any Actor)? = #isolation,
+        _ body: (Lease) async throws -> Result
+    ) async throws -> Result {
+        let operation = try operation(resource, options, options.wait, renewal: .automatic, namesHolder: true)
+        let canceller = BodyCanceller()
+        operation.canceller = canceller
+        return try await withSpan("redlock.withLock") { span in
+            span.attributes["redlock.resource"] = resource
+            let held = try await acquire(operation)
+            let outcome = await run(body, with: Lease(held), canceller)
+            // Asked before the release: afterwards, nobody loses the lease any more.
+            let isLost = held.isLost
+            await held.release()
+            if isLost { throw held.lossError() }
+            return try outcome.get()
+        }
+    }
+
+    /// Runs the body as a child task, so that it can be cancelled without cancelling the caller.
+    private func run<Result>(
+        _ body: (Lease) async throws -> Result,
+        with lease: Lease,
+        _ canceller: BodyCanceller,
+        isolation: isolated (any Actor)? = #isolation
+    ) async -> Swift.Result<Result, any Error> {
+        await withoutActuallyEscaping(body) { body in
+            // Mentioned so that this closure runs where the caller does.
+            _ = isolation
+            let scope = BodyScope(body: body)
+            async let outcome = scope.run(lease, canceller)
+            return await outcome.value
+        }
+    }
+}
+
+/// Carries the body into its child task and the outcome out of it.
+///
+/// `@unchecked Sendable`: the parent waits for the child all the time, so that at no moment two tasks use the body, what
+/// it captured, or the outcome.
+private struct BodyScope<Result>: @unchecked Sendable {
+    struct Outcome: @unchecked Sendable {
+        let value: Swift.Result<Result, any Error>
+    }
+
+    let body: (Lease) async throws -> Result
+
+    func run(_ lease: Lease, _ canceller: BodyCanceller) async -> Outcome {
+        canceller.begin()
+        defer { canceller.end() }
+        do {
+            return Outcome(value: .success(try await body(lease)))
+        } catch {
+            return Outcome(value: .failure(error))
+        }
+    }
+}
+
+/// Cancels the task that a body runs in, from the loop that notices the loss.
+final class BodyCanceller: Sendable {
+    private enum State {
+        case waiting
+        case running(UnsafeCurrentTask)
+        case over
+        case cancelled
+    }
+
+    /// The task is used only while it is known to run: it takes itself out before it ends, under the same mutex.
+    private let state = Mutex(SendableState(value: .waiting))
+
+    private struct SendableState: @unchecked Sendable {
+        var value: State
+    }
+
+    /// Called by the task that is to be cancelled, before it runs the body.
+    fileprivate func begin() {
+        withUnsafeCurrentTask { task in
+            state.withLock { state in
+                if case .cancelled = state.value {
+                    task?.cancel()
+                } else if let task {
+                    state.value = .running(task)
+                }
+            }
+        }
+    }
+
+    /// Called by the same task after the body.
+    fileprivate func end() {
+        state.withLock { $0.value = .over }
+    }
+
+    /// Cancels the task, or marks it as cancelled if it has not begun.
+    func cancel() {
+        state.withLock { state in
+            switch state.value {
+            case .running(let task): task.cancel()
+            case .waiting: state.value = .cancelled
+            case .over, .cancelled: break
+            }
+        }
+    }
+}
+
+extension HeldLease {
+    /// Whether the holder can no longer count on the lease, by the clock even if nobody noticed yet.
+    var isLost: Bool {
+        let state = state.withLock { $0 }
+        return state.loss != nil || engine.surroundings.now >= state.validUntil
+    }
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import LockCore
+internal import RedisTransport
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// What a client needs to know besides the addresses of the nodes. Every value has a default.
+public struct RedlockConfiguration: Sendable {
+    /// How long each reply of a node may take; 100 ms by default.
+    ///
+    /// Raising it tolerates slower nodes and networks, and makes every operation that meets a dead node that much
+    /// slower. No TTL may be shorter than ten times this.
+    public var nodeTimeout: Duration = .milliseconds(100)
+
+    /// How long an attempt to connect may take, from the name to the end of the handshake; 1 s by default.
+    public var connectTimeout: Duration = .seconds(1)
+
+    /// The longest TTL that may be asked for; 30 s by default.
+    ///
+    /// Raising it lets a lock outlive its crashed holder for longer. All clients of a set of nodes should agree on it.
+    public var maximumTTL: Duration = .seconds(30)
+
+    /// How long a call that waits puts up with too few nodes, once there has been a quorum; 5 s by default.
+    ///
+    /// A client that never had a quorum fails at once: then it is the configuration rather than an outage.
+    public var outageTolerance: Duration = .seconds(5)
+
+    /// What stands in the owner token for people to read; host and process by default.
+    public var label: String = Self.defaultLabel
+
+    /// The default configuration.
+    public init() {}
+
+    static var defaultLabel: String {
+        var name = [CChar](repeating: 0, count: 256)
+        guard gethostname(&name, name.count - 1) == 0 else { return "process \(getpid())" }
+        let host = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return "\(host):\(getpid())"
+    }
+}
+
+extension RedlockConfiguration {
+    /// Throws for values that contradict each other, before anything is connected.
+    func validate(_ endpoints: [RedisEndpoint]) throws(RedlockError) {
+        func require(_ condition: Bool, _ message: String) throws(RedlockError) {
+            guard condition else { throw RedlockError(.invalidConfiguration, message) }
+        }
+        try require(!endpoints.isEmpty, "no Redis node is configured; name at least one, better three or five")
+        try require(
+            endpoints.count <= NodeSet.capacity,
+            "\(endpoints.count) nodes are configured, more than the \(NodeSet.capacity) that are supported"
+        )
+        var seen: Set<RedisEndpoint.Address> = []
+        for endpoint in endpoints {
+            try require(
+                seen.insert(endpoint.address).inserted,
+                "the node \(endpoint) is listed twice; one server has one vote"
+            )
+        }
+        try require(nodeTimeout >= .milliseconds(1), "the node timeout must be at least 1 ms")
+        try require(nodeTimeout <= .seconds(60), "the node timeout must be at most 60 s")
+        try require(connectTimeout >= .milliseconds(1), "the connect timeout must be at least 1 ms")
+        try require(connectTimeout <= .seconds(600), "the connect timeout must be at most 600 s")
+        try require(outageTolerance >= .zero, "the outage tolerance must not be negative")
+        try require(
+            maximumTTL >= nodeTimeout * 10,
+            "the maximum TTL (\(maximumTTL)) must be at least ten times the node timeout (\(nodeTimeout))"
+        )
+        try require(maximumTTL <= .seconds(86400 * 365), "the maximum TTL must be at most a year")
+        try Self.validate(label: label, .invalidConfiguration)
+    }
+
+    /// What is allowed but is probably not what was meant.
+    static func warnings(nodeCount: Int) -> [String] {
+        guard nodeCount % 2 == 0 else { return [] }
+        return [
+            "\(nodeCount) nodes tolerate no more failures than \(nodeCount - 1) do; an odd number is better"
+        ]
+    }
+
+    static func validate(label: String, _ code: RedlockError.Code) throws(RedlockError) {
+        guard label.utf8.count <= 128 else {
+            throw RedlockError(code, "the label is \(label.utf8.count) bytes long, and at most 128 are allowed")
+        }
+        guard !label.containsControlCharacters else { throw RedlockError(code, "the label has control characters") }
+    }
+}
+
+extension Duration {
+    /// The duration in nanoseconds, at the ends of what 64 bits hold if it lies beyond.
+    var nanoseconds: Int64 {
+        let (seconds, attoseconds) = components
+        let (scaled, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        guard !overflow else { return seconds < 0 ? .min : .max }
+        let (sum, sumOverflow) = scaled.addingReportingOverflow(attoseconds / 1_000_000_000)
+        return sumOverflow ? (seconds < 0 ? .min : .max) : sum
+    }
+}
