@@ -127,7 +127,7 @@ public final class NodeLink {
             receiver.failed(failure ?? NodeFailure(.closed, "not connected"), at: node)
             return
         }
-        connection.append(command, receiver: receiver)
+        connection.append(command, receiver: receiver, replyTimeout: configuration.replyTimeout)
     }
 
     /// Writes what was appended since the last flush, in one write.
@@ -188,7 +188,6 @@ public final class NodeLink {
         }
         let connection = RedisConnection(
             node: node,
-            replyTimeout: configuration.replyTimeout,
             link: self,
             allocator: channel.allocator
         )
@@ -201,7 +200,8 @@ public final class NodeLink {
         guard case .connecting(let attempt) = state, attempt.number == number else { return }
         let milliseconds = configuration.connectTimeout.nanoseconds / 1_000_000
         let what = attempt.connection == nil ? "no connection" : "connected, but no answer"
-        attemptFailed(number, NodeFailure(.timedOut, "\(what) within \(milliseconds) ms"))
+        let doubt = attempt.connection != nil && tlsContext != nil ? "; does it speak TLS on this port?" : ""
+        attemptFailed(number, NodeFailure(.timedOut, "\(what) within \(milliseconds) ms\(doubt)"))
     }
 
     private func attemptFailed(_ number: Int, _ failure: NodeFailure) {
@@ -223,7 +223,10 @@ public final class NodeLink {
             encoder.begin()
             for argument in command { encoder.append(argument) }
             do {
-                try encoder.withEncoded { connection.append($0, receiver: receiver) }
+                try encoder.withEncoded { bytes in
+                    // The attempt to connect has a deadline as a whole.
+                    connection.append(bytes, receiver: receiver, replyTimeout: nil)
+                }
             } catch {
                 attemptFailed(attempt.number, NodeFailure(.protocolViolation, "the handshake cannot be encoded: \(error)"))
                 return

@@ -14,6 +14,7 @@ final class RedisConnection: ChannelInboundHandler {
 
     private struct Awaited {
         let receiver: any ReplyReceiver
+        let timeout: TimeAmount
         let deadline: NIODeadline
     }
 
@@ -25,7 +26,6 @@ final class RedisConnection: ChannelInboundHandler {
     }
 
     private let node: Int
-    private let replyTimeout: TimeAmount
     private weak var link: NodeLink?
     private let reader = ReplyReader()
     private var replies: [RESPValue] = []
@@ -35,9 +35,8 @@ final class RedisConnection: ChannelInboundHandler {
     private var deadlineTimer: Scheduled<Void>?
     private var state = State.open
 
-    init(node: Int, replyTimeout: TimeAmount, link: NodeLink, allocator: ByteBufferAllocator) {
+    init(node: Int, link: NodeLink, allocator: ByteBufferAllocator) {
         self.node = node
-        self.replyTimeout = replyTimeout
         self.link = link
         self.outgoing = allocator.buffer(capacity: 4096)
     }
@@ -45,13 +44,19 @@ final class RedisConnection: ChannelInboundHandler {
     // MARK: Sending
 
     /// Puts the bytes of one command into the buffer; `flush` writes all of them at once.
-    func append(_ command: UnsafeRawBufferPointer, receiver: any ReplyReceiver) {
+    ///
+    /// - Parameter replyTimeout: how long the reply may take; nil if the caller has a deadline of its own.
+    func append(_ command: UnsafeRawBufferPointer, receiver: any ReplyReceiver, replyTimeout: TimeAmount?) {
         guard state != .ended, context != nil else {
             receiver.failed(NodeFailure(.closed, "the connection has ended"), at: node)
             return
         }
         outgoing.writeBytes(command)
-        awaited.append(Awaited(receiver: receiver, deadline: .now() + replyTimeout))
+        guard let replyTimeout else {
+            awaited.append(Awaited(receiver: receiver, timeout: .zero, deadline: .distantFuture))
+            return
+        }
+        awaited.append(Awaited(receiver: receiver, timeout: replyTimeout, deadline: .now() + replyTimeout))
         if deadlineTimer == nil { scheduleDeadlineTimer() }
     }
 
@@ -78,7 +83,7 @@ final class RedisConnection: ChannelInboundHandler {
     /// for each command.
     private func deadlineTimerFired() {
         if let first = awaited.first, first.deadline <= .now() {
-            end(NodeFailure(.timedOut, "no answer within \(replyTimeout.nanoseconds / 1_000_000) ms"))
+            end(NodeFailure(.timedOut, "no answer within \(first.timeout.nanoseconds / 1_000_000) ms"))
         } else {
             scheduleDeadlineTimer()
         }

@@ -15,6 +15,8 @@ public struct TLSSettings: Hashable, Sendable {
     public var keyFile: String?
 
     /// The name that the server's certificate must be made out to; nil for the host of the URL.
+    ///
+    /// A certificate that is made out to the IP address that the connection goes to is accepted as well.
     public var serverName: String?
 
     /// TLS with the system's authorities and without a client certificate.

@@ -54,6 +54,8 @@ final class AcquireAttempt: ReplyReceiver {
 
     private let engine: LockEngine
     private var takenBack: NodeSet = []
+    /// The nodes that are being connected to for the first time; they are asked when they are there.
+    private var deferred: NodeSet = []
 
     init(operation: AcquireOperation, ownerToken: OwnerToken, round: AcquireRound, engine: LockEngine) {
         self.resource = operation.resource
@@ -65,20 +67,47 @@ final class AcquireAttempt: ReplyReceiver {
         self.problems = [:]
     }
 
-    /// Counts the nodes that cannot be asked, and asks the others.
-    func send(to nodes: NodeSet) {
-        let absent = engine.allNodes.subtracting(nodes)
+    /// Asks the nodes; those that are still being connected to are asked later, the others cannot be.
+    func send(to nodes: NodeSet, later deferred: NodeSet) {
+        self.deferred = deferred
+        let absent = engine.allNodes.subtracting(nodes).subtracting(deferred)
         if !absent.isEmpty {
             problems = engine.problemsOfUnusableNodes()
             for node in absent { count(.refused, by: node) }
         }
         guard operation != nil else { return }
-        let command = NodeCommand.setIfAbsent(
-            key: resource,
-            ownerToken: ownerToken,
-            ttlMilliseconds: timing.ttlMilliseconds
-        )
+        send(to: nodes, ttlMilliseconds: timing.ttlMilliseconds)
+    }
+
+    /// Asks a node that was not connected when the attempt began, as if the command had been on its way all the time;
+    /// otherwise a client that has just been made would hold its first lease on no more nodes than it must.
+    ///
+    /// The key is to live no longer there than elsewhere.
+    func sendDeferred(to node: Int) {
+        guard deferred.contains(node) else { return }
+        deferred.remove(node)
+        let elapsed = round.start.nanoseconds(until: engine.surroundings.now)
+        let left = timing.ttlMilliseconds - elapsed / 1_000_000
+        if left > 0 { send(to: [node], ttlMilliseconds: left) } else { count(.refused, by: node) }
+    }
+
+    /// Notes that a node that was to be asked later will not be there.
+    func cannotSendDeferred(to node: Int, _ failure: NodeFailure) {
+        guard deferred.contains(node) else { return }
+        deferred.remove(node)
+        problems[node] = failure.message
+        count(.refused, by: node)
+    }
+
+    private func send(to nodes: NodeSet, ttlMilliseconds: Int64) {
+        let command = NodeCommand.setIfAbsent(key: resource, ownerToken: ownerToken, ttlMilliseconds: ttlMilliseconds)
         engine.send(command, to: nodes, receiver: self)
+    }
+
+    /// Ends the asking: what has not been sent is not sent any more.
+    func stop() {
+        operation = nil
+        deferred = []
     }
 
     func received(_ reply: RESPValue, from node: Int) {
@@ -120,5 +149,5 @@ final class AcquireAttempt: ReplyReceiver {
 
     /// The nodes that need a release when the lease ends: all that hold the key or may hold it, but for those that
     /// were sent one already.
-    var nodesToRelease: NodeSet { round.mayHoldKey.subtracting(takenBack) }
+    var nodesToRelease: NodeSet { round.mayHoldKey.subtracting(takenBack).subtracting(deferred) }
 }

@@ -51,7 +51,8 @@ extension LockEngine {
             engine: self
         )
         operation.attempt = attempt
-        attempt.send(to: usableNodes)
+        if !untriedNodes.isEmpty { deferredAttempts[ObjectIdentifier(attempt)] = attempt }
+        attempt.send(to: usableNodes, later: untriedNodes)
     }
 
     /// Waits for the connections that are still being made for the first time; they end by their own deadline.
@@ -174,7 +175,6 @@ extension LockEngine {
         operation.retryTimer = nil
         guard let attempt = operation.attempt else { return }
         operation.attempt = nil
-        attempt.operation = nil
         release(attempt)
     }
 

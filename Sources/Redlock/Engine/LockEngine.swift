@@ -37,6 +37,8 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     private(set) var hadQuorum = false
     /// Acquisitions that wait for the first connections.
     var parkedAcquisitions: [AcquireOperation] = []
+    /// Attempts that are to ask nodes which are not connected yet; emptied when every node was tried.
+    var deferredAttempts: [ObjectIdentifier: AcquireAttempt] = [:]
     /// Acquisitions that are under way, to be ended by a shutdown.
     var acquisitions: [ObjectIdentifier: AcquireOperation] = [:]
     var isShuttingDown = false
@@ -101,11 +103,13 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
         if usableNodes.count >= quorum.votesNeeded { hadQuorum = true }
         logger.debug("node can be used", metadata: ["redis_node": "\(nodeNames[node])"])
         ledger.retry(at: node)
+        for attempt in deferredAttempts.values { attempt.sendDeferred(to: node) }
         resumeThoseWhoWaitForNodes()
     }
 
     func linkWentDown(_ node: Int, failure: NodeFailure) {
         untriedNodes.remove(node)
+        for attempt in deferredAttempts.values { attempt.cannotSendDeferred(to: node, failure) }
         let wasUsable = usableNodes.contains(node)
         usableNodes.remove(node)
         if wasUsable || failure.isPermanent {
@@ -118,6 +122,7 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     }
 
     private func resumeThoseWhoWaitForNodes() {
+        if untriedNodes.isEmpty { deferredAttempts = [:] }
         resumeParkedAcquisitions()
         let waiting = connectionWaiters
         connectionWaiters = []

@@ -179,11 +179,14 @@ extension LockEngine {
 
     /// Releases what an attempt set or may have set.
     func release(_ attempt: AcquireAttempt, completion: ((ReleaseRound.Decision, [Int: String]) -> Void)? = nil) {
+        let nodes = attempt.nodesToRelease
+        attempt.stop()
+        deferredAttempts[ObjectIdentifier(attempt)] = nil
         release(
             resource: attempt.resource,
             ownerToken: attempt.ownerToken,
             timing: attempt.timing,
-            from: attempt.nodesToRelease,
+            from: nodes,
             completion: completion
         )
     }

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LocalRedis
+import Redlock
+import RedlockTesting
+import Testing
+
+/// Votes that come late, not at all, or from nodes that were away: nothing stays locked that nobody holds.
+@Suite(.serialized)
+struct InterruptionTests {
+    /// A node carries the command out, and its reply comes after everybody gave up: the key goes, the vote does not count.
+    @Test
+    func lateVoteIsTakenBack() async throws {
+        try await withLocalRedis(nodes: 1) { redis in
+            try await withFaultProxy(target: .init(port: redis[0].port)) { proxy in
+                let client = try RedlockClient(nodes: ["redis://127.0.0.1:\(proxy.port)"])
+                await (try await client.acquire("warm")).release()
+                await proxy.set(.stall, direction: .toClient)
+                let error = await #expect(throws: RedlockError.self) { try await client.acquire("late", options: .once) }
+                #expect(error?.code == .quorumUnavailable)
+                try await Task.sleep(for: .milliseconds(100))
+                #expect(try await redis[0].send("EXISTS", "late") == "0")
+                await client.shutdown()
+            }
+        }
+    }
+
+    /// The command itself is held up and carried out after everybody gave up: the release travels right behind it.
+    @Test
+    func lateCommandIsUndone() async throws {
+        try await withLocalRedis(nodes: 1) { redis in
+            try await withFaultProxy(target: .init(port: redis[0].port)) { proxy in
+                let client = try RedlockClient(nodes: ["redis://127.0.0.1:\(proxy.port)"])
+                await (try await client.acquire("warm")).release()
+                await proxy.set(.stall, direction: .toServer)
+                await #expect(throws: RedlockError.self) { try await client.acquire("late", options: .once) }
+                await proxy.set(.pass)
+                try await Task.sleep(for: .milliseconds(200))
+                #expect(try await redis[0].send("EXISTS", "late") == "0")
+                await client.shutdown()
+            }
+        }
+    }
+
+    /// A release that did not get through is made up for when the node is back.
+    @Test
+    func releaseIsMadeUpFor() async throws {
+        try await withLocalRedis(nodes: 3) { redis in
+            try await withFaultProxy(target: .init(port: redis[0].port)) { proxy in
+                let nodes = ["redis://127.0.0.1:\(proxy.port)", redis[1].url, redis[2].url]
+                let client = try RedlockClient(nodes: nodes, configuration: .patient)
+                try await client.waitUntilAllNodesAnswer()
+                let lease = try await client.acquire("kept", options: LockOptions(ttl: .seconds(30)))
+                await proxy.set(.blackHole, direction: .toServer)
+                await lease.release()
+                #expect(try await redis[0].send("EXISTS", "kept") == "1")
+                try await Task.sleep(for: .milliseconds(300))
+                await proxy.set(.pass)
+                try await eventually { try await redis[0].send("EXISTS", "kept") == "0" }
+                await client.shutdown()
+            }
+        }
+    }
+
+    /// The own minority of one attempt does not stand in the way of the next.
+    @Test
+    func minorityKeysDoNotBlockTheNextAttempt() async throws {
+        try await Layout.three.withClient { client, redis in
+            _ = try await redis[0].send("SET", "partly", "somebody", "PX", "400")
+            _ = try await redis[1].send("SET", "partly", "somebody", "PX", "400")
+            let lease = try await client.acquire("partly", options: LockOptions(wait: .atMost(.seconds(3))))
+            #expect(lease.isValid)
+            await lease.release()
+        }
+    }
+
+    @Test
+    func serverThatRestartsIsUsedAgain() async throws {
+        try await Layout.three.withClient { client, redis in
+            for server in redis.servers {
+                await server.kill()
+                let lease = try await client.acquire("restart", options: LockOptions(wait: .atMost(.seconds(5))))
+                await lease.release()
+                try await server.restart()
+                try await client.waitUntilAllNodesAnswer()
+            }
+        }
+    }
+
+    @Test
+    func missingScriptIsSentWhole() async throws {
+        try await Layout.three.withClient { client, redis in
+            let lease = try await client.acquire("script", options: LockOptions(ttl: .seconds(2)))
+            for server in redis.servers { _ = try await server.send("SCRIPT", "FLUSH") }
+            try await lease.extend(ttl: .seconds(20))
+            #expect(lease.remaining > .seconds(15))
+            for server in redis.servers { _ = try await server.send("SCRIPT", "FLUSH") }
+            await lease.release()
+            for server in redis.servers { #expect(try await server.send("EXISTS", "script") == "0") }
+        }
+    }
+
+    @Test
+    func frozenNodeDoesNotSlowTheFirstAcquisition() async throws {
+        try await withLocalRedis(nodes: 5) { redis in
+            try await redis[2].pause()
+            let client = try RedlockClient(nodes: redis.urls, configuration: .patient)
+            let began = ContinuousClock.now
+            let lease = try await client.acquire("quick")
+            #expect(ContinuousClock.now - began < .milliseconds(500))
+            await lease.release()
+            await client.shutdown()
+            try await redis[2].resume()
+        }
+    }
+
+    @Test
+    func waitingSurvivesAShortOutage() async throws {
+        try await Layout.three.withClient { client, redis in
+            let lease = try await client.acquire("outage", options: LockOptions(ttl: .seconds(30)))
+            async let waiting = client.acquire("outage")
+            try await Task.sleep(for: .milliseconds(200))
+            for server in redis.servers { try await server.pause() }
+            try await Task.sleep(for: .seconds(1))
+            for server in redis.servers { try await server.resume() }
+            try await client.waitUntilAllNodesAnswer()
+            await lease.release()
+            await (try await waiting).release()
+        }
+    }
+
+    @Test
+    func longOutageEndsTheWaiting() async throws {
+        var configuration = RedlockConfiguration.patient
+        configuration.outageTolerance = .seconds(1)
+        try await Layout.three.withClient(configuration: configuration) { client, redis in
+            await (try await client.acquire("outage")).release()
+            await redis[0].kill()
+            await redis[1].kill()
+            let began = ContinuousClock.now
+            let error = await #expect(throws: RedlockError.self) { try await client.acquire("outage") }
+            #expect(error?.code == .quorumUnavailable)
+            #expect(error?.nodes.filter { $0.outcome.contains("refused") || $0.outcome.contains("closed") }.count == 2)
+            #expect(ContinuousClock.now - began < .seconds(3))
+        }
+    }
+}
+
+extension RedlockClient {
+    /// Waits until every node answers an inspection.
+    func waitUntilAllNodesAnswer() async throws {
+        try await eventually {
+            try await self.inspect("nobody").nodes.allSatisfy { node in
+                if case .unavailable = node.state { false } else { true }
+            }
+        }
+    }
+}
+
+/// Waits for a condition that must come true soon.
+func eventually(
+    within time: Duration = .seconds(10),
+    sourceLocation: SourceLocation = #_sourceLocation,
+    _ condition: () async throws -> Bool
+) async throws {
+    let end = ContinuousClock.now + time
+    while ContinuousClock.now < end {
+        if try await condition() { return }
+        try await Task.sleep(for: .milliseconds(20))
+    }
+    Issue.record("did not come true within \(time)", sourceLocation: sourceLocation)
+}
