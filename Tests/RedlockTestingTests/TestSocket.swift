@@ -72,8 +72,8 @@ final class TestSocket: Sendable {
     }
 
     /// Some bytes, as soon as there are any; throws at the end of the stream.
-    func receiveSome(within timeout: Duration = .seconds(10)) async throws -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: 65536)
+    func receiveSome(atMost limit: Int = 65_536, within timeout: Duration = .seconds(10)) async throws -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: limit)
         let count = try await retry(for: timeout) { recv(descriptor, &bytes, bytes.count, 0) }
         guard count > 0 else { throw Ending.endOfStream }
         return Array(bytes.prefix(count))
@@ -85,7 +85,8 @@ final class TestSocket: Sendable {
         let deadline = ContinuousClock.now + timeout
         while bytes.count < count {
             do {
-                bytes += try await receiveSome(within: ContinuousClock.now.duration(to: deadline))
+                let rest = ContinuousClock.now.duration(to: deadline)
+                bytes += try await receiveSome(atMost: count - bytes.count, within: rest)
             } catch Ending.timedOut {
                 throw Ending.timedOut(received: String(decoding: bytes, as: UTF8.self))
             }
