@@ -44,7 +44,7 @@ struct RedlockCommand: AsyncParsableCommand {
               Every event has "event" and "timeMilliseconds" (Unix time), and "resource" once it is known.
               waiting   holder, holderRemainingMilliseconds     acquired  owner, waitedMilliseconds, validityMilliseconds
               signal    signal                                  exited    exitCode, signal
-              lost      reason (notRenewed, maximumHold), signal, killAfterMilliseconds
+              lost      reason (lost, maximumHold), signal, killAfterMilliseconds
               released  heldMilliseconds                        warning   message
               error     message, exitCode
             """,

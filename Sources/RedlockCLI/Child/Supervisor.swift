@@ -164,7 +164,7 @@ final class Supervisor {
         let now = ContinuousClock.now
         let holdEnd = plan.maximumHold.map { acquiredAt + $0 } ?? grant.validUntil()
         let killTime = plan.deadlines.killTime(toldAt: now, validUntil: min(holdEnd, grant.validUntil()))
-        let reason: LossReason = reachesMaximumHold(now + .milliseconds(200)) ? .maximumHold : .notRenewed
+        let reason: LossReason = reachesMaximumHold(now + .milliseconds(200)) ? .maximumHold : .lost
         loss = reason
         killAt = killTime
         if killTime <= now {
@@ -245,7 +245,7 @@ final class Supervisor {
             case .maximumHold:
                 "\"\(plan.resource)\": the maximum hold of \((plan.maximumHold ?? .zero).readable) ended;"
                     + " the command was stopped"
-            case .notRenewed:
+            case .lost:
                 "\"\(plan.resource)\": the lock was lost and the command was stopped"
                     + (error.map { ": \(CommandFailure($0).description)" } ?? "")
             }

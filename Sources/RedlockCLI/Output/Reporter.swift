@@ -20,7 +20,7 @@ enum Report: Sendable {
 
 /// Why a command is stopped before it ended by itself.
 enum LossReason: String, Sendable {
-    case notRenewed
+    case lost
     case maximumHold
 }
 
@@ -67,8 +67,8 @@ struct Reporter: Sendable {
         case .acquired(let owner, let waited, _):
             return "acquired \(name) as \(owner) after \(waited.readable)"
         case .lost(let reason, let signal, let killAfter):
-            let why = reason == .maximumHold ? "the maximum hold ends" : "the lock could not be renewed"
-            return "losing \(name): \(why); sending \(signal) to the command, KILL in \(killAfter.readable)"
+            let what = reason == .maximumHold ? "the maximum hold of \(name) ends" : "losing \(name)"
+            return "\(what); sending \(signal) to the command, KILL in \(killAfter.readable)"
         case .released(let held): return "released \(name) after \(held.readable)"
         case .signal(let signal): return "handing \(signal) on to the command"
         case .exited(let code, nil): return "the command exited with \(code)"

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Testing
+
+@testable import RedlockCLI
+
+@Suite
+struct ChildEnvironmentTests {
+    private static func entries(_ inherited: [String], deadlineMilliseconds: Int64? = nil) -> [String] {
+        ChildEnvironment.entries(
+            inherited: inherited.map { Array($0.utf8) },
+            resource: "report",
+            ownerLabel: "me@here:1",
+            deadlineMilliseconds: deadlineMilliseconds
+        ).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    @Test
+    func passwordsAreRemovedAndTheLockIsNamed() {
+        let entries = Self.entries([
+            "PATH=/bin", "REDLOCK_REDIS_PASSWORD=hunter2", "REDISCLI_AUTH=hunter2", "REDLOCK_TOKEN=hunter2",
+            "REDLOCK_REDIS=redis://:hunter2@a:1,redis://user:hun/hunter2@b,redis://c", "REDLOCK_REDISX=kept", "EMPTY=",
+        ])
+        #expect(
+            entries == [
+                "PATH=/bin", "REDLOCK_REDIS=redis://a:1,redis://user@b,redis://c", "REDLOCK_REDISX=kept", "EMPTY=",
+                "REDLOCK_NAME=report", "REDLOCK_OWNER=me@here:1",
+            ]
+        )
+    }
+
+    @Test
+    func theInnerLockReplacesTheOuterOne() {
+        let outer = ["REDLOCK_NAME=outer", "REDLOCK_OWNER=outer", "REDLOCK_DEADLINE_MS=1"]
+        #expect(Self.entries(outer) == ["REDLOCK_NAME=report", "REDLOCK_OWNER=me@here:1"])
+        #expect(Self.entries(outer, deadlineMilliseconds: 17).last == "REDLOCK_DEADLINE_MS=17")
+    }
+
+    @Test
+    func bytesThatAreNoTextAreKept() {
+        let entry: [UInt8] = Array("ODD=".utf8) + [0xFF, 0xFE]
+        let entries = ChildEnvironment.entries(
+            inherited: [entry],
+            resource: "a",
+            ownerLabel: "b",
+            deadlineMilliseconds: nil
+        )
+        #expect(entries.first == entry)
+    }
+}
+
+@Suite
+struct CommandArgumentsTests {
+    @Test
+    func aShellLineGoesToTheShell() {
+        let arguments = CommandArguments.bytes(command: [], shellLine: "a && b", all: [])
+        #expect(arguments.map { String(decoding: $0, as: UTF8.self) } == ["/bin/sh", "-c", "a && b"])
+    }
+
+    @Test
+    func theCommandGetsTheBytesThatWereWritten() {
+        let odd: [UInt8] = [0x61, 0xFF]
+        let all = ["redlock", "run", "x", "--", "echo"].map { Array($0.utf8) } + [odd]
+        let seen = ["echo", String(decoding: odd, as: UTF8.self)]
+        #expect(CommandArguments.bytes(command: seen, shellLine: nil, all: all) == [Array("echo".utf8), odd])
+    }
+}
+
+@Suite
+struct LossDeadlinesTests {
+    @Test
+    func theNoticeLeavesRoomButNeverMoreThanAThird() {
+        let short = LossDeadlines(ttl: .seconds(10), killAfter: .seconds(1))
+        #expect(short.margin == .milliseconds(1_100))
+        let long = LossDeadlines(ttl: .seconds(9), killAfter: .seconds(60))
+        #expect(long.margin == .seconds(3))
+        let bounded = LossDeadlines(ttl: .seconds(9), killAfter: .seconds(60), maximumHold: .seconds(3))
+        #expect(bounded.margin == .seconds(1))
+    }
+
+    @Test(arguments: [Duration.zero, .milliseconds(200), .seconds(5), .seconds(3_600)])
+    func theKillComesBeforeTheEndOfValidity(killAfter: Duration) {
+        let now = ContinuousClock.now
+        for milliseconds in [10, 1_000, 10_000] {
+            let deadlines = LossDeadlines(ttl: .milliseconds(milliseconds), killAfter: killAfter)
+            let validUntil = now + deadlines.margin
+            let kill = deadlines.killTime(toldAt: now, validUntil: validUntil)
+            #expect(kill < validUntil)
+            #expect(kill <= now + killAfter)
+        }
+    }
+}
+
+@Suite
+struct ReporterTests {
+    private static let time = Date(timeIntervalSince1970: 1.5)
+
+    @Test
+    func verbositySelects() {
+        let reports: [(Report, Reporter.Verbosity)] = [
+            (.error(message: "e", exitCode: 69), .quiet), (.warning("w"), .normal),
+            (.released(held: .seconds(1)), .verbose),
+        ]
+        for (report, needed) in reports {
+            for verbosity in [Reporter.Verbosity.quiet, .normal, .verbose] {
+                let line = Reporter(verbosity: verbosity).line(for: report, time: Self.time)
+                #expect((line != nil) == (verbosity >= needed))
+            }
+        }
+        let json = Reporter(verbosity: .normal, usesJSON: true)
+        #expect(json.line(for: .released(held: .seconds(1)), time: Self.time) != nil)
+    }
+
+    @Test
+    func everyEventIsOneJSONObjectInOneLine() throws {
+        let reports: [(Report, String, Set<String>)] = [
+            (.waiting(holder: "h\n\"", remaining: nil), "waiting", ["holder", "holderRemainingMilliseconds"]),
+            (
+                .acquired(owner: "o", waited: .zero, validity: .seconds(9)), "acquired",
+                ["owner", "waitedMilliseconds", "validityMilliseconds"]
+            ),
+            (
+                .lost(reason: .lost, signal: SignalName(number: SIGTERM), killAfter: .zero), "lost",
+                ["reason", "signal", "killAfterMilliseconds"]
+            ),
+            (.released(held: .seconds(2)), "released", ["heldMilliseconds"]),
+            (.signal(SignalName(number: SIGHUP)), "signal", ["signal"]),
+            (.exited(code: 143, signal: SignalName(number: SIGTERM)), "exited", ["exitCode", "signal"]),
+            (.error(message: "m\u{1}\\", exitCode: 1), "error", ["message", "exitCode"]),
+            (.warning("é"), "warning", ["message"]),
+        ]
+        for (report, kind, fields) in reports {
+            let reporter = Reporter(usesJSON: true, resource: "na\"me")
+            let line = try #require(reporter.line(for: report, time: Self.time))
+            #expect(!line.contains("\n"))
+            let object = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+            #expect(object["event"] as? String == kind)
+            #expect(object["resource"] as? String == "na\"me")
+            #expect(object["timeMilliseconds"] as? Int == 1_500)
+            #expect(Set(object.keys) == fields.union(["event", "resource", "timeMilliseconds"]))
+        }
+    }
+
+    @Test
+    func foreignTextCannotTearALineApart() throws {
+        let reporter = Reporter(verbosity: .verbose, resource: "a\u{1B}[2J")
+        let line = try #require(reporter.line(for: .waiting(holder: "x\r\nroot", remaining: nil), time: Self.time))
+        #expect(!line.unicodeScalars.contains { $0.properties.generalCategory == .control })
+    }
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Testing
+
+/// The built command `redlock`, run as users run it.
+struct Executable {
+    struct Result {
+        let exitCode: Int32
+        let output: String
+        let errors: String
+
+        /// The lines on standard error.
+        var errorLines: [Substring] { errors.split(separator: "\n") }
+
+        /// The JSON events on standard error, by their kind.
+        var events: [[String: Any]] {
+            errorLines.compactMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] }
+        }
+
+        func event(_ kind: String) -> [String: Any]? {
+            events.first { $0["event"] as? String == kind }
+        }
+    }
+
+    /// Beside the test bundle.
+    static let path: String = {
+        let arguments = CommandLine.arguments
+        var bundles = [arguments[0]]
+        if let index = arguments.firstIndex(of: "--test-bundle-path"), index + 1 < arguments.count {
+            bundles.append(arguments[index + 1])
+        }
+        for bundle in bundles {
+            var folder = URL(fileURLWithPath: bundle).resolvingSymlinksInPath()
+            while folder.path != "/" {
+                folder.deleteLastPathComponent()
+                let candidate = folder.appendingPathComponent("redlock").path
+                var isDirectory: ObjCBool = false
+                if FileManager.default.fileExists(atPath: candidate, isDirectory: &isDirectory), !isDirectory.boolValue
+                {
+                    return candidate
+                }
+            }
+        }
+        return "redlock"
+    }()
+
+    /// An environment without anything of `redlock` in it.
+    static func environment(_ redis: [String] = [], _ more: [String: String] = [:]) -> [String: String] {
+        var environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("REDLOCK") }
+        environment["REDISCLI_AUTH"] = nil
+        if !redis.isEmpty { environment["REDLOCK_REDIS"] = redis.joined(separator: ",") }
+        return environment.merging(more) { $1 }
+    }
+
+    /// Runs it to its end.
+    static func run(
+        _ arguments: [String],
+        redis: [String] = [],
+        environment: [String: String] = [:],
+        input: String = ""
+    ) async throws -> Result {
+        let running = try Running(arguments, environment: Self.environment(redis, environment), input: input)
+        return try await running.result()
+    }
+
+    /// One run of it.
+    ///
+    /// Its output goes to files: what it leaves running must not keep a pipe open.
+    final class Running {
+        private let process = Process()
+        private let folder: URL
+        private let ended = AsyncStream.makeStream(of: Void.self)
+
+        var processID: pid_t { process.processIdentifier }
+
+        init(_ arguments: [String], environment: [String: String], input: String = "") throws {
+            folder = FileManager.default.temporaryDirectory.appendingPathComponent("redlock-cli-\(UUID().uuidString)")
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            for name in ["output", "errors"] {
+                _ = FileManager.default.createFile(atPath: folder.appendingPathComponent(name).path, contents: nil)
+            }
+            try Data(input.utf8).write(to: folder.appendingPathComponent("input"))
+            process.executableURL = URL(fileURLWithPath: Executable.path)
+            process.arguments = arguments
+            process.environment = environment
+            process.standardInput = try FileHandle(forReadingFrom: folder.appendingPathComponent("input"))
+            process.standardOutput = try FileHandle(forWritingTo: folder.appendingPathComponent("output"))
+            process.standardError = try FileHandle(forWritingTo: folder.appendingPathComponent("errors"))
+            let continuation = ended.continuation
+            process.terminationHandler = { _ in continuation.finish() }
+            try process.run()
+        }
+
+        deinit {
+            try? FileManager.default.removeItem(at: folder)
+        }
+
+        var output: String { text("output") }
+        var errors: String { text("errors") }
+
+        func send(_ signal: Int32) {
+            kill(processID, signal)
+        }
+
+        /// Waits for the end; a run that takes longer than any should is killed, and its exit code is then 9.
+        func result() async throws -> Result {
+            let process = process
+            let watchdog = Task {
+                try await Task.sleep(for: .seconds(60))
+                kill(process.processIdentifier, SIGKILL)
+            }
+            for await _ in ended.stream {}
+            watchdog.cancel()
+            return Result(exitCode: process.terminationStatus, output: output, errors: errors)
+        }
+
+        /// Waits until standard output or error holds the text.
+        func waitFor(_ text: String, sourceLocation: SourceLocation = #_sourceLocation) async throws {
+            try await eventually("\"\(text)\" in \(Self.self)", sourceLocation: sourceLocation) {
+                output.contains(text) || errors.contains(text)
+            }
+        }
+
+        private func text(_ name: String) -> String {
+            let data = (try? Data(contentsOf: folder.appendingPathComponent(name))) ?? Data()
+            return String(decoding: data, as: UTF8.self)
+        }
+    }
+}
+
+/// Waits for a condition, ten seconds at most; then the test fails.
+func eventually(
+    _ what: String,
+    sourceLocation: SourceLocation = #_sourceLocation,
+    _ condition: () async throws -> Bool
+) async throws {
+    for _ in 0..<500 {
+        if try await condition() { return }
+        try await Task.sleep(for: .milliseconds(20))
+    }
+    Issue.record("did not happen: \(what)", sourceLocation: sourceLocation)
+}
+
+/// Whether a process of this id runs (one that has ended and was not waited for does not).
+func isRunning(_ processID: pid_t) -> Bool {
+    guard kill(processID, 0) == 0 else { return false }
+    guard let status = try? String(contentsOfFile: "/proc/\(processID)/stat", encoding: .utf8) else {
+        return !FileManager.default.fileExists(atPath: "/proc/self/stat")
+    }
+    return status.split(separator: ")").last?.split(separator: " ").first != "Z"
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import RedisTransport
+import Testing
+
+@testable import RedlockCLI
+
+@Suite
+struct SettingsTests {
+    private static func resolve(
+        options: PartialSettings = PartialSettings(),
+        environment: [String: String] = [:],
+        file: PartialSettings = PartialSettings()
+    ) throws -> Settings {
+        try Settings.resolve(
+            options: options,
+            environment: PartialSettings(environment: environment),
+            file: file
+        )
+    }
+
+    @Test
+    func optionsWinOverEnvironmentAndEnvironmentOverFile() throws {
+        let file = PartialSettings(redis: ["redis://file"], ttl: .seconds(1), label: "file")
+        let fromFile = try Self.resolve(file: file)
+        #expect(fromFile.endpoints.map(\.description) == ["file:6379"])
+        let environment = ["REDLOCK_REDIS": " redis://one , redis://two:1,"]
+        let fromEnvironment = try Self.resolve(environment: environment, file: file)
+        #expect(fromEnvironment.endpoints.map(\.description) == ["one:6379", "two:1"])
+        #expect(fromEnvironment.values.label == "file")
+        let options = PartialSettings(redis: ["redis://option"], ttl: .seconds(2))
+        let fromOptions = try Self.resolve(options: options, environment: environment, file: file)
+        #expect(fromOptions.endpoints.map(\.description) == ["option:6379"])
+        #expect(fromOptions.values.ttl == .seconds(2))
+    }
+
+    @Test
+    func withoutAnythingThereIsTheLocalServer() throws {
+        let settings = try Self.resolve(environment: ["REDLOCK_REDIS": "", "REDLOCK_REDIS_PASSWORD": ""])
+        #expect(settings.nodesAreDefault)
+        #expect(settings.endpoints.map(\.description) == ["127.0.0.1:6379"])
+        #expect(settings.endpoints.first?.password == nil)
+    }
+
+    @Test
+    func thePasswordGoesToURLsWithoutOne() throws {
+        let settings = try Self.resolve(environment: [
+            "REDLOCK_REDIS": "redis://a,redis://:own@b,redis://user@c,redis+unix:///tmp/a@b.sock",
+            "REDLOCK_REDIS_PASSWORD": "s/e@c:r%é",
+        ])
+        #expect(settings.endpoints.map(\.password) == ["s/e@c:r%é", "own", "s/e@c:r%é", "s/e@c:r%é"])
+        #expect(settings.endpoints[2].username == "user")
+        #expect(settings.endpoints[3].description == "/tmp/a@b.sock")
+    }
+
+    @Test(arguments: [
+        "redis://:hunter2@host", "redis://user:hunter2@host", "redis://user:hun/hunter2@host", ":hunter2@host",
+    ])
+    func aPasswordAmongTheOptionsIsRefusedAndNotShown(_ url: String) throws {
+        let error = #expect(throws: UsageError.self) {
+            try Self.resolve(options: PartialSettings(redis: [url]))
+        }
+        let text = try #require(error?.description)
+        #expect(!text.contains("hunter2"))
+        #expect(text.contains("REDLOCK_REDIS_PASSWORD") && text.contains("--config"))
+    }
+
+    @Test(arguments: ["", "host", "http://host", "redis://", "redis://host:99999", "redis://host/x"])
+    func malformedURLsAreRefused(_ url: String) {
+        #expect(throws: UsageError.self) { try Self.resolve(options: PartialSettings(redis: [url])) }
+    }
+
+    @Test
+    func tlsFilesNeedATLSURL() throws {
+        let files = PartialSettings(authorityFile: "ca.pem")
+        #expect(throws: UsageError.self) { try Self.resolve(options: files) }
+        let settings = try Self.resolve(options: files.or(PartialSettings(redis: ["redis://a", "rediss://b"])))
+        #expect(settings.endpoints[0].tls == nil)
+        #expect(settings.endpoints[1].tls?.certificateAuthorityFile == "ca.pem")
+    }
+}
+
+@Suite
+struct ConfigurationFileTests {
+    private static func load(_ text: String, permissions: Int = 0o600) async throws -> ConfigurationFile {
+        let path = NSTemporaryDirectory() + "redlock-configuration-\(UUID().uuidString).json"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        #expect(
+            FileManager.default.createFile(
+                atPath: path,
+                contents: Data(text.utf8),
+                attributes: [.posixPermissions: permissions]
+            )
+        )
+        return try await ConfigurationFile.load(path: path)
+    }
+
+    @Test
+    func everyKeyIsRead() async throws {
+        let file = try await Self.load(
+            """
+            {"redis": ["redis://a", "redis://b"], "password": "secret", "ttl": "20s", "wait": 1.5,
+             "conflict-exit-code": 99, "signal": "INT", "kill-after": 3, "max-hold": "1h", "label": "me",
+             "node-timeout": "50ms", "tls-ca": "ca", "tls-certificate": "certificate", "tls-key": "key"}
+            """
+        )
+        #expect(
+            file.settings
+                == PartialSettings(
+                    redis: ["redis://a", "redis://b"],
+                    password: "secret",
+                    ttl: .seconds(20),
+                    wait: .milliseconds(1_500),
+                    conflictExitCode: 99,
+                    signal: try SignalName(parsing: "INT"),
+                    killAfter: .seconds(3),
+                    maximumHold: .seconds(3_600),
+                    label: "me",
+                    nodeTimeout: .milliseconds(50),
+                    authorityFile: "ca",
+                    certificateFile: "certificate",
+                    keyFile: "key"
+                )
+        )
+        #expect(file.warnings == [])
+    }
+
+    @Test
+    func serversMayBeOneString() async throws {
+        #expect(
+            try await Self.load(#"{"redis": "redis://a, redis://b"}"#).settings.redis == ["redis://a", "redis://b"]
+        )
+        #expect(try await Self.load("{}").settings == PartialSettings())
+    }
+
+    @Test(arguments: [
+        (#"{"tll": "1s"}"#, "tll"), (#"{"ttl": "soon"}"#, "ttl"), (#"{"ttl": {"a": 1}}"#, "ttl"),
+        (#"{"ttl": null}"#, "ttl"),
+        (#"{"wait": -1}"#, "wait"), (#"{"redis": 5}"#, "redis"), (#"{"redis": []}"#, "redis"),
+        (#"{"label": 5}"#, "label"), (#"{"conflict-exit-code": 256}"#, "conflict-exit-code"), ("[]", "object"),
+        ("{", "JSON"), ("", "JSON"), (#"{"password": ["hunter2"]}"#, "password"),
+        (#"{"signal": "NOPE"}"#, "signal"),
+    ])
+    func whatIsWrongIsNamed(_ text: String, _ named: String) async throws {
+        let error = await #expect(throws: UsageError.self) { try await Self.load(text) }
+        let message = try #require(error?.description)
+        #expect(message.contains(named), "\(message)")
+        #expect(message.contains(".json"))
+        #expect(!message.contains("hunter2"))
+    }
+
+    @Test
+    func aMissingFileIsNamed() async {
+        let error = await #expect(throws: UsageError.self) {
+            try await ConfigurationFile.load(path: "/nonexistent/file")
+        }
+        #expect(error?.description.contains("/nonexistent/file") == true)
+    }
+
+    @Test
+    func aPasswordThatOthersMayReadIsWarnedOf() async throws {
+        let secret = #"{"redis": ["redis://:hunter2@a"]}"#
+        let warnings = try await Self.load(secret, permissions: 0o644).warnings
+        #expect(warnings.count == 1)
+        #expect(warnings.first?.contains("hunter2") == false)
+        #expect(try await Self.load(secret, permissions: 0o600).warnings == [])
+        #expect(try await Self.load(#"{"ttl": "5s"}"#, permissions: 0o644).warnings == [])
+    }
+}
