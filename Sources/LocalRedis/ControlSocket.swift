@@ -50,7 +50,7 @@ struct ControlSocket: ~Copyable {
         while start < bytes.count {
             try wait(for: Int16(POLLOUT))
             let count = bytes[start...].withUnsafeBytes { sendWithoutSignal(descriptor, $0) }
-            if count < 0 && errno != EINTR { throw Failure(text: "cannot write: \(errorText(errno))") }
+            if count < 0 && !mayTryAgain { throw Failure(text: "cannot write: \(errorText(errno))") }
             start += max(count, 0)
         }
         return try reply()
@@ -100,14 +100,18 @@ struct ControlSocket: ~Copyable {
         var chunk = [UInt8](repeating: 0, count: 4096)
         let count = read(descriptor, &chunk, chunk.count)
         if count == 0 { throw Failure(text: "closed the connection") }
-        if count < 0 && errno != EINTR { throw Failure(text: "cannot read: \(errorText(errno))") }
+        if count < 0 && !mayTryAgain { throw Failure(text: "cannot read: \(errorText(errno))") }
         received += chunk.prefix(max(count, 0))
     }
 
+    private var mayTryAgain: Bool { errno == EINTR || errno == EAGAIN }
+
     private func wait(for events: Int16) throws(Failure) {
-        let left = ContinuousClock.now.duration(to: deadline)
-        guard left > .zero else { throw Failure(text: "did not answer in time") }
-        var entry = pollfd(fd: descriptor, events: events, revents: 0)
-        _ = poll(&entry, 1, Int32(clamping: Int64(left / .milliseconds(1)) + 1))
+        while true {
+            let left = ContinuousClock.now.duration(to: deadline)
+            guard left > .zero else { throw Failure(text: "did not answer in time") }
+            var entry = pollfd(fd: descriptor, events: events, revents: 0)
+            if poll(&entry, 1, Int32(clamping: Int64(left / .milliseconds(1)) + 1)) > 0 { return }
+        }
     }
 }

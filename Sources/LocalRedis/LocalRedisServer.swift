@@ -209,22 +209,16 @@ public final class LocalRedisServer: Sendable {
             lifetime: options.lifetime
         )
         do {
-            let pid = try await SpawnThread.shared.spawn(start)
-            if let process = ServerProcess(child: pid) { return process }
-            _ = sendSignal(SIGKILL, to: pid)
-            _ = reapWithoutWaiting(pid)
-            throw LocalRedisError(.notStarted, "server \(number) started and cannot be found among the processes")
-        } catch let error as SpawnError where error.number == ENOENT {
-            throw LocalRedisError(
-                .notInstalled,
-                "\(options.executable) was not found; install Redis (Debian, Ubuntu: apt install redis-server; "
-                    + "macOS: brew install redis) or put it into PATH"
-            )
-        } catch let error as SpawnError {
-            throw LocalRedisError(
-                .notStarted,
-                "\(options.executable) cannot be executed: \(errorText(error.number))"
-            )
+            return try await SpawnThread.shared.spawn(start)
+        } catch {
+            if error.number == ENOENT {
+                throw LocalRedisError(
+                    .notInstalled,
+                    "\(options.executable) was not found; install Redis (Debian, Ubuntu: apt install redis-server; "
+                        + "macOS: brew install redis) or put it into PATH"
+                )
+            }
+            throw LocalRedisError(.notStarted, "\(options.executable) cannot be executed: \(errorText(error.number))")
         }
     }
 

@@ -28,11 +28,13 @@ struct ProcessSnapshot: Sendable {
             else { return nil }
             let fields = text[text.index(after: nameEnd)...].split(separator: " ")
             let stateField = 0
+            let threadCountField = 17
             let startTimeField = 19
             guard fields.count > startTimeField else { return nil }
             birth = "\(Self.bootIdentifier)/\(fields[startTimeField])"
             isStopped = fields[stateField] == "T" || fields[stateField] == "t"
-            isZombie = fields[stateField] == "Z" || fields[stateField] == "X"
+            // The main thread may be gone while others still end; the process holds its ports until the last has.
+            isZombie = fields[stateField] == "Z" && (Int(fields[threadCountField]) ?? 0) <= 1
         }
     #elseif canImport(Darwin)
         init?(of process: Int32) {
@@ -91,8 +93,7 @@ final class ServerProcess: Sendable {
             return .dead
         }
         // A child that ended stays a zombie until it is reaped here. Somebody else's zombie is as dead.
-        if snapshot.isZombie {
-            _ = reapWithoutWaiting(identity.pid)
+        if snapshot.isZombie && reapWithoutWaiting(identity.pid) != 0 {
             isDead = true
             return .dead
         }

@@ -4,35 +4,48 @@ import Dispatch
 import Foundation
 import Synchronization
 
-/// The one thread that starts servers, alive as long as the process.
+/// The one thread that starts servers and reaps them, alive as long as the process.
 ///
 /// The parent-death signal of a child follows the thread that started it, so a pool thread, which ends when it idles,
 /// would take the servers with it.
 final class SpawnThread: Sendable {
     static let shared = SpawnThread()
 
-    private let jobs = Mutex<[@Sendable () -> Void]>([])
+    private let jobs = Mutex<[@Sendable () -> ServerProcess?]>([])
     private let available = DispatchSemaphore(value: 0)
 
     private init() {
-        let thread = Thread { [self] in
-            while true {
-                available.wait()
-                let job = jobs.withLock { $0.removeFirst() }
-                job()
-            }
-        }
-        thread.name = "LocalRedis spawn"
+        let thread = Thread { [self] in serve() }
+        thread.name = "LocalRedis"
         thread.start()
     }
 
-    /// Starts the program and returns its process id, or throws the number of the error.
-    func spawn(_ program: ProgramStart) async throws(SpawnError) -> Int32 {
-        let result: Result<Int32, SpawnError> = await withCheckedContinuation { continuation in
-            jobs.withLock { $0.append { continuation.resume(returning: program.start()) } }
+    /// Starts the program, or throws the number of the error.
+    func spawn(_ program: ProgramStart) async throws(SpawnError) -> ServerProcess {
+        let result: Result<ServerProcess, SpawnError> = await withCheckedContinuation { continuation in
+            jobs.withLock { jobs in
+                jobs.append {
+                    let result = program.start()
+                    continuation.resume(returning: result)
+                    return try? result.get()
+                }
+            }
             available.signal()
         }
         return try result.get()
+    }
+
+    private func serve() -> Never {
+        var children: [ServerProcess] = []
+        while true {
+            // A look at a child that ended reaps it. Nobody else may ever look, and a zombie disturbs others who wait
+            // for any child of this process.
+            let limit: DispatchTime = children.isEmpty ? .distantFuture : .now() + .milliseconds(100)
+            if available.wait(timeout: limit) == .success, let child = jobs.withLock({ $0.removeFirst() })() {
+                children.append(child)
+            }
+            children.removeAll { $0.condition == .dead }
+        }
     }
 }
 
@@ -49,7 +62,7 @@ struct ProgramStart: Sendable {
     var outputFile: String
     var lifetime: LocalRedisLifetime
 
-    func start() -> Result<Int32, SpawnError> {
+    func start() -> Result<ServerProcess, SpawnError> {
         let input = openDescriptor("/dev/null", O_RDONLY)
         guard input >= 0 else { return .failure(SpawnError(number: errno)) }
         defer { closeDescriptor(input) }
@@ -87,6 +100,9 @@ struct ProgramStart: Sendable {
                 }
             }
         }
-        return error == 0 ? .success(process) : .failure(SpawnError(number: error))
+        guard error == 0 else { return .failure(SpawnError(number: error)) }
+        // Even one that ended at once is there to be looked at, until it is reaped.
+        guard let child = ServerProcess(child: process) else { return .failure(SpawnError(number: ESRCH)) }
+        return .success(child)
     }
 }

@@ -33,7 +33,7 @@ func openDescriptor(_ path: String, _ flags: Int32, mode: mode_t = 0o600) -> Int
     open(path, flags | O_CLOEXEC, mode)
 }
 
-/// A stream socket that other programs do not inherit; -1 on failure.
+/// A stream socket that never blocks and that other programs do not inherit; -1 on failure.
 func openStreamSocket(_ family: Int32) -> Int32 {
     #if canImport(Glibc)
         let descriptor = socket(family, Int32(SOCK_STREAM.rawValue), 0)
@@ -42,6 +42,7 @@ func openStreamSocket(_ family: Int32) -> Int32 {
     #endif
     guard descriptor >= 0 else { return descriptor }
     _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
     #if canImport(Darwin)
         var yes: Int32 = 1
         _ = setsockopt(descriptor, SOL_SOCKET, SO_NOSIGPIPE, &yes, socklen_t(MemoryLayout<Int32>.size))
