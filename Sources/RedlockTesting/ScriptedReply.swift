@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A reply in the second version of the Redis protocol.
-public indirect enum ScriptedReply: Sendable, Hashable {
+public enum ScriptedReply: Sendable, Hashable {
     /// A status such as `OK`.
     case status(String)
     /// An error, which by custom begins with a word in capitals: `ERR unknown command`.
