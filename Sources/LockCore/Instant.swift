@@ -25,7 +25,10 @@ public struct Instant: Hashable, Comparable, Sendable {
     }
 
     /// The nanoseconds from this instant to a later one; negative if the other lies before.
+    ///
+    /// A distance that 64 bits do not hold is the largest that they do.
     public func nanoseconds(until later: Instant) -> Int64 {
-        later.nanoseconds &- nanoseconds
+        let (difference, overflow) = later.nanoseconds.subtractingReportingOverflow(nanoseconds)
+        return overflow ? (later < self ? .min : .max) : difference
     }
 }

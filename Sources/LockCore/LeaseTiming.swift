@@ -55,6 +55,9 @@ public struct LeaseTiming: Hashable, Sendable {
     /// By when no node can hold a key any more that a command sent at `sent` has set or will yet set, if the node
     /// carried it out no later than `delayNanoseconds` after it was sent.
     public func surelyExpired(sent: Instant, delayNanoseconds: Int64) -> Instant {
-        sent.advanced(byNanoseconds: ttlNanoseconds + driftNanoseconds + delayNanoseconds)
+        // One after the other: the instant stays at the last one there is where the sum would overflow.
+        sent.advanced(byNanoseconds: ttlNanoseconds)
+            .advanced(byNanoseconds: driftNanoseconds)
+            .advanced(byNanoseconds: delayNanoseconds)
     }
 }
