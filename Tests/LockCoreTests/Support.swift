@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LockCore
+import Testing
+
+/// The same numbers for the same seed (SplitMix64), so that a failure can be repeated.
+struct SeededRandom: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) {
+        state = seed
+    }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}
+
+extension NodeSet {
+    init(_ nodes: some Sequence<Int>) {
+        self = []
+        for node in nodes { insert(node) }
+    }
+
+    /// The set whose members are the ones of a binary number.
+    init(bits: Int) {
+        self.init((0..<Int.bitWidth - 1).filter { bits & (1 << $0) != 0 })
+    }
+}
+
+/// Every way to give each of `count` nodes one of the values.
+func assignments<Value>(of values: [Value], count: Int) -> [[Value]] {
+    (0..<count).reduce([[]]) { shorter, _ in shorter.flatMap { start in values.map { start + [$0] } } }
+}
+
+/// Every order of the first `count` numbers.
+func orders(count: Int) -> [[Int]] {
+    guard count > 0 else { return [[]] }
+    return orders(count: count - 1).flatMap { shorter in
+        (0..<count).map { place in
+            var longer = shorter
+            longer.insert(count - 1, at: place)
+            return longer
+        }
+    }
+}
+
+/// Some orders of the first `count` numbers: all of them up to five, else as many by chance.
+func someOrders(count: Int) -> [[Int]] {
+    guard count > 5 else { return orders(count: count) }
+    var random = SeededRandom(seed: UInt64(count))
+    return (0..<120).map { _ in Array(0..<count).shuffled(using: &random) }
+}
+
+/// Records an issue, and returns nothing: to leave an exhaustive test at the first failure with `return`.
+func recordIssue(_ comment: Comment, sourceLocation: SourceLocation = #_sourceLocation) {
+    Issue.record(comment, sourceLocation: sourceLocation)
+}
