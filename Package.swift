@@ -14,7 +14,8 @@ let package = Package(
     name: "redlock",
     platforms: [.macOS(.v15)],
     products: [
-        .library(name: "Redlock", targets: ["Redlock"]),
+        // Endpoints and TLS settings, which a client is made with, are RedisTransport's.
+        .library(name: "Redlock", targets: ["Redlock", "RedisTransport"]),
         .library(name: "RedlockTesting", targets: ["RedlockTesting"]),
         .library(name: "LocalRedis", targets: ["LocalRedis"]),
         .executable(name: "redlock", targets: ["RedlockCLI"]),
@@ -94,18 +95,30 @@ let package = Package(
 
         .testTarget(name: "HiredisTests", dependencies: ["Hiredis"], swiftSettings: strictSettings),
         .testTarget(name: "LockCoreTests", dependencies: ["LockCore"], swiftSettings: strictSettings),
-        .testTarget(name: "LocalRedisTests", dependencies: ["LocalRedis"], swiftSettings: strictSettings),
+        .testTarget(name: "LocalRedisTests", dependencies: ["CSpawn", "LocalRedis"], swiftSettings: strictSettings),
         .testTarget(
             name: "RedisTransportTests",
             dependencies: ["Hiredis", "LocalRedis", "RedisTransport", "RedlockTesting"],
             swiftSettings: strictSettings
         ),
         .testTarget(name: "RedlockTests", dependencies: ["LockCore", "Redlock"], swiftSettings: strictSettings),
-        .testTarget(name: "RedlockTestingTests", dependencies: ["RedlockTesting"], swiftSettings: strictSettings),
+        .testTarget(
+            name: "RedlockTestingTests",
+            dependencies: ["RedlockTesting", .product(name: "NIOCore", package: "swift-nio")],
+            swiftSettings: strictSettings
+        ),
         .testTarget(name: "RedlockCLITests", dependencies: ["RedlockCLI"], swiftSettings: strictSettings),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["LocalRedis", "Redlock", "RedlockTesting"],
+            dependencies: [
+                "LocalRedis",
+                "Redlock",
+                "RedlockCLI",
+                "RedlockTesting",
+                .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
             swiftSettings: strictSettings
         ),
     ]

@@ -122,7 +122,9 @@ public struct CommandEncoder: ~Copyable {
 }
 
 /// Bytes that are gathered again and again in the same memory.
-private struct Scratch: ~Copyable {
+///
+/// Not private: the compiler, optimising other modules, refers to the type and then does not find a private one.
+struct Scratch: ~Copyable {
     private(set) var start: UnsafeMutablePointer<CChar>
     private(set) var count = 0
     private var capacity: Int

@@ -13,9 +13,12 @@ internal import Synchronization
 /// with its TTL.
 public final class Lease: Sendable {
     let held: HeldLease
+    /// Keeps the connections open for as long as somebody may want to release.
+    private let client: RedlockClient
 
-    init(_ held: HeldLease) {
+    init(_ held: HeldLease, of client: RedlockClient) {
         self.held = held
+        self.client = client
     }
 
     deinit {

@@ -15,8 +15,23 @@ public struct OwnerToken: Hashable, Sendable {
 
     /// A fresh token.
     init(highBits: UInt64, lowBits: UInt64, label: String) {
-        secretText = Self.hexadecimal(highBits) + Self.hexadecimal(lowBits) + ":" + label
+        var label = label
+        secretText = label.withUTF8 { label in
+            String(unsafeUninitializedCapacity: Self.digitCount + 1 + label.count) { text in
+                for place in 0..<Self.digitCount {
+                    let bits = place < 16 ? highBits : lowBits
+                    let digit = UInt8(truncatingIfNeeded: bits >> UInt64(60 - 4 * (place % 16))) & 0xF
+                    text[place] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+                }
+                text[Self.digitCount] = separator
+                for (place, byte) in label.enumerated() { text[Self.digitCount + 1 + place] = byte }
+                return Self.digitCount + 1 + label.count
+            }
+        }
     }
+
+    /// 128 bits in hexadecimal digits.
+    private static let digitCount = 32
 
     /// The readable label, or nil if another kind of client wrote the token.
     public var label: String? {
@@ -26,22 +41,15 @@ public struct OwnerToken: Hashable, Sendable {
     /// The readable part of what a key holds; nil unless the value has the form that this package writes.
     static func label(of value: String) -> String? {
         let bytes = value.utf8
-        guard let separator = bytes.index(bytes.startIndex, offsetBy: 32, limitedBy: bytes.endIndex),
-            separator < bytes.endIndex, bytes[separator] == UInt8(ascii: ":")
+        guard let end = bytes.index(bytes.startIndex, offsetBy: digitCount, limitedBy: bytes.endIndex),
+            end < bytes.endIndex, bytes[end] == separator
         else { return nil }
-        return String(value[bytes.index(after: separator)...])
-    }
-
-    private static func hexadecimal(_ bits: UInt64) -> String {
-        String(unsafeUninitializedCapacity: 16) { buffer in
-            for place in 0..<16 {
-                let digit = UInt8(truncatingIfNeeded: bits >> UInt64(60 - 4 * place)) & 0xF
-                buffer[place] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
-            }
-            return 16
-        }
+        return String(value[bytes.index(after: end)...])
     }
 }
+
+/// What stands between the random part of an owner token and its label.
+private let separator = UInt8(ascii: ":")
 
 extension OwnerToken: CustomStringConvertible, CustomReflectable {
     /// The label; never the secret.

@@ -32,7 +32,7 @@ extension RedlockClient {
         return try await withSpan("redlock.withLock") { span in
             span.attributes["redlock.resource"] = resource
             let held = try await acquire(operation)
-            let outcome = await run(body, with: Lease(held), canceller)
+            let outcome = await run(body, with: Lease(held, of: self), canceller)
             // Asked before the release: afterwards, nobody loses the lease any more.
             let isLost = held.isLost
             await held.release()

@@ -104,7 +104,7 @@ extension RedlockClient {
         renewal: Renewal = .none
     ) async throws -> Lease {
         let operation = try operation(resource, options, options.wait, renewal: renewal, namesHolder: true)
-        return Lease(try await acquire(operation))
+        return Lease(try await acquire(operation), of: self)
     }
 
     /// Acquires the lock if it is free: one attempt, without waiting.
@@ -118,7 +118,7 @@ extension RedlockClient {
     ) async throws -> Lease? {
         let operation = try operation(resource, options, .none, renewal: renewal, namesHolder: false)
         do {
-            return Lease(try await acquire(operation))
+            return Lease(try await acquire(operation), of: self)
         } catch let error as RedlockError where error.code == .timedOut {
             return nil
         }

@@ -12,6 +12,7 @@ struct LockClient: Sendable {
         for warning in settings.warnings { reporter.report(.warning(warning)) }
         var configuration = RedlockConfiguration()
         if let nodeTimeout = settings.values.nodeTimeout { configuration.nodeTimeout = nodeTimeout }
+        if let maximumTTL = settings.values.maximumTTL { configuration.maximumTTL = maximumTTL }
         do {
             redlock = try RedlockClient(endpoints: settings.endpoints, configuration: configuration)
         } catch {

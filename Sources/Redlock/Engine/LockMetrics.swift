@@ -7,6 +7,7 @@ struct LockMetrics {
     private let grants = Counter(label: "redlock_acquisitions", dimensions: [("outcome", "granted")])
     private let timeouts = Counter(label: "redlock_acquisitions", dimensions: [("outcome", "timed_out")])
     private let outages = Counter(label: "redlock_acquisitions", dimensions: [("outcome", "quorum_unavailable")])
+    private let endings = Counter(label: "redlock_acquisitions", dimensions: [("outcome", "shut_down")])
     private let cancellations = Counter(label: "redlock_acquisitions", dimensions: [("outcome", "cancelled")])
     private let waiting = Timer(label: "redlock_acquisition_seconds")
     private let holding = Timer(label: "redlock_hold_seconds")
@@ -24,6 +25,7 @@ struct LockMetrics {
     func refused(_ error: any Error) {
         switch (error as? RedlockError)?.code {
         case .timedOut: timeouts.increment()
+        case .clientShutDown: endings.increment()
         case nil where error is CancellationError: cancellations.increment()
         default: outages.increment()
         }

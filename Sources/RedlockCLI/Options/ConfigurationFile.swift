@@ -18,7 +18,7 @@ struct ConfigurationFile: Sendable {
     private static var durations: [String: WritableKeyPath<PartialSettings, Duration?>] {
         [
             "ttl": \.ttl, "wait": \.wait, "kill-after": \.killAfter, "max-hold": \.maximumHold,
-            "node-timeout": \.nodeTimeout,
+            "node-timeout": \.nodeTimeout, "max-ttl": \.maximumTTL,
         ]
     }
     private static var texts: [String: WritableKeyPath<PartialSettings, String?>] {

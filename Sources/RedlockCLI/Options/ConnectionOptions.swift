@@ -35,6 +35,17 @@ struct ConnectionOptions: ParsableArguments {
     var nodeTimeout: Duration?
 
     @Option(
+        name: .customLong("max-ttl"),
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "The longest TTL that --ttl may ask for; the same for all who use these servers. (default: 30s)",
+            valueName: "duration"
+        ),
+        transform: DurationArgument.option
+    )
+    var maximumTTL: Duration?
+
+    @Option(
         name: .customLong("tls-ca"),
         parsing: .unconditional,
         help: ArgumentHelp("PEM file with the authorities to trust, instead of the system's.", valueName: "file"),
@@ -63,6 +74,7 @@ struct ConnectionOptions: ParsableArguments {
         PartialSettings(
             redis: redis.isEmpty ? nil : redis,
             nodeTimeout: nodeTimeout,
+            maximumTTL: maximumTTL,
             authorityFile: authorityFile,
             certificateFile: certificateFile,
             keyFile: keyFile

@@ -12,6 +12,7 @@ struct PartialSettings: Equatable, Sendable {
     var maximumHold: Duration?
     var label: String?
     var nodeTimeout: Duration?
+    var maximumTTL: Duration?
     var authorityFile: String?
     var certificateFile: String?
     var keyFile: String?
@@ -29,6 +30,7 @@ struct PartialSettings: Equatable, Sendable {
             maximumHold: maximumHold ?? weaker.maximumHold,
             label: label ?? weaker.label,
             nodeTimeout: nodeTimeout ?? weaker.nodeTimeout,
+            maximumTTL: maximumTTL ?? weaker.maximumTTL,
             authorityFile: authorityFile ?? weaker.authorityFile,
             certificateFile: certificateFile ?? weaker.certificateFile,
             keyFile: keyFile ?? weaker.keyFile
@@ -61,6 +63,7 @@ struct PartialSettings: Equatable, Sendable {
         maximumHold: Duration? = nil,
         label: String? = nil,
         nodeTimeout: Duration? = nil,
+        maximumTTL: Duration? = nil,
         authorityFile: String? = nil,
         certificateFile: String? = nil,
         keyFile: String? = nil
@@ -75,6 +78,7 @@ struct PartialSettings: Equatable, Sendable {
         self.maximumHold = maximumHold
         self.label = label
         self.nodeTimeout = nodeTimeout
+        self.maximumTTL = maximumTTL
         self.authorityFile = authorityFile
         self.certificateFile = certificateFile
         self.keyFile = keyFile
