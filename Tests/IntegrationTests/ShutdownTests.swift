@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LocalRedis
+import Logging
+import Redlock
+import ServiceLifecycle
+import Testing
+
+/// A client ends in good order: nothing new, nobody waits in vain, nothing stays locked.
+@Suite(.serialized)
+struct ShutdownTests {
+    @Test
+    func servicesShutDownTogether() async throws {
+        try await withLocalRedis(nodes: 3) { redis in
+            let client = try RedlockClient(nodes: redis.urls, configuration: .patient)
+            let finished = Counter()
+            let worker = Worker(client: client, finished: finished)
+            let group = ServiceGroup(services: [client, worker], logger: Logger(label: "test"))
+            async let running: Void = group.run()
+            try await eventually { await finished.entered == 1 }
+            await group.triggerGracefulShutdown()
+            try await running
+            #expect(await finished.entered == 2, "the body ended by itself")
+            for server in redis.servers { #expect(try await server.send("EXISTS", "service") == "0") }
+            let error = await #expect(throws: RedlockError.self) { try await client.acquire("late") }
+            #expect(error?.code == .clientShutDown)
+        }
+    }
+
+    /// Holds a lock until the application is to end, and a little longer.
+    private struct Worker: Service {
+        let client: RedlockClient
+        let finished: Counter
+
+        func run() async throws {
+            try await client.withLock("service") { _ in
+                await finished.enter()
+                try? await gracefulShutdown()
+                try? await Task.sleep(for: .milliseconds(200))
+                await finished.enter()
+            }
+        }
+    }
+
+    @Test
+    func waitingEndsAndLeasesAreReleased() async throws {
+        try await Layout.three.withClient { client, redis in
+            let holder = try RedlockClient(nodes: redis.urls, configuration: .patient)
+            let theirs = try await holder.acquire("held elsewhere")
+            let ours = try await client.acquire("ours", options: LockOptions(ttl: .seconds(20)), renewal: .automatic)
+            let waiting = Task { try await client.acquire("held elsewhere") }
+            try await Task.sleep(for: .milliseconds(100))
+            await client.shutdown()
+            let error = await #expect(throws: RedlockError.self) { try await waiting.value }
+            #expect(error?.code == .clientShutDown)
+            #expect(!ours.isValid)
+            #expect(await ours.ended())
+            for server in redis.servers { #expect(try await server.send("EXISTS", "ours") == "0") }
+            await theirs.release()
+            await holder.shutdown()
+        }
+    }
+
+    @Test
+    func bodyBeyondTheGraceTimeIsCancelled() async throws {
+        try await Layout.three.withClient { client, redis in
+            let body = Task {
+                try await client.withLock("long") { _ in try? await Task.sleep(for: .seconds(30)) }
+            }
+            try await eventually { try await redis[0].send("EXISTS", "long") == "1" }
+            let began = ContinuousClock.now
+            await client.shutdown(graceTime: .milliseconds(300))
+            #expect(ContinuousClock.now - began > .milliseconds(250))
+            #expect(ContinuousClock.now - began < .seconds(3))
+            let error = await #expect(throws: RedlockError.self) { try await body.value }
+            #expect(error?.code == .lost)
+            for server in redis.servers { #expect(try await server.send("EXISTS", "long") == "0") }
+        }
+    }
+
+    @Test
+    func detachedLeaseStays() async throws {
+        try await Layout.three.withClient { client, redis in
+            try await client.waitUntilAllNodesAnswer()
+            let lease = try await client.acquire("given away")
+            await lease.detach()
+            await client.shutdown()
+            for server in redis.servers { #expect(try await server.send("EXISTS", "given away") == "1") }
+        }
+    }
+
+    @Test
+    func leaseKeepsItsClientAlive() async throws {
+        try await withLocalRedis(nodes: 3) { redis in
+            func acquire() async throws -> Lease {
+                try await RedlockClient(nodes: redis.urls, configuration: .patient).acquire("orphan")
+            }
+            let lease = try await acquire()
+            try await lease.extend(ttl: .seconds(20))
+            #expect(lease.remaining > .seconds(15))
+            await lease.release()
+            for server in redis.servers { #expect(try await server.send("EXISTS", "orphan") == "0") }
+        }
+    }
+
+    @Test
+    func clientThatIsForgottenClosesItsConnections() async throws {
+        try await withLocalRedis(nodes: 1) { redis in
+            func use() async throws {
+                let client = try RedlockClient(nodes: redis.urls)
+                await (try await client.acquire("brief")).release()
+            }
+            for _ in 0..<20 { try await use() }
+            try await eventually {
+                let clients = try await redis[0].send("CLIENT", "LIST") ?? ""
+                return !clients.contains("name=redlock")
+            }
+        }
+    }
+}
