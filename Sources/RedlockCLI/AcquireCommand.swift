@@ -24,8 +24,10 @@ struct AcquireCommand: ParsableCommand {
             """
     )
 
-    /// As long as the library allows by default: nothing renews it.
-    static let defaultTTL: Duration = .seconds(30)
+    /// By default as long as the servers' users allow: nothing renews it.
+    static func ttl(_ settings: PartialSettings) -> Duration {
+        settings.ttl ?? min(.seconds(30), settings.maximumTTL ?? .seconds(30))
+    }
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var waiting: WaitingOptions
@@ -56,7 +58,7 @@ struct AcquireCommand: ParsableCommand {
                 lease = try await client.redlock.acquire(
                     name,
                     options: LockOptions(
-                        ttl: settings.values.ttl ?? Self.defaultTTL,
+                        ttl: Self.ttl(settings.values),
                         wait: LockClient.waitPolicy(settings.values.wait),
                         label: settings.values.label ?? LockClient.defaultLabel
                     )

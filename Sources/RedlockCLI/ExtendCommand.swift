@@ -45,7 +45,7 @@ struct ExtendCommand: ParsableCommand {
                 validity = try await client.redlock.extend(
                     name,
                     ownerToken: token,
-                    ttl: settings.values.ttl ?? AcquireCommand.defaultTTL
+                    ttl: AcquireCommand.ttl(settings.values)
                 )
             } catch {
                 let failure = settings.failure(error)

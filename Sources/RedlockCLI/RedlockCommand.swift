@@ -27,7 +27,7 @@ struct RedlockCommand: AsyncParsableCommand {
             environment over the file.
               {"redis": ["rediss://a.example", "rediss://b.example", "rediss://c.example"], "password": "…",
                "ttl": "10s", "wait": "1m", "conflict-exit-code": 1, "signal": "TERM", "kill-after": "5s",
-               "max-hold": "1h", "label": "…", "node-timeout": "100ms",
+               "max-hold": "1h", "label": "…", "node-timeout": "100ms", "max-ttl": "30s",
                "tls-ca": "ca.pem", "tls-certificate": "client.pem", "tls-key": "client.key"}
 
             DURATIONS
@@ -36,7 +36,8 @@ struct RedlockCommand: AsyncParsableCommand {
             EXIT CODES
               0    done            69  no quorum: too few servers reachable
               1    lock not obtained or not held (run, acquire: or --conflict-exit-code)
-              64   wrong usage     75  lock lost, and the command stopped
+              64   wrong usage     70  internal error       71  refused by the operating system
+              75   lock lost, and the command stopped
               run: otherwise the command's own code, 128+signal if a signal ended it,
               126 if it cannot be executed, 127 if it is not found.
 

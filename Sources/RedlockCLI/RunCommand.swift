@@ -155,7 +155,7 @@ struct RunTiming {
     let deadlines: LossDeadlines
 
     init(_ settings: PartialSettings) {
-        ttl = settings.ttl ?? Self.defaultTTL
+        ttl = settings.ttl ?? min(Self.defaultTTL, settings.maximumTTL ?? Self.defaultTTL)
         deadlines = LossDeadlines(
             ttl: ttl,
             killAfter: settings.killAfter ?? Self.defaultKillAfter,

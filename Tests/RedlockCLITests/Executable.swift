@@ -93,6 +93,8 @@ struct Executable {
         }
 
         deinit {
+            // A test that failed leaves nothing running; the command goes with redlock.
+            if process.isRunning { kill(process.processIdentifier, SIGKILL) }
             try? FileManager.default.removeItem(at: folder)
         }
 
@@ -117,9 +119,11 @@ struct Executable {
 
         /// Waits until standard output or error holds the text.
         func waitFor(_ text: String, sourceLocation: SourceLocation = #_sourceLocation) async throws {
-            try await eventually("\"\(text)\" in \(Self.self)", sourceLocation: sourceLocation) {
-                output.contains(text) || errors.contains(text)
+            try await eventually("\"\(text)\" in the output", sourceLocation: sourceLocation) {
+                output.contains(text) || errors.contains(text) || !process.isRunning
             }
+            let seen = "\(output)\(errors)"
+            #expect(seen.contains(text), sourceLocation: sourceLocation)
         }
 
         private func text(_ name: String) -> String {
@@ -129,13 +133,13 @@ struct Executable {
     }
 }
 
-/// Waits for a condition, ten seconds at most; then the test fails.
+/// Waits for a condition, half a minute at most; then the test fails.
 func eventually(
     _ what: String,
     sourceLocation: SourceLocation = #_sourceLocation,
     _ condition: () async throws -> Bool
 ) async throws {
-    for _ in 0..<500 {
+    for _ in 0..<1_500 {
         if try await condition() { return }
         try await Task.sleep(for: .milliseconds(20))
     }

@@ -102,7 +102,7 @@ struct ConfigurationFileTests {
             """
             {"redis": ["redis://a", "redis://b"], "password": "secret", "ttl": "20s", "wait": 1.5,
              "conflict-exit-code": 99, "signal": "INT", "kill-after": 3, "max-hold": "1h", "label": "me",
-             "node-timeout": "50ms", "tls-ca": "ca", "tls-certificate": "certificate", "tls-key": "key"}
+             "node-timeout": "50ms", "max-ttl": "1m", "tls-ca": "ca", "tls-certificate": "certificate", "tls-key": "key"}
             """
         )
         #expect(
@@ -118,6 +118,7 @@ struct ConfigurationFileTests {
                     maximumHold: .seconds(3_600),
                     label: "me",
                     nodeTimeout: .milliseconds(50),
+                    maximumTTL: .seconds(60),
                     authorityFile: "ca",
                     certificateFile: "certificate",
                     keyFile: "key"

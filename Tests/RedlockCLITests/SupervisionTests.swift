@@ -154,7 +154,7 @@ struct SupervisionTests {
             )
             #expect(result.exitCode == 75)
             #expect(result.event("lost")?["reason"] as? String == "maximumHold", "\(result.errors)")
-            #expect((.milliseconds(500)...(.seconds(4))).contains(ContinuousClock.now - began))
+            #expect((.milliseconds(500)...(.seconds(30))).contains(ContinuousClock.now - began))
         }
     }
 
@@ -184,12 +184,12 @@ struct SupervisionTests {
                 echo code $? >&3
                 """
             let running = try Executable.Running(
-                ["run", "outer", "--", "bash", "-c", "exec 3>&1; { \(line)\n } 2> >(sleep 6)"],
+                ["run", "outer", "--", "bash", "-c", "exec 3>&1; { \(line)\n } 2> >(sleep 25)"],
                 environment: Executable.environment(redis.urls)
             )
             let began = ContinuousClock.now
             try await running.waitFor("code 75")
-            #expect(ContinuousClock.now - began < .seconds(5))
+            #expect(ContinuousClock.now - began < .seconds(20))
             _ = try await running.result()
         }
     }
