@@ -85,6 +85,7 @@ let package = Package(
             dependencies: [
                 "CSpawn",
                 "LocalRedis",
+                "RedisTransport",
                 "Redlock",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -107,7 +108,11 @@ let package = Package(
             dependencies: ["RedlockTesting", .product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: strictSettings
         ),
-        .testTarget(name: "RedlockCLITests", dependencies: ["RedlockCLI"], swiftSettings: strictSettings),
+        .testTarget(
+            name: "RedlockCLITests",
+            dependencies: ["LocalRedis", "RedisTransport", "RedlockCLI", "RedlockTesting"],
+            swiftSettings: strictSettings
+        ),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [

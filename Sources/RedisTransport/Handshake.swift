@@ -71,6 +71,11 @@ struct Handshake {
     }
 
     private static func printable(_ text: String) -> String {
-        String(text.prefix(200).unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? "?" : Character($0) })
+        String(text.prefix(200).unicodeScalars.map { $0.isControlCharacter ? "?" : Character($0) })
     }
+}
+
+extension Handshake: CustomReflectable {
+    /// Shows how many commands there are and not which: one of them has the password.
+    var customMirror: Mirror { Mirror(self, children: ["commands": commands.count]) }
 }

@@ -271,7 +271,9 @@ public final class NodeLink {
             : backoff.nextNanoseconds(random: .random(in: 0 ... .max))
         self.failure = failure
         let timer: Scheduled<Void> = eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(delay)) { [weak self] in
-            self?.connect()
+            // A timer that is already on its way cannot be cancelled: the link may have been closed meanwhile.
+            guard let self, case .waiting = self.state else { return }
+            self.connect()
         }
         state = .waiting(timer)
         logger.debug("not connected", metadata: ["reason": "\(failure)"])

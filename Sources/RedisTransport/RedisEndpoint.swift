@@ -57,7 +57,11 @@ public struct RedisEndpoint: Hashable, Sendable {
         switch scheme {
         case "redis", "rediss":
             guard let host = components.host, !host.isEmpty else { throw invalid("it names no host") }
-            let port = components.port ?? 6379
+            guard host.allSatisfy(Self.canStandInHost) else {
+                throw invalid("the host has characters that no host name or address has")
+            }
+            // A port too large for an integer is none to the parser; the default port would be another server.
+            let port = components.port ?? (components.rangeOfPort?.isEmpty ?? true ? 6379 : 0)
             guard (1...65535).contains(port) else { throw invalid("the port must be from 1 to 65535") }
             guard components.query == nil else { throw invalid("it takes no query (?)") }
             self.init(address: .host(Self.withoutBrackets(host).lowercased(), port: port))
@@ -69,6 +73,9 @@ public struct RedisEndpoint: Hashable, Sendable {
                 throw invalid("a socket path needs three slashes: redis+unix:///path/to/socket")
             }
             guard components.path.count > 1 else { throw invalid("it names no socket path") }
+            guard components.path.unicodeScalars.allSatisfy({ !$0.isControlCharacter }) else {
+                throw invalid("the socket path has control characters")
+            }
             self.init(address: .unixSocket(path: components.path))
             for item in components.queryItems ?? [] {
                 guard item.name == "database" else { throw invalid("the only query it takes is database=NUMBER") }
@@ -80,6 +87,11 @@ public struct RedisEndpoint: Hashable, Sendable {
         username = components.user.flatMap { $0.isEmpty ? nil : $0 }
         password = components.password
         guard username == nil || password != nil else { throw invalid("it names a user without a password") }
+    }
+
+    /// Letters and digits of any script, and what stands between them in names and IPv6 addresses.
+    private static func canStandInHost(_ character: Character) -> Bool {
+        character.isLetter || character.isNumber || "-._:%[]".contains(character)
     }
 
     private static func withoutBrackets(_ host: String) -> String {
@@ -125,12 +137,23 @@ public struct RedisEndpointError: Error, Hashable, Sendable, CustomStringConvert
     /// The URL and what is wrong with it.
     public var description: String { "the Redis URL \"\(redactedURL)\" cannot be used: \(problem)" }
 
-    /// Works on the text, not on a parsed URL: what cannot be parsed may still hold a password.
+    /// The URL without what may be a password: what stands before an @, and the query.
+    ///
+    /// Works on the text, not on a parsed URL: what cannot be parsed may still hold a password. Where it cannot be told
+    /// which of the two it is, nothing but the scheme is shown.
     private static func redacted(_ url: String) -> String {
-        let printable = String(url.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? "?" : Character($0) })
-        guard let lastAt = printable.lastIndex(of: "@") else { return String(printable.prefix(200)) }
-        let afterScheme = printable.firstRange(of: "://")?.upperBound ?? printable.startIndex
-        let scheme = afterScheme < lastAt ? printable[..<afterScheme] : ""
-        return String((scheme + "…" + printable[lastAt...]).prefix(200))
+        let scheme = url.prefix { $0.isLetter || $0.isNumber || "+-.".contains($0) }
+        let start = url[scheme.endIndex...].hasPrefix("://") ? scheme + "://" : ""
+        let rest = url.dropFirst(start.count)
+        let hidden = rest.lastIndex(of: "@").map { rest[..<$0] } ?? ""
+        let shown = rest.dropFirst(hidden.count).prefix { $0 != "?" }
+        let query = hidden.count + shown.count < rest.count ? "?…" : ""
+        let redacted = hidden.contains("?") ? start + "…" : start + (hidden.isEmpty ? "" : "…") + shown + query
+        return String(redacted.prefix(200).unicodeScalars.map { $0.isControlCharacter ? "?" : Character($0) })
     }
+}
+
+extension Unicode.Scalar {
+    /// Whether the scalar would tear a line of a log or a terminal apart.
+    var isControlCharacter: Bool { value < 0x20 || (0x7F...0x9F).contains(value) }
 }

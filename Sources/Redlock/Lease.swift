@@ -92,7 +92,7 @@ public final class Lease: Sendable {
                     case .lost: continuation.resume(throwing: held.lossError())
                     case .inconclusive:
                         let message = "too few nodes answered to extend \"\(held.resource)\""
-                        let nodes = engine.report(problems, otherwise: "still has the lock")
+                        let nodes = engine.report(problems, otherwise: "has it, or did not answer yet")
                         continuation.resume(
                             throwing: RedlockError(.quorumUnavailable, resource: held.resource, message, nodes: nodes)
                         )

@@ -174,7 +174,7 @@ extension RedlockClient {
                 engine.extend(resource: resource, ownerToken: ownerToken, timing: timing, validUntil: nil) {
                     decision,
                     problems in
-                    let nodes = engine.report(problems, otherwise: "extended")
+                    let nodes = engine.report(problems, otherwise: "has it, or did not answer yet")
                     switch decision {
                     case .extended(let validUntil):
                         let remaining = engine.surroundings.now.nanoseconds(until: validUntil)
@@ -210,7 +210,7 @@ extension RedlockClient {
                     case .released(let wasHeld):
                         continuation.resume(returning: wasHeld)
                     case .incomplete:
-                        let nodes = engine.report(problems, otherwise: "released")
+                        let nodes = engine.report(problems, otherwise: "does not have it any more")
                         continuation.resume(throwing: RedlockError.noQuorum(resource, "release", nodes))
                     }
                 }
