@@ -99,10 +99,26 @@ let package = Package(
         .testTarget(name: "LocalRedisTests", dependencies: ["CSpawn", "LocalRedis"], swiftSettings: strictSettings),
         .testTarget(
             name: "RedisTransportTests",
-            dependencies: ["Hiredis", "LocalRedis", "RedisTransport", "RedlockTesting"],
+            dependencies: [
+                "Hiredis",
+                "RedisTransport",
+                "RedlockTesting",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
             swiftSettings: strictSettings
         ),
-        .testTarget(name: "RedlockTests", dependencies: ["LockCore", "Redlock"], swiftSettings: strictSettings),
+        .testTarget(
+            name: "RedlockTests",
+            dependencies: [
+                "LockCore",
+                "RedisTransport",
+                "Redlock",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strictSettings
+        ),
         .testTarget(
             name: "RedlockTestingTests",
             dependencies: ["RedlockTesting", .product(name: "NIOCore", package: "swift-nio")],

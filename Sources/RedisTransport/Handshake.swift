@@ -29,7 +29,9 @@ struct Handshake {
     /// Judges the answers; returns those to the further commands.
     func judge(_ replies: [RESPValue]) throws(NodeFailure) -> [RESPValue] {
         var own = replies.prefix(ownCount)
-        if signsIn, let reply = own.popFirst() { try Self.require(reply, meaning: "sign in", otherwise: .authentication) }
+        if signsIn, let reply = own.popFirst() {
+            try Self.require(reply, meaning: "sign in", otherwise: .authentication)
+        }
         if selectsDatabase, let reply = own.popFirst() {
             try Self.require(reply, meaning: "choose the database", otherwise: .permission)
         }
@@ -50,7 +52,7 @@ struct Handshake {
             throw NodeFailure(.protocolViolation, "the server gave no sensible answer to the attempt to \(step)")
         }
         if let failure = failure(inErrorReply: text) { throw failure }
-        throw NodeFailure(kind, "the server refused to \(step): \(Self.printable(text))")
+        throw NodeFailure(kind, "the server refused to \(step): \(text.printable())")
     }
 
     /// The error replies that make a connection useless, whatever was asked.
@@ -68,10 +70,6 @@ struct Handshake {
             }
             return nil
         }
-    }
-
-    private static func printable(_ text: String) -> String {
-        String(text.prefix(200).unicodeScalars.map { $0.isControlCharacter ? "?" : Character($0) })
     }
 }
 

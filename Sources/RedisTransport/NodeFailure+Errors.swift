@@ -5,11 +5,11 @@ internal import NIOPosix
 internal import NIOSSL
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #else
-import Darwin
+    import Darwin
 #endif
 
 extension NodeFailure {
@@ -41,7 +41,10 @@ extension NodeFailure {
 
     private static func tlsFailure(_ text: String) -> NodeFailure {
         if text.contains("CERTIFICATE_VERIFY_FAILED") {
-            return NodeFailure(.tls, "the server's certificate is not accepted: its authority is not trusted, or it expired")
+            return NodeFailure(
+                .tls,
+                "the server's certificate is not accepted: its authority is not trusted, or it expired"
+            )
         }
         if text.contains("WRONG_VERSION_NUMBER") {
             return NodeFailure(.tls, "the server does not speak TLS on this port")

@@ -60,7 +60,7 @@ public final class NodeLink {
     private enum State {
         case idle
         case connecting(Attempt)
-        case ready(RedisConnection)
+        case ready(RedisConnection, since: NIODeadline)
         case waiting(Scheduled<Void>)
         case closed
     }
@@ -123,7 +123,7 @@ public final class NodeLink {
 
     /// Appends the bytes of one command; they go out with the next flush.
     public func append(_ command: UnsafeRawBufferPointer, receiver: any ReplyReceiver) {
-        guard case .ready(let connection) = state else {
+        guard case .ready(let connection, _) = state else {
             receiver.failed(failure ?? NodeFailure(.closed, "not connected"), at: node)
             return
         }
@@ -132,7 +132,7 @@ public final class NodeLink {
 
     /// Writes what was appended since the last flush, in one write.
     public func flush() {
-        if case .ready(let connection) = state { connection.flush() }
+        if case .ready(let connection, _) = state { connection.flush() }
     }
 
     // MARK: Connecting
@@ -152,7 +152,7 @@ public final class NodeLink {
         case .connecting(let attempt):
             attempt.deadlineTimer.cancel()
             attempt.connection?.end(NodeFailure(.closed, "the client was shut down"))
-        case .ready(let connection): connection.end(NodeFailure(.closed, "the client was shut down"))
+        case .ready(let connection, _): connection.end(NodeFailure(.closed, "the client was shut down"))
         case .waiting(let timer): timer.cancel()
         case .idle, .closed: break
         }
@@ -228,7 +228,10 @@ public final class NodeLink {
                     connection.append(bytes, receiver: receiver, replyTimeout: nil)
                 }
             } catch {
-                attemptFailed(attempt.number, NodeFailure(.protocolViolation, "the handshake cannot be encoded: \(error)"))
+                attemptFailed(
+                    attempt.number,
+                    NodeFailure(.protocolViolation, "the handshake cannot be encoded: \(error)")
+                )
                 return
             }
         }
@@ -243,9 +246,8 @@ public final class NodeLink {
             if let failure { throw failure }
             guard let connection = attempt.connection else { return }
             attempt.deadlineTimer.cancel()
-            state = .ready(connection)
+            state = .ready(connection, since: .now())
             self.failure = nil
-            backoff.reset()
             logger.debug("connected")
             delegate.linkBecameReady(node, handshakeReplies: furtherReplies)
         } catch {
@@ -257,7 +259,9 @@ public final class NodeLink {
         switch state {
         case .connecting(let attempt) where attempt.connection === connection:
             attemptFailed(attempt.number, failure)
-        case .ready(let current) where current === connection:
+        case .ready(let current, let since) where current === connection:
+            // A server that takes every connection and soon ends it gets growing delays as well.
+            if .now() - since > .seconds(2) { backoff.reset() }
             reconnectLater(after: failure)
         default: break
         }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 /// Where one Redis server is and how to sign in to it.
@@ -26,7 +26,7 @@ public struct RedisEndpoint: Hashable, Sendable {
     /// The user to sign in as; nil for the default user.
     public var username: String?
 
-    /// The password; nil to go without signing in. Never printed.
+    /// The password, which is never printed; nil to go without signing in.
     public var password: String?
 
     /// The number of the database, from 0.
@@ -73,7 +73,7 @@ public struct RedisEndpoint: Hashable, Sendable {
                 throw invalid("a socket path needs three slashes: redis+unix:///path/to/socket")
             }
             guard components.path.count > 1 else { throw invalid("it names no socket path") }
-            guard components.path.unicodeScalars.allSatisfy({ !$0.isControlCharacter }) else {
+            guard !components.path.containsControlCharacters else {
                 throw invalid("the socket path has control characters")
             }
             self.init(address: .unixSocket(path: components.path))
@@ -148,12 +148,16 @@ public struct RedisEndpointError: Error, Hashable, Sendable, CustomStringConvert
         let hidden = rest.lastIndex(of: "@").map { rest[..<$0] } ?? ""
         let shown = rest.dropFirst(hidden.count).prefix { $0 != "?" }
         let query = hidden.count + shown.count < rest.count ? "?…" : ""
-        let redacted = hidden.contains("?") ? start + "…" : start + (hidden.isEmpty ? "" : "…") + shown + query
-        return String(redacted.prefix(200).unicodeScalars.map { $0.isControlCharacter ? "?" : Character($0) })
+        let redacted = hidden.contains("?") ? start + "…" : start + (hidden.isEmpty ? "" : "…") + withoutImpossiblePort(shown) + query
+        return redacted.printable()
     }
-}
 
-extension Unicode.Scalar {
-    /// Whether the scalar would tear a line of a log or a terminal apart.
-    var isControlCharacter: Bool { value < 0x20 || (0x7F...0x9F).contains(value) }
+    /// The text without what stands in place of a port and is none: without an @ behind it, it may be a password.
+    private static func withoutImpossiblePort(_ text: Substring) -> String {
+        let authority = text.prefix { $0 != "/" }
+        guard !authority.hasSuffix("]"), let colon = authority.lastIndex(of: ":"),
+            !authority[colon...].dropFirst().allSatisfy(\.isNumber)
+        else { return String(text) }
+        return authority[...colon] + "…" + text[authority.endIndex...]
+    }
 }

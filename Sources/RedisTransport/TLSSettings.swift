@@ -57,11 +57,20 @@ extension TLSSettings {
         return try Self.reading("the TLS settings") { try NIOSSLContext(configuration: configuration) }
     }
 
+    /// NIOSSL names the step that failed, and not why; most often it is one of these.
+    private static func explanation(of error: any Error) -> String {
+        switch error {
+        case NIOSSLError.failedToLoadCertificate: "there is no such file, or it has no certificate in PEM form"
+        case NIOSSLError.failedToLoadPrivateKey: "there is no such file, or it has no key in PEM form"
+        default: "\(error)"
+        }
+    }
+
     private static func reading<Value>(_ what: String, _ body: () throws -> Value) throws(NodeFailure) -> Value {
         do {
             return try body()
         } catch {
-            throw NodeFailure(.tls, "\(what) cannot be used for TLS: \(error)")
+            throw NodeFailure(.tls, "\(what) cannot be used for TLS: \(Self.explanation(of: error))")
         }
     }
 }

@@ -142,16 +142,17 @@ extension HeldLease {
     }
 
     func lossError() -> RedlockError {
-        let loss = state.withLock { $0.loss }
+        let state = state.withLock { $0 }
         let reason =
-            switch loss {
+            switch state.loss {
             case .takenAway: "a quorum of nodes no longer has it"
             case .maximumHold: "it was held for as long as it may be at most"
             case .shutDown: "the client was shut down"
             case .expired: "it could not be renewed in time"
             case nil: "its validity is over"
             }
-        return RedlockError(.lost, resource: resource, "the lease of \"\(resource)\" is lost: \(reason)")
+        let message = "the lease of \"\(resource)\" is lost: \(reason)"
+        return RedlockError(.lost, resource: resource, message, nodes: state.problems)
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import LockCore
+internal import RedisTransport
 
 /// How long to wait for a lock that others hold.
 public enum WaitPolicy: Hashable, Sendable {
@@ -20,7 +21,7 @@ public enum Renewal: Hashable, Sendable {
     case automatic
 }
 
-/// What to ask for with one lock. Every value has a default.
+/// What to ask for with one lock; every value has a default.
 public struct LockOptions: Sendable {
     /// How long the lock lives if nobody renews or releases it; 10 s by default, in whole milliseconds.
     ///

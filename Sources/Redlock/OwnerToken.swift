@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import RedisTransport
+
 /// What a lock's key holds in Redis: 128 random bits, fresh for every attempt, and a label that people can read.
 ///
 /// Whoever knows the token can extend and release the lock, so it is a secret: printing it shows the label alone.
 public struct OwnerToken: Hashable, Sendable {
-    /// The token as it stands in Redis. Keep it out of logs and of the arguments of processes.
+    /// The token as it stands in Redis.
+    ///
+    /// Keep it out of logs and of the arguments of processes.
     public let secretText: String
 
     /// The token that somebody kept, or nil if the text is empty, over 4096 bytes, or has control characters.
@@ -57,21 +61,4 @@ extension OwnerToken: CustomStringConvertible, CustomReflectable {
 
     /// Shows the label alone.
     public var customMirror: Mirror { Mirror(self, children: ["label": label ?? ""]) }
-}
-
-extension String {
-    /// Whether the text has characters that would tear a line of a log or a terminal apart.
-    var containsControlCharacters: Bool {
-        unicodeScalars.contains { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) }
-    }
-
-    /// The text with control characters replaced, at most `limit` characters of it.
-    func printable(limit: Int = 200) -> String {
-        guard containsControlCharacters || count > limit else { return self }
-        return String(
-            prefix(limit).unicodeScalars.map {
-                $0.value < 0x20 || (0x7F...0x9F).contains($0.value) ? "?" : Character($0)
-            }
-        )
-    }
 }

@@ -4,14 +4,14 @@ internal import LockCore
 internal import RedisTransport
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #else
-import Darwin
+    import Darwin
 #endif
 
-/// What a client needs to know besides the addresses of the nodes. Every value has a default.
+/// What a client needs to know besides the addresses of the nodes; every value has a default.
 public struct RedlockConfiguration: Sendable {
     /// How long each reply of a node may take; 100 ms by default.
     ///

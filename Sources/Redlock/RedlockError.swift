@@ -10,7 +10,7 @@ public struct RedlockError: Error, Sendable {
 
         private let value: Value
 
-        /// Others hold the lock, and the time to wait for it is over. The nodes work.
+        /// Others hold the lock, and the time to wait for it is over; the nodes work.
         public static let timedOut = Code(value: .timedOut)
         /// Too few nodes answered for any decision, whoever holds the lock.
         public static let quorumUnavailable = Code(value: .quorumUnavailable)

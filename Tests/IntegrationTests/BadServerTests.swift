@@ -141,7 +141,9 @@ extension FakeRedisNode {
             if script.contains("'DEL'") {
                 return .integer(keyspace[key] == arguments.first && keyspace.remove(key) ? 1 : 0)
             }
-            guard script.contains("'PEXPIRE'"), let milliseconds = arguments.last.flatMap({ Int($0) }) else { return nil }
+            guard script.contains("'PEXPIRE'"), let milliseconds = arguments.last.flatMap({ Int($0) }) else {
+                return nil
+            }
             guard let owner = keyspace[key] else { return .integer(0) }
             guard owner == arguments.first else { return .integer(-1) }
             keyspace.set(key, to: owner, timeToLive: .milliseconds(milliseconds))

@@ -2,8 +2,8 @@
 
 import Foundation
 import LocalRedis
-import Redlock
 import RedisTransport
+import Redlock
 import Testing
 
 /// The ways to reach a server and to sign in to it.

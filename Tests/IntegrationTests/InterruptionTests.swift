@@ -16,7 +16,9 @@ struct InterruptionTests {
                 let client = try RedlockClient(nodes: ["redis://127.0.0.1:\(proxy.port)"])
                 await (try await client.acquire("warm")).release()
                 await proxy.set(.stall, direction: .toClient)
-                let error = await #expect(throws: RedlockError.self) { try await client.acquire("late", options: .once) }
+                let error = await #expect(throws: RedlockError.self) {
+                    try await client.acquire("late", options: .once)
+                }
                 #expect(error?.code == .quorumUnavailable)
                 try await Task.sleep(for: .milliseconds(100))
                 #expect(try await redis[0].send("EXISTS", "late") == "0")

@@ -23,6 +23,8 @@ final class HeldLease: @unchecked Sendable {
         var validUntil: Instant
         var loss: LossReason?
         var isReleased = false
+        /// What the nodes said to the last extension that did not succeed.
+        var problems: [RedlockError.NodeReport] = []
     }
 
     let resource: String

@@ -2,8 +2,9 @@
 
 import LockCore
 
-/// The kept leases, the one to look at next first. Each lease knows its place, so that taking it out is as quick as
-/// putting it in.
+/// The kept leases, the one to look at next first.
+///
+/// Each lease knows its place, so that taking it out is as quick as putting it in.
 struct LeaseHeap {
     private(set) var elements: [HeldLease] = []
 

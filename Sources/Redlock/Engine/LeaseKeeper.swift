@@ -148,13 +148,18 @@ final class LeaseKeeper {
             switch decision {
             case .extended(let extended):
                 let capped = min(extended, lease.holdEnd)
-                lease.state.withLock { $0.validUntil = max($0.validUntil, capped) }
+                lease.state.withLock { state in
+                    state.validUntil = max(state.validUntil, capped)
+                    state.problems = []
+                }
                 engine.metrics.extended()
                 completion(.extended(validUntil: capped), problems)
             case .lost:
+                note(problems, of: lease)
                 lose(lease, .takenAway)
                 completion(decision, problems)
             case .inconclusive:
+                note(problems, of: lease)
                 engine.logger.debug(
                     "lease could not be extended yet",
                     metadata: ["resource": "\(lease.resource)", "nodes": "\(engine.report(problems))"]
@@ -162,6 +167,11 @@ final class LeaseKeeper {
                 completion(decision, problems)
             }
         }
+    }
+
+    private func note(_ problems: [Int: String], of lease: HeldLease) {
+        let report = engine.report(problems, otherwise: "has it, or did not answer yet")
+        lease.state.withLock { $0.problems = report }
     }
 
     // MARK: Loss

@@ -72,7 +72,9 @@ struct Script {
         digest: "7f8f6677b8f2b4b65b9b9905151ced126e6b7e49"
     )
 
-    /// 1: still mine, 0: missing, -1: foreign. PTTL is asked by pcall because a user may lack the right to it.
+    /// 1: still mine, 0: missing, -1: foreign.
+    ///
+    /// PTTL is asked by pcall because a user may lack the right to it.
     static let expireIfEqual = Script(
         text: """
             local owner = redis.call('GET', KEYS[1])
