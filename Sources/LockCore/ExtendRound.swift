@@ -18,8 +18,10 @@ public struct ExtendRound: Sendable {
     public enum Decision: Hashable, Sendable {
         /// A quorum still holds the lease; the holder may count on it until then.
         case extended(validUntil: Instant)
-        /// The lease is gone, or is over before the round was: nothing can bring it back.
+        /// So many nodes no longer have the lease that no quorum can: nothing can bring it back.
         case lost
+        /// A quorum still has the lease, but said so after the validity had ended; another owner may have come and gone.
+        case tooLate
         /// Too few nodes answered; the lease stays valid as long as it was, and a later round may succeed.
         case inconclusive
     }
@@ -56,10 +58,10 @@ public struct ExtendRound: Sendable {
         if gone.count > tally.quorum.nodesThatMayFail { return .lost }
         switch tally.result {
         case .won:
-            // The old validity must still run: between its end and now, another owner may have come and gone.
+            // The old validity must still run.
             let extended = timing.validUntil(start: start)
-            guard let validUntil else { return now < extended ? .extended(validUntil: extended) : .lost }
-            return now < validUntil ? .extended(validUntil: max(validUntil, extended)) : .lost
+            guard let validUntil else { return now < extended ? .extended(validUntil: extended) : .tooLate }
+            return now < validUntil ? .extended(validUntil: max(validUntil, extended)) : .tooLate
         case .lost where tally.open.isEmpty:
             // Only here, with every node heard: while some are open, they may still say that the lease is gone.
             return .inconclusive

@@ -52,7 +52,7 @@ struct Handshake {
             throw NodeFailure(.protocolViolation, "the server gave no sensible answer to the attempt to \(step)")
         }
         if let failure = failure(inErrorReply: text) { throw failure }
-        throw NodeFailure(kind, "the server refused to \(step): \(text.printable())")
+        throw NodeFailure(kind, "the server refused to \(step): \(text.withoutEchoedArguments.printable())")
     }
 
     /// The error replies that make a connection useless, whatever was asked.
@@ -63,6 +63,7 @@ struct Handshake {
         case "WRONGPASS": return NodeFailure(.authentication, "the server refused the user or the password")
         case "DENIED": return NodeFailure(.permission, "the server is in protected mode and refuses this client")
         case "LOADING": return NodeFailure(.notServing, "the server is still loading its data")
+        case "BUSY": return NodeFailure(.notServing, "the server is busy with a script")
         case "MASTERDOWN": return NodeFailure(.notServing, "the server is a replica without its master")
         default:
             if text.hasPrefix("ERR max number of clients") {

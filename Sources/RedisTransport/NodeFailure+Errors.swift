@@ -49,7 +49,9 @@ extension NodeFailure {
         if text.contains("WRONG_VERSION_NUMBER") {
             return NodeFailure(.tls, "the server does not speak TLS on this port")
         }
-        if text.contains("uncleanShutdown") {
+        // Most often a server that ends, or that has too many clients: nothing that somebody must change.
+        let endings = ["uncleanShutdown", "eofDuringHandshake", "syscallError"]
+        if endings.contains(where: { text.contains($0) }) {
             return NodeFailure(.closed, "the server closed the connection")
         }
         return NodeFailure(.tls, "TLS failed: \(text)")

@@ -178,22 +178,18 @@ public final class NodeLink {
         }
     }
 
+    /// Called for every address that is tried; the first that opens is the connection of the attempt.
     private func addHandlers(to channel: any Channel, attempt number: Int) throws {
-        guard case .connecting(var attempt) = state, attempt.number == number else {
+        guard case .connecting(let attempt) = state, attempt.number == number else {
             throw NodeFailure(.closed, "the attempt to connect was given up")
         }
         let pipeline = channel.pipeline.syncOperations
         if let tlsContext {
             try pipeline.addHandler(NIOSSLClientHandler(context: tlsContext, serverHostname: endpoint.tlsServerName))
         }
-        let connection = RedisConnection(
-            node: node,
-            link: self,
-            allocator: channel.allocator
+        try pipeline.addHandler(
+            RedisConnection(node: node, attempt: number, link: self, allocator: channel.allocator)
         )
-        try pipeline.addHandler(connection)
-        attempt.connection = connection
-        state = .connecting(attempt)
     }
 
     private func attemptTimedOut(_ number: Int) {
@@ -214,10 +210,16 @@ public final class NodeLink {
     // MARK: What the connection tells
 
     func connectionOpened(_ connection: RedisConnection) {
-        guard case .connecting(let attempt) = state, attempt.connection === connection else { return }
+        guard case .connecting(var attempt) = state, attempt.number == connection.attempt, attempt.connection == nil
+        else {
+            connection.end(NodeFailure(.closed, "another connection to the same server was quicker"))
+            return
+        }
+        attempt.connection = connection
+        state = .connecting(attempt)
         var encoder = CommandEncoder()
         let receiver = HandshakeReceiver(replyCount: handshake.commands.count) { [weak self] replies, failure in
-            self?.handshakeEnded(attempt.number, replies, failure)
+            self?.handshakeEnded(connection.attempt, replies, failure)
         }
         for command in handshake.commands {
             encoder.begin()

@@ -6,6 +6,12 @@ extension String {
         unicodeScalars.contains(where: \.isControlCharacter)
     }
 
+    /// An error text of a server without the arguments of the command, which some errors repeat and which may be secret.
+    package var withoutEchoedArguments: String {
+        guard let echo = firstRange(of: "with args beginning with") else { return self }
+        return String(self[..<echo.lowerBound]) + "with arguments that are not shown"
+    }
+
     /// The text with control characters replaced, at most `limit` Unicode scalars of it.
     package func printable(limit: Int = 200) -> String {
         var scalars = UnicodeScalarView()

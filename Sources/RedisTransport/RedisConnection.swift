@@ -25,6 +25,8 @@ final class RedisConnection: ChannelInboundHandler {
         case ended
     }
 
+    /// The attempt to connect that this connection belongs to; there may be several, one for each address of a name.
+    let attempt: Int
     private let node: Int
     private weak var link: NodeLink?
     private let reader = ReplyReader()
@@ -35,7 +37,8 @@ final class RedisConnection: ChannelInboundHandler {
     private var deadlineTimer: Scheduled<Void>?
     private var state = State.open
 
-    init(node: Int, link: NodeLink, allocator: ByteBufferAllocator) {
+    init(node: Int, attempt: Int, link: NodeLink, allocator: ByteBufferAllocator) {
+        self.attempt = attempt
         self.node = node
         self.link = link
         self.outgoing = allocator.buffer(capacity: 4096)

@@ -22,8 +22,8 @@ public final class Lease: Sendable {
     }
 
     deinit {
-        guard held.terms.renewal == .automatic else { return }
         let held = self.held
+        guard held.terms.renewal == .automatic, !held.state.withLock({ $0.isReleased }) else { return }
         held.engine.submit { engine in engine.keeper.stopRenewing(held) }
     }
 
@@ -61,10 +61,10 @@ public final class Lease: Sendable {
         let held = self.held
         await withCheckedContinuation { continuation in
             held.engine.submit { _ in
-                if held.heapIndex == nil {
-                    continuation.resume()
-                } else {
+                if held.isKept {
                     held.endHandlers.append { continuation.resume() }
+                } else {
+                    continuation.resume()
                 }
             }
         }
@@ -89,7 +89,7 @@ public final class Lease: Sendable {
                 engine.keeper.extend(held, timing: timing) { decision, problems in
                     switch decision {
                     case .extended: continuation.resume()
-                    case .lost: continuation.resume(throwing: held.lossError())
+                    case .lost, .tooLate: continuation.resume(throwing: held.lossError())
                     case .inconclusive:
                         let message = "too few nodes answered to extend \"\(held.resource)\""
                         let nodes = engine.report(problems, otherwise: "has it, or did not answer yet")
@@ -117,26 +117,38 @@ public final class Lease: Sendable {
         let held = self.held
         await withCheckedContinuation { continuation in
             held.engine.submit { engine in
-                engine.keeper.remove(held)
                 held.state.withLock { $0.isReleased = true }
+                engine.keeper.remove(held)
+                engine.ledger.forget(held.ownerToken)
+                held.attempt.stop()
                 held.callEndHandlers()
                 continuation.resume()
+                engine.callIdleWaiters()
             }
         }
     }
 }
 
 extension HeldLease {
-    func release() async {
+    /// Releases the lease, unless that was done before.
+    ///
+    /// - Parameter endsBody: whether this is the end of the body that ran under the lease.
+    func release(endsBody: Bool = false) async {
         let isFirst = state.withLock { state in
             defer { state.isReleased = true }
             return !state.isReleased
         }
-        guard isFirst else { return }
+        guard isFirst || endsBody else { return }
         // Unsafe only in name: the engine completes every release exactly once, and this is the hot path.
         await withUnsafeContinuation { continuation in
             engine.submit { engine in
-                engine.release(self) { continuation.resume() }
+                if endsBody { engine.bodyCount -= 1 }
+                if isFirst {
+                    engine.release(self) { continuation.resume() }
+                } else {
+                    continuation.resume()
+                    engine.callIdleWaiters()
+                }
             }
         }
     }
@@ -159,11 +171,11 @@ extension HeldLease {
 extension LockEngine {
     /// Ends a lease and takes its owner token out of the nodes.
     func release(_ lease: HeldLease, completion: @escaping () -> Void) {
+        // Counted first, so that nobody takes the engine for idle in between.
+        releaseCount += 1
         keeper.remove(lease)
         lease.callEndHandlers()
         metrics.released(heldNanoseconds: lease.granted.nanoseconds(until: surroundings.now))
-        if lease.hasBody { bodyCount -= 1 }
-        releaseCount += 1
         release(lease.attempt) { [unowned self] _, _ in
             releaseCount -= 1
             completion()

@@ -14,8 +14,8 @@ extension RedlockClient: Service {
     /// themselves for the grace time, and releases the rest.
     ///
     /// The body of a `withLock` that goes on beyond the grace time is cancelled; its lock is released after it has
-    /// ended, and this waits for that as long as the lock could live. Detached leases stay. Returns when all
-    /// connections are closed.
+    /// ended, and this waits for that as long as the lock could live. Detached leases stay. Returns when
+    /// every connection has been told to end.
     ///
     /// - Parameter graceTime: how long leases may go on.
     public func shutdown(graceTime: Duration = .zero) async {

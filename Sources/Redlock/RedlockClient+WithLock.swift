@@ -32,10 +32,12 @@ extension RedlockClient {
         return try await withSpan("redlock.withLock") { span in
             span.attributes["redlock.resource"] = resource
             let held = try await acquire(operation)
-            let outcome = await run(body, with: Lease(held, of: self), canceller)
+            let lease = Lease(held, of: self)
+            defer { withExtendedLifetime(lease) {} }
+            let outcome = await run(body, with: lease, canceller)
             // Asked before the release: afterwards, nobody loses the lease any more.
             let isLost = held.isLost
-            await held.release()
+            await held.release(endsBody: true)
             if isLost { throw held.lossError() }
             return try outcome.get()
         }
@@ -130,6 +132,7 @@ extension HeldLease {
     /// Whether the holder can no longer count on the lease, by the clock even if nobody noticed yet.
     var isLost: Bool {
         let state = state.withLock { $0 }
-        return state.loss != nil || engine.surroundings.now >= state.validUntil
+        if state.loss != nil { return true }
+        return !state.isReleased && engine.surroundings.now >= state.validUntil
     }
 }

@@ -154,10 +154,13 @@ extension RedlockClient {
 
 extension RedlockClient {
     /// A client that was just made knows no node yet; what asks all of them waits until they were tried.
-    private func whenConnected() async {
-        await withCheckedContinuation { continuation in
-            engine.submit { engine in engine.whenConnected { continuation.resume() } }
+    private func whenConnected() async throws(RedlockError) {
+        let isShuttingDown = await withCheckedContinuation { continuation in
+            engine.submit { engine in
+                engine.whenConnected { continuation.resume(returning: engine.isShuttingDown) }
+            }
         }
+        if isShuttingDown { throw RedlockError.shutDown }
     }
 
     /// Extends a lock that is held under the owner token, by whoever acquired it: its life becomes at least the TTL.
@@ -168,7 +171,7 @@ extension RedlockClient {
     public func extend(_ resource: String, ownerToken: OwnerToken, ttl: Duration) async throws -> Duration {
         try ResourceName.validate(resource)
         let timing = try LeaseTerms.timing(ttl: ttl, configuration: engine.configuration)
-        await whenConnected()
+        try await whenConnected()
         return try await withCheckedThrowingContinuation { continuation in
             engine.submit { engine in
                 engine.extend(resource: resource, ownerToken: ownerToken, timing: timing, validUntil: nil) {
@@ -184,7 +187,7 @@ extension RedlockClient {
                         continuation.resume(
                             throwing: RedlockError(.notHeld, resource: resource, message, nodes: nodes)
                         )
-                    case .inconclusive:
+                    case .inconclusive, .tooLate:
                         continuation.resume(throwing: RedlockError.noQuorum(resource, "extend", nodes))
                     }
                 }
@@ -200,7 +203,7 @@ extension RedlockClient {
         try ResourceName.validate(resource)
         // Nobody knows what TTL the lock was acquired with; no key outlives the longest one.
         let timing = try LeaseTerms.timing(ttl: engine.configuration.maximumTTL, configuration: engine.configuration)
-        await whenConnected()
+        try await whenConnected()
         return try await withCheckedThrowingContinuation { continuation in
             engine.submit { engine in
                 engine.release(resource: resource, ownerToken: ownerToken, timing: timing, from: engine.allNodes) {
@@ -224,7 +227,7 @@ extension RedlockClient {
     ///   part of the status.
     public func inspect(_ resource: String) async throws -> LockStatus {
         try ResourceName.validate(resource)
-        await whenConnected()
+        try await whenConnected()
         return await withCheckedContinuation { continuation in
             engine.submit { engine in
                 // Every node ends by its own deadline; this one is only a net below them.

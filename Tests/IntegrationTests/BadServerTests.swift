@@ -106,6 +106,50 @@ struct BadServerTests {
     }
 
     @Test
+    func serverThatNeverKnowsAScriptEndsTheCall() async throws {
+        let behaviour = ScriptedBehaviour.answering { command in
+            switch command.first {
+            case "EVAL", "EVALSHA": .error("NOSCRIPT No matching script.")
+            default: .ok
+            }
+        }
+        try await withScriptedServer(behaviour) { server in
+            let client = try RedlockClient(nodes: ["redis://127.0.0.1:\(server.port)"])
+            let lease = try await client.acquire("a")
+            await #expect(throws: RedlockError.self) { try await lease.extend() }
+            await lease.release()
+            #expect(server.log.commands.filter { $0.first == "EVAL" }.count >= 2)
+            await client.shutdown()
+        }
+    }
+
+    /// A node that is still being connected to holds up nobody beyond a node timeout.
+    @Test
+    func deadlineHoldsWhileANodeIsConnecting() async throws {
+        try await withScriptedServer(.acceptsAndNeverAnswers) { silent in
+            try await withScriptedServer(.lockNode()) { free in
+                let taken = FakeRedisNode.lockNode()
+                taken.withKeyspace { $0.set("a", to: "somebody", timeToLive: .seconds(60)) }
+                try await withScriptedServer(.lockNode(taken)) { taken in
+                    var configuration = RedlockConfiguration()
+                    configuration.connectTimeout = .seconds(20)
+                    let ports = [free.port, taken.port, silent.port]
+                    let client = try RedlockClient(
+                        nodes: ports.map { "redis://127.0.0.1:\($0)" },
+                        configuration: configuration
+                    )
+                    let began = ContinuousClock.now
+                    await #expect(throws: RedlockError.self) {
+                        try await client.acquire("a", options: LockOptions(wait: .atMost(.milliseconds(200))))
+                    }
+                    #expect(ContinuousClock.now - began < .seconds(2))
+                    await client.shutdown()
+                }
+            }
+        }
+    }
+
+    @Test
     func replyInPiecesHasOneDeadline() async throws {
         try await withScriptedServer(.lockNode()) { server in
             try await withFaultProxy(target: .init(port: server.port)) { proxy in

@@ -66,16 +66,42 @@ struct ObservabilityTests {
             let nodes = redis.servers.map { "redis://:open-sesame@127.0.0.1:\($0.port)" }
             let client = try RedlockClient(nodes: nodes, configuration: .patient, logger: logger)
             try await client.waitUntilAllNodesAnswer()
+            try await client.withLock("logged too") { _ in }
             let lease = try await client.acquire("logged", options: LockOptions(ttl: .seconds(1)), renewal: .automatic)
             for server in redis.servers { await server.kill() }
             #expect(await lease.ended())
             await client.shutdown()
             let text = log.text
             #expect(text.contains("lease lost"))
+            #expect(!text.contains("forgotten"))
             #expect(text.contains("node cannot be used"))
             #expect(!text.contains("open-sesame"))
             #expect(!text.contains(lease.ownerToken.secretText))
             #expect(!text.contains(lease.ownerToken.secretText.prefix(32)))
+        }
+    }
+}
+
+/// Servers repeat the arguments of a command that they do not know: a password, an owner token.
+extension ObservabilityTests {
+    @Test
+    func repeatsNothingSecretThatServersRepeat() async throws {
+        var options = LocalRedisOptions()
+        options.extraConfiguration = ["rename-command AUTH \"\"", "rename-command EVALSHA \"\""]
+        try await withLocalRedis(nodes: 1, options: options) { redis in
+            let address = "127.0.0.1:\(redis[0].port)"
+            let client = try RedlockClient(nodes: ["redis://:open-sesame@\(address)"])
+            let refusal = await #expect(throws: RedlockError.self) { try await client.acquire("secret") }
+            #expect(refusal?.description.contains("unknown command") == true)
+            #expect(refusal?.description.contains("open-sesame") == false)
+            await client.shutdown()
+
+            let second = try RedlockClient(nodes: ["redis://\(address)"])
+            let lease = try await second.acquire("secret")
+            let error = await #expect(throws: RedlockError.self) { try await lease.extend() }
+            #expect(error?.description.contains("unknown command") == true)
+            #expect(error?.description.contains(lease.ownerToken.secretText.prefix(8)) == false)
+            await second.shutdown()
         }
     }
 }

@@ -3,6 +3,7 @@
 import LocalRedis
 import Logging
 import Redlock
+import RedlockTesting
 import ServiceLifecycle
 import Testing
 
@@ -75,6 +76,57 @@ struct ShutdownTests {
             let error = await #expect(throws: RedlockError.self) { try await body.value }
             #expect(error?.code == .lost)
             for server in redis.servers { #expect(try await server.send("EXISTS", "long") == "0") }
+        }
+    }
+
+    /// The last lease goes during the grace time: its keys go before the connections do.
+    @Test
+    func leaseThatEndsInTheGraceTimeIsReleased() async throws {
+        try await Layout.three.withClient { client, redis in
+            try await client.waitUntilAllNodesAnswer()
+            let lease = try await client.acquire("last")
+            let began = ContinuousClock.now
+            async let ending: Void = client.shutdown(graceTime: .seconds(5))
+            try await Task.sleep(for: .milliseconds(200))
+            await lease.release()
+            await ending
+            #expect(ContinuousClock.now - began < .seconds(2))
+            for server in redis.servers { #expect(try await server.send("EXISTS", "last") == "0") }
+        }
+    }
+
+    @Test
+    func callsThatWaitForConnectionsEnd() async throws {
+        try await withScriptedServer(.acceptsAndNeverAnswers) { server in
+            var configuration = RedlockConfiguration()
+            configuration.connectTimeout = .seconds(20)
+            let client = try RedlockClient(nodes: ["redis://127.0.0.1:\(server.port)"], configuration: configuration)
+            let looking = Task { try await client.inspect("nobody") }
+            let acquiring = Task { try await client.acquire("nobody") }
+            try await Task.sleep(for: .milliseconds(300))
+            await client.shutdown()
+            for error in [
+                await #expect(throws: RedlockError.self) { try await looking.value },
+                await #expect(throws: RedlockError.self) { try await acquiring.value },
+            ] {
+                #expect(error?.code == .clientShutDown)
+            }
+        }
+    }
+
+    @Test
+    func leaseMayBeGivenAwayByItsBody() async throws {
+        try await Layout.three.withClient { client, redis in
+            try await client.waitUntilAllNodesAnswer()
+            let result = try await client.withLock("given", options: LockOptions(ttl: .seconds(1))) { lease in
+                await lease.detach()
+                try await Task.sleep(for: .milliseconds(1200))
+                return "done"
+            }
+            #expect(result == "done", "nothing was lost: it was given away")
+            let began = ContinuousClock.now
+            await client.shutdown(graceTime: .seconds(5))
+            #expect(ContinuousClock.now - began < .seconds(2), "no body runs any more")
         }
     }
 

@@ -53,7 +53,7 @@ struct ExtendRoundTests {
     func neverExtendsAfterTheOldValidityEnded() {
         let validUntil = Self.start.advanced(byNanoseconds: 1_000_000)
         let cases: [(Int64, ExtendRound.Decision)] = [
-            (-1, .extended(validUntil: Self.extended)), (0, .lost), (1, .lost), (100_000_000_000, .lost),
+            (-1, .extended(validUntil: Self.extended)), (0, .tooLate), (1, .tooLate), (100_000_000_000, .tooLate),
         ]
         for (offset, expected) in cases {
             var round = round(nodeCount: 3, validUntil: validUntil)
@@ -74,7 +74,7 @@ struct ExtendRoundTests {
 
     @Test
     func withTheOwnerTokenAloneTheNewValidityMustStillRun() {
-        for (offset, expected) in [(Int64(-1), ExtendRound.Decision.extended(validUntil: Self.extended)), (0, .lost)] {
+        for (offset, expected) in [(Int64(-1), ExtendRound.Decision.extended(validUntil: Self.extended)), (0, .tooLate)] {
             var round = round(nodeCount: 3, validUntil: nil)
             _ = round.answered(.stillMine, by: 0, at: Self.start)
             #expect(round.answered(.stillMine, by: 1, at: Self.extended.advanced(byNanoseconds: offset)) == expected)

@@ -166,7 +166,7 @@ private struct World {
             clients[client].validUntil = validUntil
             let others = clients.indices.filter { $0 != client && (clients[$0].validUntil.map { now < $0 } ?? false) }
             if !others.isEmpty { violations.append("client \(client) extended while \(others) hold it at \(now)") }
-        case .lost: clients[client].validUntil = nil
+        case .lost, .tooLate: clients[client].validUntil = nil
         case .inconclusive: break
         }
     }

@@ -31,7 +31,7 @@ struct LeaseHeapTests {
             switch Int.random(in: 0..<10, using: &random) {
             case 0..<5:
                 let lease = try heldLease(OwnerToken(highBits: 1, lowBits: UInt64(step), label: ""), engine: engine)
-                lease.nextLook = time
+                lease.nextDue = time
                 heap.insert(lease)
                 kept.append(lease)
             case 5..<7:
@@ -45,20 +45,20 @@ struct LeaseHeapTests {
                 #expect(first.heapIndex == nil)
             default:
                 guard let lease = kept.randomElement(using: &random) else { continue }
-                lease.nextLook = time
+                lease.nextDue = time
                 heap.update(lease)
             }
             let isSound =
-                heap.count == kept.count && heap.first?.nextLook == kept.map(\.nextLook).min()
+                heap.count == kept.count && heap.first?.nextDue == kept.map(\.nextDue).min()
                 && kept.allSatisfy { lease in lease.heapIndex.map { heap.elements[$0] === lease } ?? false }
             try #require(isSound, "after step \(step)")
         }
         var order: [Instant] = []
         while let first = heap.first {
-            order.append(first.nextLook)
+            order.append(first.nextDue)
             heap.remove(first)
         }
-        #expect(order == kept.map(\.nextLook).sorted())
+        #expect(order == kept.map(\.nextDue).sorted())
     }
 
     @Test

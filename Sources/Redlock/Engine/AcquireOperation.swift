@@ -46,14 +46,16 @@ final class AcquireOperation: @unchecked Sendable {
 final class AcquireAttempt: ReplyReceiver {
     let resource: String
     let ownerToken: OwnerToken
-    let timing: LeaseTiming
+    /// The times asked for; those of the longest extension once the lease was extended.
+    var timing: LeaseTiming
     private(set) var round: AcquireRound
     private(set) var problems: [Int: String]
     /// The operation that the decision goes to; nil once there is one, or nobody wants it any more.
     var operation: AcquireOperation?
 
     private let engine: LockEngine
-    private var takenBack: NodeSet = []
+    /// The nodes whose vote came too late: a release is on its way there, so they count for nothing any more.
+    private(set) var takenBack: NodeSet = []
     /// The nodes that are being connected to for the first time; they are asked when they are there.
     private var deferred: NodeSet = []
 
@@ -99,6 +101,13 @@ final class AcquireAttempt: ReplyReceiver {
         count(.refused, by: node)
     }
 
+    /// Decides without the nodes that are still not connected; they are asked all the same if there is a lease.
+    func decideWithoutDeferred() {
+        for node in deferred where operation != nil {
+            cannotSendDeferred(to: node, NodeFailure(.connecting, "not connected yet"))
+        }
+    }
+
     private func send(to nodes: NodeSet, ttlMilliseconds: Int64) {
         let command = NodeCommand.setIfAbsent(key: resource, ownerToken: ownerToken, ttlMilliseconds: ttlMilliseconds)
         engine.send(command, to: nodes, receiver: self)
@@ -118,10 +127,10 @@ final class AcquireAttempt: ReplyReceiver {
             count(.held, by: node)
         case .error(let text):
             // SET is one command: where it answers with an error, it has set nothing.
-            problems[node] = text
+            problems[node] = text.withoutEchoedArguments
             count(.refused, by: node)
         default:
-            problems[node] = "an answer that SET does not give"
+            problems[node] = reply.problem
             takeBack(node)
             count(.unknown, by: node)
         }

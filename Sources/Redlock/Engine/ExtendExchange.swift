@@ -11,6 +11,7 @@ final class ExtendExchange: ReplyReceiver {
     private let command: NodeCommand
     private var round: ExtendRound
     private var problems: [Int: String] = [:]
+    private var wholeScriptSent: NodeSet = []
     private let engine: LockEngine
     private var completion: Completion?
 
@@ -40,10 +41,11 @@ final class ExtendExchange: ReplyReceiver {
         case .integer(-1):
             problems[node] = "another owner has the lock"
             count(.foreign, by: node)
-        case .error(let text) where text.isMissingScript:
+        case .error(let text) where text.isMissingScript && !wholeScriptSent.contains(node):
+            wholeScriptSent.insert(node)
             engine.send(command, to: [node], receiver: self, wholeScript: true)
         default:
-            problems[node] = reply.error ?? "an answer that the script does not give"
+            problems[node] = reply.problem
             count(.unknown, by: node)
         }
     }
@@ -63,12 +65,13 @@ final class ExtendExchange: ReplyReceiver {
 
 extension LockEngine {
     /// Asks every node to keep the key at least for the TTL from now; `validUntil` is the end of the validity so far,
-    /// nil if the caller has the owner token and no more.
+    /// nil if the caller has the owner token and no more. Nodes that are excluded are not asked and have no vote.
     func extend(
         resource: String,
         ownerToken: OwnerToken,
         timing: LeaseTiming,
         validUntil: Instant?,
+        without excluded: NodeSet = [],
         completion: @escaping ExtendExchange.Completion
     ) {
         let round = ExtendRound(quorum: quorum, timing: timing, start: surroundings.now, validUntil: validUntil)
@@ -77,6 +80,7 @@ extension LockEngine {
             ownerToken: ownerToken,
             ttlMilliseconds: timing.ttlMilliseconds
         )
-        ExtendExchange(command: command, round: round, engine: self, completion: completion).send(to: usableNodes)
+        ExtendExchange(command: command, round: round, engine: self, completion: completion)
+            .send(to: usableNodes.subtracting(excluded))
     }
 }

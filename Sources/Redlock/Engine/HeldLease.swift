@@ -39,7 +39,7 @@ final class HeldLease: @unchecked Sendable {
     var isRenewed: Bool
     var isExtending = false
     /// When the keeper must next look at the lease.
-    var nextLook: Instant
+    var nextDue: Instant
     var nextRenewal: Instant
     /// The place of the lease in the keeper's heap; nil when it is not kept.
     var heapIndex: Int?
@@ -63,7 +63,7 @@ final class HeldLease: @unchecked Sendable {
         self.engine = engine
         self.granted = attempt.round.start
         self.isRenewed = terms.renewal == .automatic
-        self.nextLook = validUntil
+        self.nextDue = validUntil
         self.nextRenewal = validUntil
         self.state = Mutex(State(validUntil: validUntil))
         let capped = min(validUntil, holdEnd)
@@ -76,6 +76,9 @@ final class HeldLease: @unchecked Sendable {
         endHandlers = []
         for handler in handlers { handler() }
     }
+
+    /// Whether the keeper looks after the lease: it was neither released nor lost nor given away.
+    var isKept: Bool { heapIndex != nil }
 
     /// Whether a body runs under the lease, which ends before the lease is released.
     var hasBody: Bool { canceller != nil }

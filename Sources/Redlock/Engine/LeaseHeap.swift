@@ -39,7 +39,7 @@ struct LeaseHeap {
         var index = start
         while index > 0 {
             let parent = (index - 1) / 2
-            guard elements[index].nextLook < elements[parent].nextLook else { return }
+            guard elements[index].nextDue < elements[parent].nextDue else { return }
             exchange(index, parent)
             index = parent
         }
@@ -50,7 +50,7 @@ struct LeaseHeap {
         while true {
             var smallest = index
             for child in [2 * index + 1, 2 * index + 2] where child < elements.count {
-                if elements[child].nextLook < elements[smallest].nextLook { smallest = child }
+                if elements[child].nextDue < elements[smallest].nextDue { smallest = child }
             }
             guard smallest != index else { return }
             exchange(index, smallest)

@@ -27,7 +27,7 @@ final class LeaseKeeper {
 
     func add(_ lease: HeldLease) {
         lease.nextRenewal = lease.isRenewed ? renewalInstant(lease, from: lease.granted) : Instant(nanoseconds: .max)
-        lease.nextLook = min(lease.nextRenewal, lease.lossDeadline)
+        lease.nextDue = min(lease.nextRenewal, lease.lossDeadline)
         leases.insert(lease)
         setTimer()
     }
@@ -36,15 +36,14 @@ final class LeaseKeeper {
     func remove(_ lease: HeldLease) {
         lease.isRenewed = false
         leases.remove(lease)
-        engine.callIdleWaiters()
     }
 
     /// Stops renewing a lease that nobody can release any more; it ends with its TTL.
     func stopRenewing(_ lease: HeldLease) {
-        guard lease.isRenewed else { return }
+        guard lease.isRenewed, lease.isKept else { return }
         lease.isRenewed = false
         lease.nextRenewal = Instant(nanoseconds: .max)
-        look(lease)
+        reschedule(lease)
         engine.logger.warning(
             "a lease was forgotten without being released; it ends with its TTL",
             metadata: ["resource": "\(lease.resource)"]
@@ -56,7 +55,7 @@ final class LeaseKeeper {
     private func setTimer() {
         guard let first = leases.first else { return }
         let now = engine.surroundings.now
-        let next = min(first.nextLook, now.advanced(byNanoseconds: Self.longestTickNanoseconds))
+        let next = min(first.nextDue, now.advanced(byNanoseconds: Self.longestTickNanoseconds))
         guard timer == nil || next < timerInstant else { return }
         timer?.cancel()
         timerInstant = next
@@ -66,22 +65,23 @@ final class LeaseKeeper {
     private func tick() {
         timer = nil
         let now = engine.surroundings.now
-        while let lease = leases.first, lease.nextLook <= now {
+        while let lease = leases.first, lease.nextDue <= now {
             if now >= lease.lossDeadline {
                 lose(lease, lease.isAtHoldEnd ? .maximumHold : .expired)
             } else if lease.nextRenewal <= now, !lease.isExtending {
                 renew(lease)
             } else {
                 if lease.nextRenewal <= now { lease.nextRenewal = retryInstant(lease) }
-                look(lease)
+                reschedule(lease)
             }
         }
         setTimer()
+        engine.callIdleWaiters()
     }
 
     /// Moves a lease to its place after what is due for it changed.
-    private func look(_ lease: HeldLease) {
-        lease.nextLook = min(lease.nextRenewal, lease.lossDeadline)
+    private func reschedule(_ lease: HeldLease) {
+        lease.nextDue = min(lease.nextRenewal, lease.lossDeadline)
         leases.update(lease)
     }
 
@@ -97,8 +97,8 @@ final class LeaseKeeper {
         let third = lease.terms.timing.ttlNanoseconds / 3
         let spacing = third / 16
         let instant = start.advanced(byNanoseconds: third)
-        let offset = (instant.nanoseconds &- gridNanoseconds) % spacing
-        return instant.advanced(byNanoseconds: -offset)
+        let offset = (instant.nanoseconds - gridNanoseconds % spacing) % spacing
+        return instant.advanced(byNanoseconds: -(offset < 0 ? offset + spacing : offset))
     }
 
     /// Often enough to get through as soon as the nodes are back, seldom enough not to press them.
@@ -109,15 +109,15 @@ final class LeaseKeeper {
     private func renew(_ lease: HeldLease) {
         let start = engine.surroundings.now
         lease.nextRenewal = Instant(nanoseconds: .max)
-        look(lease)
+        reschedule(lease)
         extend(lease, timing: lease.terms.timing) { [weak self, weak lease] decision, _ in
             guard let self, let lease, lease.isRenewed else { return }
             switch decision {
             case .extended: lease.nextRenewal = renewalInstant(lease, from: start)
             case .inconclusive: lease.nextRenewal = retryInstant(lease)
-            case .lost: return
+            case .lost, .tooLate: return
             }
-            look(lease)
+            reschedule(lease)
             setTimer()
         }
     }
@@ -129,20 +129,23 @@ final class LeaseKeeper {
         completion: @escaping ExtendExchange.Completion
     ) {
         let validUntil = lease.validUntil
-        guard lease.heapIndex != nil, engine.surroundings.now < validUntil else {
-            completion(.lost, [:])
+        guard lease.isKept, engine.surroundings.now < validUntil else {
+            completion(.tooLate, [:])
             return
         }
         lease.isExtending = true
+        // What a node holds for longer must be released for longer.
+        if timing.ttlMilliseconds > lease.attempt.timing.ttlMilliseconds { lease.attempt.timing = timing }
         engine.extend(
             resource: lease.resource,
             ownerToken: lease.ownerToken,
             timing: timing,
-            validUntil: validUntil
+            validUntil: validUntil,
+            without: lease.attempt.takenBack
         ) { [weak self] decision, problems in
             lease.isExtending = false
-            guard let self, lease.heapIndex != nil else {
-                completion(.lost, problems)
+            guard let self, lease.isKept else {
+                completion(.tooLate, problems)
                 return
             }
             switch decision {
@@ -158,6 +161,14 @@ final class LeaseKeeper {
                 note(problems, of: lease)
                 lose(lease, .takenAway)
                 completion(decision, problems)
+                engine.callIdleWaiters()
+            case .tooLate where engine.surroundings.now < lease.validUntil:
+                // Another extension succeeded meanwhile.
+                completion(.inconclusive, problems)
+            case .tooLate:
+                lose(lease, lease.isAtHoldEnd ? .maximumHold : .expired)
+                completion(decision, problems)
+                engine.callIdleWaiters()
             case .inconclusive:
                 note(problems, of: lease)
                 engine.logger.debug(
@@ -178,7 +189,7 @@ final class LeaseKeeper {
 
     /// Ends a lease that its holder still relies on; nothing brings it back.
     func lose(_ lease: HeldLease, _ reason: LossReason) {
-        guard lease.heapIndex != nil else { return }
+        guard lease.isKept else { return }
         remove(lease)
         lease.state.withLock { $0.loss = reason }
         lease.canceller?.cancel()

@@ -51,8 +51,15 @@ extension LockEngine {
             engine: self
         )
         operation.attempt = attempt
-        if !untriedNodes.isEmpty { deferredAttempts[ObjectIdentifier(attempt)] = attempt }
+        if !untriedNodes.isEmpty { deferNodes(of: attempt) }
         attempt.send(to: usableNodes, later: untriedNodes)
+    }
+
+    /// Has the attempt ask the nodes that are not connected yet, but wait for none of them longer than for a reply.
+    private func deferNodes(of attempt: AcquireAttempt) {
+        deferredAttempts[ObjectIdentifier(attempt)] = attempt
+        let patience = surroundings.now.advanced(byNanoseconds: configuration.nodeTimeout.nanoseconds)
+        _ = surroundings.schedule(at: patience) { [weak attempt] in attempt?.decideWithoutDeferred() }
     }
 
     /// Waits for the connections that are still being made for the first time; they end by their own deadline.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import LockCore
+import Synchronization
 
 extension LockEngine {
     /// Ends the engine in good order; see `RedlockClient.shutdown`.
@@ -11,6 +12,7 @@ extension LockEngine {
             let longestLife = keeper.all.map(\.validUntil).max() ?? surroundings.now
             for lease in keeper.all {
                 keeper.lose(lease, .shutDown)
+                lease.state.withLock { if !lease.hasBody { $0.isReleased = true } }
                 // What runs under a lease ends before it is released; a lease without a body ends here.
                 if !lease.hasBody { release(lease) {} }
             }
@@ -32,6 +34,8 @@ extension LockEngine {
     private func refuseWork() {
         isShuttingDown = true
         parkedAcquisitions = []
+        deferredAttempts = [:]
+        resumeThoseWhoWaitForNodes()
         for operation in acquisitions.values { finish(operation, .failure(RedlockError.shutDown)) }
     }
 

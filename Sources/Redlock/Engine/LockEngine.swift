@@ -121,7 +121,7 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
         resumeThoseWhoWaitForNodes()
     }
 
-    private func resumeThoseWhoWaitForNodes() {
+    func resumeThoseWhoWaitForNodes() {
         if untriedNodes.isEmpty { deferredAttempts = [:] }
         resumeParkedAcquisitions()
         let waiting = connectionWaiters

@@ -106,15 +106,23 @@ final class NIOSurroundings: Surroundings {
     /// Encodes once, whatever the number of nodes.
     func send(_ command: NodeCommand, wholeScript: Bool, to nodes: NodeSet, receiver: any ReplyReceiver) {
         command.encode(into: &encoder, wholeScript: wholeScript)
+        var failures: [Int: NodeFailure] = [:]
         do {
             try encoder.withEncoded { bytes in
-                for node in nodes { links[node].append(bytes, receiver: receiver) }
+                for node in nodes {
+                    if let failure = links[node].failure {
+                        failures[node] = failure
+                    } else {
+                        links[node].append(bytes, receiver: receiver)
+                    }
+                }
             }
         } catch {
             let failure = NodeFailure(.closed, "the command could not be encoded: \(error)")
-            for node in nodes { receiver.failed(failure, at: node) }
-            return
+            for node in nodes { failures[node] = failure }
         }
+        // Told only now: who is told may send, which needs the encoder.
+        for (node, failure) in failures { receiver.failed(failure, at: node) }
         // One flush for all that this tick of the loop sends: it runs when everything that is ready now has run.
         if nodesToFlush.isEmpty { eventLoop.assumeIsolated().execute { self.flush() } }
         nodesToFlush = nodesToFlush.union(nodes)

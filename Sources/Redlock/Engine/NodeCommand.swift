@@ -2,6 +2,7 @@
 
 import Hiredis
 import LockCore
+import RedisTransport
 
 /// What the engine asks of a node.
 ///
@@ -53,6 +54,13 @@ enum NodeCommand {
         case .read(let key):
             encoder.append(key)
         }
+    }
+}
+
+extension RESPValue {
+    /// Why this reply to a command is none of those that the command gives.
+    var problem: String {
+        error?.withoutEchoedArguments ?? "an answer that the command does not give"
     }
 }
 

@@ -15,6 +15,7 @@ final class ReadExchange: ReplyReceiver {
     private let engine: LockEngine
     private var readings: [Int: Reading] = [:]
     private var problems: [Int: String] = [:]
+    private var wholeScriptSent: NodeSet = []
     private var open: NodeSet
     private var timer: (any LoopTimer)?
     private var completion: ((LockStatus) -> Void)?
@@ -39,14 +40,15 @@ final class ReadExchange: ReplyReceiver {
             settle(node)
         case .array(let elements):
             guard case .bulkString(let value) = elements.first, let milliseconds = elements.last?.integer else {
-                return failed("an answer that the script does not give", at: node)
+                return failed(reply.problem, at: node)
             }
             readings[node] = Reading(value: value, remainingMilliseconds: milliseconds < 0 ? nil : milliseconds)
             settle(node)
-        case .error(let text) where text.isMissingScript:
+        case .error(let text) where text.isMissingScript && !wholeScriptSent.contains(node):
+            wholeScriptSent.insert(node)
             engine.send(.read(key: resource), to: [node], receiver: self, wholeScript: true)
         default:
-            failed(reply.error ?? "an answer that the script does not give", at: node)
+            failed(reply.problem, at: node)
         }
     }
 

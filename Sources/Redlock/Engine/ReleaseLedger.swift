@@ -37,18 +37,16 @@ final class ReleaseLedger {
             sent: now,
             delayNanoseconds: engine.configuration.nodeTimeout.nanoseconds
         )
-        if entries[exchange.ownerToken] == nil {
-            entries[exchange.ownerToken] = Entry(
-                resource: exchange.resource,
-                timing: exchange.timing,
-                nodes: [node],
-                surelyExpired: expiry
-            )
-        } else {
-            // The time is that of the first doubt: retries do not make a key live longer.
-            entries[exchange.ownerToken]?.nodes.insert(node)
+        var entry =
+            entries[exchange.ownerToken]
+            ?? Entry(resource: exchange.resource, timing: exchange.timing, nodes: [], surelyExpired: expiry)
+        // The time of a node is that of the first doubt: retries do not make a key live longer.
+        if !entry.nodes.contains(node) {
+            entry.nodes.insert(node)
+            entry.surelyExpired = max(entry.surelyExpired, expiry)
         }
-        if engine.usableNodes.contains(node) { retryLater() }
+        entries[exchange.ownerToken] = entry
+        retryLater()
     }
 
     /// Notes that a node answered: there is nothing left to release.
@@ -56,6 +54,11 @@ final class ReleaseLedger {
         guard !entries.isEmpty, entries[ownerToken] != nil else { return }
         entries[ownerToken]?.nodes.remove(node)
         if entries[ownerToken]?.nodes.isEmpty == true { entries[ownerToken] = nil }
+    }
+
+    /// Forgets an owner token that is not to be released any more.
+    func forget(_ ownerToken: OwnerToken) {
+        entries[ownerToken] = nil
     }
 
     /// Sends everything that is still to be released on a node.
@@ -72,7 +75,9 @@ final class ReleaseLedger {
         retryTimer = engine.surroundings.schedule(at: next) { [weak self] in
             guard let self else { return }
             retryTimer = nil
+            forgetExpired()
             for node in engine.usableNodes { retry(at: node) }
+            if !entries.isEmpty { retryLater() }
         }
     }
 
@@ -88,7 +93,8 @@ final class ReleaseExchange: ReplyReceiver {
     let ownerToken: OwnerToken
     let timing: LeaseTiming
     private var round: ReleaseRound
-    private(set) var problems: [Int: String] = [:]
+    private var problems: [Int: String] = [:]
+    private var wholeScriptSent: NodeSet = []
     private let engine: LockEngine
     private var completion: ((ReleaseRound.Decision, [Int: String]) -> Void)?
 
@@ -118,10 +124,11 @@ final class ReleaseExchange: ReplyReceiver {
         case .integer(0):
             engine.ledger.settle(ownerToken, at: node)
             count(.notHeld, by: node)
-        case .error(let text) where text.isMissingScript:
+        case .error(let text) where text.isMissingScript && !wholeScriptSent.contains(node):
+            wholeScriptSent.insert(node)
             engine.send(command, to: [node], receiver: self, wholeScript: true)
         default:
-            problems[node] = reply.error ?? "an answer that the script does not give"
+            problems[node] = reply.problem
             engine.ledger.note(self, at: node)
             count(.unknown, by: node)
         }
