@@ -148,7 +148,9 @@ public struct RedisEndpointError: Error, Hashable, Sendable, CustomStringConvert
         let hidden = rest.lastIndex(of: "@").map { rest[..<$0] } ?? ""
         let shown = rest.dropFirst(hidden.count).prefix { $0 != "?" }
         let query = hidden.count + shown.count < rest.count ? "?…" : ""
-        let redacted = hidden.contains("?") ? start + "…" : start + (hidden.isEmpty ? "" : "…") + withoutImpossiblePort(shown) + query
+        let redacted =
+            hidden.contains("?")
+            ? start + "…" : start + (hidden.isEmpty ? "" : "…") + withoutImpossiblePort(shown) + query
         return redacted.printable()
     }
 

@@ -74,7 +74,9 @@ struct ExtendRoundTests {
 
     @Test
     func withTheOwnerTokenAloneTheNewValidityMustStillRun() {
-        for (offset, expected) in [(Int64(-1), ExtendRound.Decision.extended(validUntil: Self.extended)), (0, .tooLate)] {
+        for (offset, expected) in [
+            (Int64(-1), ExtendRound.Decision.extended(validUntil: Self.extended)), (0, .tooLate),
+        ] {
             var round = round(nodeCount: 3, validUntil: nil)
             _ = round.answered(.stillMine, by: 0, at: Self.start)
             #expect(round.answered(.stillMine, by: 1, at: Self.extended.advanced(byNanoseconds: offset)) == expected)

@@ -64,8 +64,10 @@ final class ExtendExchange: ReplyReceiver {
 }
 
 extension LockEngine {
-    /// Asks every node to keep the key at least for the TTL from now; `validUntil` is the end of the validity so far,
-    /// nil if the caller has the owner token and no more. Nodes that are excluded are not asked and have no vote.
+    /// Asks every node to keep the key at least for the TTL from now.
+    ///
+    /// `validUntil` is the end of the validity so far, nil if the caller has the owner token and no more. Nodes that are
+    /// excluded are not asked and have no vote.
     func extend(
         resource: String,
         ownerToken: OwnerToken,
