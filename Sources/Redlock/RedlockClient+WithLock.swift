@@ -127,12 +127,3 @@ final class BodyCanceller: Sendable {
         }
     }
 }
-
-extension HeldLease {
-    /// Whether the holder can no longer count on the lease, by the clock even if nobody noticed yet.
-    var isLost: Bool {
-        let state = state.withLock { $0 }
-        if state.loss != nil { return true }
-        return !state.isReleased && engine.surroundings.now >= state.validUntil
-    }
-}

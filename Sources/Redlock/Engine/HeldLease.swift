@@ -101,3 +101,51 @@ final class HeldLease: @unchecked Sendable {
         isRenewed ? validUntil.advanced(byNanoseconds: -terms.cancellationMarginNanoseconds) : validUntil
     }
 }
+
+// MARK: What callers do with it
+
+extension HeldLease {
+    /// Releases the lease, unless that was done before.
+    ///
+    /// - Parameter endsBody: whether this is the end of the body that ran under the lease.
+    func release(endsBody: Bool = false) async {
+        let isFirst = state.withLock { state in
+            defer { state.isReleased = true }
+            return !state.isReleased
+        }
+        guard isFirst || endsBody else { return }
+        // Unsafe only in name: the engine completes every release exactly once, and this is the hot path.
+        await withUnsafeContinuation { continuation in
+            engine.submit { engine in
+                if endsBody { engine.bodyCount -= 1 }
+                if isFirst {
+                    engine.release(self) { continuation.resume() }
+                } else {
+                    continuation.resume()
+                    engine.callIdleWaiters()
+                }
+            }
+        }
+    }
+
+    func lossError() -> RedlockError {
+        let state = state.withLock { $0 }
+        let reason =
+            switch state.loss {
+            case .takenAway: "a quorum of nodes no longer has it"
+            case .maximumHold: "it was held for as long as it may be at most"
+            case .shutDown: "the client was shut down"
+            case .expired: "it could not be renewed in time"
+            case nil: "its validity is over"
+            }
+        let message = "the lease of \"\(resource)\" is lost: \(reason)"
+        return RedlockError(.lost, resource: resource, message, nodes: state.problems)
+    }
+
+    /// Whether the holder can no longer count on the lease, by the clock even if nobody noticed yet.
+    var isLost: Bool {
+        let state = state.withLock { $0 }
+        if state.loss != nil { return true }
+        return !state.isReleased && engine.surroundings.now >= state.validUntil
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Hiredis
+import LockCore
+import RedisTransport
+
+/// One release on its way to the nodes.
+final class ReleaseExchange: ReplyReceiver {
+    let resource: String
+    let ownerToken: OwnerToken
+    let timing: LeaseTiming
+    private var round: ReleaseRound
+    private var problems: [Int: String] = [:]
+    private var wholeScriptSent: NodeSet = []
+    private let engine: LockEngine
+    private var completion: ((ReleaseRound.Decision, [Int: String]) -> Void)?
+
+    init(
+        resource: String,
+        ownerToken: OwnerToken,
+        timing: LeaseTiming,
+        round: ReleaseRound,
+        engine: LockEngine,
+        completion: ((ReleaseRound.Decision, [Int: String]) -> Void)?
+    ) {
+        self.resource = resource
+        self.ownerToken = ownerToken
+        self.timing = timing
+        self.round = round
+        self.engine = engine
+        self.completion = completion
+    }
+
+    var command: NodeCommand { .deleteIfEqual(key: resource, ownerToken: ownerToken) }
+
+    func received(_ reply: RESPValue, from node: Int) {
+        switch reply {
+        case .integer(1):
+            engine.ledger.settle(ownerToken, at: node)
+            count(.deleted, by: node)
+        case .integer(0):
+            engine.ledger.settle(ownerToken, at: node)
+            count(.notHeld, by: node)
+        case .error(let text) where text.isMissingScript && !wholeScriptSent.contains(node):
+            wholeScriptSent.insert(node)
+            engine.send(command, to: [node], receiver: self, wholeScript: true)
+        default:
+            problems[node] = reply.problem
+            engine.ledger.note(self, at: node)
+            count(.unknown, by: node)
+        }
+    }
+
+    func failed(_ failure: NodeFailure, at node: Int) {
+        problems[node] = failure.message
+        engine.ledger.note(self, at: node)
+        count(.unknown, by: node)
+    }
+
+    /// Counts the nodes that cannot be asked; what they may hold is released when they are back.
+    func countAbsent(_ nodes: NodeSet) {
+        for node in nodes {
+            problems[node] = engine.surroundings.failure(of: node)?.message ?? "not connected"
+            engine.ledger.note(self, at: node)
+            count(.unknown, by: node)
+        }
+    }
+
+    private func count(_ answer: ReleaseRound.Answer, by node: Int) {
+        guard let decision = round.answered(answer, by: node) else { return }
+        let completion = self.completion
+        self.completion = nil
+        completion?(decision, problems)
+    }
+}
+
+extension LockEngine {
+    /// Releases an owner token on the nodes that hold it or may hold it; the completion is called once, at a quorum of
+    /// answers or when no more can come.
+    func release(
+        resource: String,
+        ownerToken: OwnerToken,
+        timing: LeaseTiming,
+        from nodes: NodeSet,
+        completion: ((ReleaseRound.Decision, [Int: String]) -> Void)? = nil
+    ) {
+        let round = ReleaseRound(quorum: quorum, asked: nodes)
+        if let decision = round.decision {
+            completion?(decision, [:])
+            return
+        }
+        let exchange = ReleaseExchange(
+            resource: resource,
+            ownerToken: ownerToken,
+            timing: timing,
+            round: round,
+            engine: self,
+            completion: completion
+        )
+        send(exchange.command, to: nodes.intersection(usableNodes), receiver: exchange)
+        exchange.countAbsent(nodes.subtracting(usableNodes))
+    }
+
+    /// Releases what an attempt set or may have set.
+    func release(_ attempt: AcquireAttempt, completion: ((ReleaseRound.Decision, [Int: String]) -> Void)? = nil) {
+        let nodes = attempt.nodesToRelease
+        attempt.stop()
+        deferredAttempts[ObjectIdentifier(attempt)] = nil
+        release(
+            resource: attempt.resource,
+            ownerToken: attempt.ownerToken,
+            timing: attempt.timing,
+            from: nodes,
+            completion: completion
+        )
+    }
+
+    /// Ends a lease and takes its owner token out of the nodes.
+    func release(_ lease: HeldLease, completion: @escaping () -> Void) {
+        // Counted first, so that nobody takes the engine for idle in between.
+        releaseCount += 1
+        keeper.remove(lease)
+        lease.callEndHandlers()
+        metrics.released(heldNanoseconds: lease.granted.nanoseconds(until: surroundings.now))
+        release(lease.attempt) { [unowned self] _, _ in
+            releaseCount -= 1
+            completion()
+            callIdleWaiters()
+        }
+    }
+}
