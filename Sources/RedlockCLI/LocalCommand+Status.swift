@@ -14,7 +14,7 @@ extension LocalCommand {
         func run() async throws {
             try await LocalCommand.reportingErrors {
                 let existing = try set.load()
-                print(Self.table(Self.rows(of: existing)))
+                try LocalCommand.writeResult(Self.table(Self.rows(of: existing)))
                 if existing.servers.contains(where: { $0.state != .running }) { throw ExitCode.failure }
             }
         }

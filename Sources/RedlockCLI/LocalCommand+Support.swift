@@ -57,6 +57,13 @@ extension LocalCommand {
         FileHandle.standardError.write(Data("redlock: \(message)\n".utf8))
     }
 
+    /// Writes the line that a command was run for.
+    static func writeResult(_ line: String) throws(Failure) {
+        guard StandardOutput.write(line) else {
+            throw Failure("the result could not be written to standard output", exitCode: ExitStatus.systemError)
+        }
+    }
+
     /// Runs the command; an error becomes one line on standard error and the right exit code.
     static func reportingErrors(_ body: () async throws -> Void) async throws {
         do {
@@ -117,14 +124,19 @@ struct LocalSetLock: ~Copyable {
 
     init(path: String) async throws {
         while true {
-            try FileManager.default.createDirectory(
-                atPath: path,
-                withIntermediateDirectories: true,
-                attributes: [.posixPermissions: 0o700]
-            )
+            do {
+                try FileManager.default.createDirectory(
+                    atPath: path,
+                    withIntermediateDirectories: true,
+                    attributes: [.posixPermissions: 0o700]
+                )
+            } catch {
+                throw LocalCommand.Failure("\(path) \(Self.reason(error))", exitCode: EX_UNAVAILABLE)
+            }
             let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
             guard descriptor >= 0 else {
-                throw LocalCommand.Failure("\(path) cannot be opened: \(String(cString: strerror(errno)))")
+                let reason = String(cString: strerror(errno)).lowercased()
+                throw LocalCommand.Failure("\(path) cannot be opened: \(reason)", exitCode: EX_UNAVAILABLE)
             }
             do {
                 if try await Self.isLocked(descriptor, path: path) {
@@ -141,6 +153,15 @@ struct LocalSetLock: ~Copyable {
 
     deinit {
         close(descriptor)
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        switch (error as? CocoaError)?.code {
+        case .fileWriteFileExists?: "is not a directory"
+        case .fileWriteNoPermission?: "cannot be made: permission denied"
+        case .fileWriteVolumeReadOnly?: "cannot be made: read-only file system"
+        default: "cannot be made: a directory above it is missing or is a file"
+        }
     }
 
     /// False if the path names another directory by now.

@@ -54,7 +54,7 @@ extension LocalCommand {
             try await LocalCommand.reportingErrors {
                 try await LocalCommand.cancelledBySignals {
                     let servers = try await bringUp()
-                    print("export REDLOCK_REDIS=\(servers.urls.joined(separator: ","))")
+                    try LocalCommand.writeResult("export REDLOCK_REDIS=\(servers.urls.joined(separator: ","))")
                 }
             }
         }
@@ -85,13 +85,18 @@ extension LocalCommand {
                 return existing
             }
             LocalCommand.say("the servers in \(set.path) were already started")
-            for server in existing.servers where server.state != .running {
-                let remedy = server.state == .dead ? "restart" : "resume"
-                LocalCommand.say(
-                    "node \(server.number) is \(server.state.rawValue): redlock local \(remedy) \(server.number)"
-                )
-            }
+            tell(of: dead, "dead", remedy: "restart", in: existing)
+            tell(of: existing.servers.filter { $0.state == .paused }, "paused", remedy: "resume", in: existing)
             return existing
+        }
+
+        private func tell(of servers: [LocalRedisServer], _ what: String, remedy: String, in set: LocalRedisSet) {
+            guard !servers.isEmpty else { return }
+            let numbers = servers.map { String($0.number) }.joined(separator: " ")
+            let directory = self.set.directory.map { " --directory \($0)" } ?? ""
+            LocalCommand.say(
+                "\(servers.count) of \(set.servers.count) servers are \(what): redlock local \(remedy) \(numbers)\(directory)"
+            )
         }
 
         private func refuseChanges(to existing: LocalRedisSet) throws {
