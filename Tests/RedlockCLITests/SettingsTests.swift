@@ -37,10 +37,31 @@ struct SettingsTests {
 
     @Test
     func withoutAnythingThereIsTheLocalServer() throws {
-        let settings = try Self.resolve(environment: ["REDLOCK_REDIS": "", "REDLOCK_REDIS_PASSWORD": ""])
+        let settings = try Self.resolve(environment: ["REDLOCK_REDIS_PASSWORD": ""])
         #expect(settings.nodesAreDefault)
         #expect(settings.endpoints.map(\.description) == ["127.0.0.1:6379"])
         #expect(settings.endpoints.first?.password == nil)
+    }
+
+    @Test(arguments: ["", " , ,"])
+    func aVariableThatNamesNoServerIsAMistake(_ text: String) throws {
+        let error = #expect(throws: UsageError.self) { try Self.resolve(environment: ["REDLOCK_REDIS": text]) }
+        #expect(error?.description.contains("REDLOCK_REDIS") == true)
+        let options = PartialSettings(redis: ["redis://option"])
+        #expect(try Self.resolve(options: options, environment: ["REDLOCK_REDIS": text]).endpoints.count == 1)
+    }
+
+    @Test
+    func aCommaInAPasswordIsExplainedAndThePasswordIsNotShown() {
+        let variable = ["REDLOCK_REDIS": "redis://a,redis://:hunter2,swordfish@b"]
+        let error = #expect(throws: UsageError.self) { try Self.resolve(environment: variable) }
+        #expect(error?.description.contains("%2C") == true)
+        #expect(error?.description.contains("swordfish") == false && error?.description.contains("hunter2") == false)
+    }
+
+    @Test
+    func anEmptyLabelIsRefused() {
+        #expect(throws: UsageError.self) { try Self.resolve(options: PartialSettings(label: "")) }
     }
 
     @Test
@@ -140,7 +161,7 @@ struct ConfigurationFileTests {
         (#"{"ttl": null}"#, "ttl"),
         (#"{"wait": -1}"#, "wait"), (#"{"redis": 5}"#, "redis"), (#"{"redis": []}"#, "redis"),
         (#"{"label": 5}"#, "label"), (#"{"conflict-exit-code": 256}"#, "conflict-exit-code"), ("[]", "object"),
-        ("{", "JSON"), ("", "JSON"), (#"{"password": ["hunter2"]}"#, "password"),
+        ("{", "JSON"), ("", "empty"), (" \n", "empty"), (#"{"password": ["hunter2"]}"#, "password"),
         (#"{"signal": "NOPE"}"#, "signal"),
     ])
     func whatIsWrongIsNamed(_ text: String, _ named: String) async throws {

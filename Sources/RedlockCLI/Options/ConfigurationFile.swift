@@ -30,20 +30,16 @@ struct ConfigurationFile: Sendable {
 
     /// - Throws: `UsageError` that names the file, and the key where there is one; never a value, which may be secret.
     static func load(path: String) async throws -> ConfigurationFile {
-        let object = try topLevelObject(path: path)
+        guard !path.isEmpty else { throw UsageError("--config is empty; name a file") }
+        let data = try contents(path: path)
+        let object = try topLevelObject(data, path: path)
         let unknown = object.keys.filter { !keys.contains($0) }.sorted()
         guard unknown.isEmpty else {
             throw UsageError(
                 "\(path): unknown key \"\(unknown[0])\"; known are \(keys.sorted().joined(separator: ", "))"
             )
         }
-        let provider: FileProvider<JSONSnapshot>
-        do {
-            let location = InMemoryProvider(values: ["filePath": ConfigValue(.string(path), isSecret: false)])
-            provider = try await FileProvider<JSONSnapshot>(config: ConfigReader(provider: location))
-        } catch {
-            throw UsageError("\(path): a list must hold values of one kind only")
-        }
+        let provider = try provider(data, keys: object.keys, path: path)
         var settings = PartialSettings()
         let reader = Reader(path: path, reader: ConfigReader(provider: provider), presentKeys: Set(object.keys))
         settings.redis = try reader.urls(redis)
@@ -57,13 +53,47 @@ struct ConfigurationFile: Sendable {
         return ConfigurationFile(settings: settings, warnings: warnings(path: path, settings: settings))
     }
 
-    private static func topLevelObject(path: String) throws -> [String: Any] {
-        let data: Data
-        do {
-            data = try Data(contentsOf: URL(fileURLWithPath: path))
-        } catch {
-            throw UsageError("\(path): the configuration file cannot be read: \(reason(error))")
+    /// Read once and to its end: a pipe gives its bytes only once, and has no size.
+    private static func contents(path: String) throws -> Data {
+        func failure(_ reason: String) -> UsageError {
+            UsageError("\(path): the configuration file cannot be read: \(reason)")
         }
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure(String(cString: strerror(errno)).lowercased()) }
+        defer { close(descriptor) }
+        var data = Data()
+        var buffer = [UInt8](repeating: 0, count: 16_384)
+        while true {
+            let count = read(descriptor, &buffer, buffer.count)
+            if count == 0 { break }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw failure(String(cString: strerror(errno)).lowercased()) }
+            data.append(contentsOf: buffer.prefix(count))
+            guard data.count <= 1 << 20 else { throw failure("it is larger than 1 MiB") }
+        }
+        guard data.contains(where: { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }) else {
+            throw UsageError("\(path): the configuration file is empty; it must hold one JSON object")
+        }
+        return data
+    }
+
+    private static func provider(_ data: Data, keys: some Sequence<String>, path: String) throws -> InMemoryProvider {
+        let snapshot: JSONSnapshot
+        do {
+            snapshot = try JSONSnapshot(data: data.bytes, providerName: path, parsingOptions: .default)
+        } catch {
+            throw UsageError("\(path): a list must hold values of one kind only")
+        }
+        var values: [AbsoluteConfigKey: ConfigValue] = [:]
+        for key in keys.map({ AbsoluteConfigKey([$0]) }) {
+            let kinds: [ConfigType] = [.string, .int, .double, .stringArray]
+            // A value of another kind stays out, and is found to be of the wrong kind by whoever asks for it.
+            values[key] = kinds.lazy.compactMap { try? snapshot.value(forKey: key, type: $0).value }.first
+        }
+        return InMemoryProvider(name: path, values: values)
+    }
+
+    private static func topLevelObject(_ data: Data, path: String) throws -> [String: Any] {
         do {
             guard let object = try JSONSerialization.jsonObject(with: data) as? [String: Any] else {
                 throw UsageError("\(path): the configuration file must hold one JSON object")
@@ -73,14 +103,6 @@ struct ConfigurationFile: Sendable {
             throw error
         } catch {
             throw UsageError("\(path): the configuration file is not valid JSON")
-        }
-    }
-
-    private static func reason(_ error: any Error) -> String {
-        switch (error as? CocoaError)?.code {
-        case .fileReadNoSuchFile?: "no such file"
-        case .fileReadNoPermission?: "permission denied"
-        default: "not a readable file"
         }
     }
 

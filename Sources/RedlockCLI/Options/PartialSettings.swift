@@ -42,7 +42,6 @@ struct PartialSettings: Equatable, Sendable {
         self.init()
         redis = environment["REDLOCK_REDIS"].map(Self.urls)
         password = environment["REDLOCK_REDIS_PASSWORD"].flatMap { $0.isEmpty ? nil : $0 }
-        if redis?.isEmpty == true { redis = nil }
     }
 
     /// The URLs of a comma-separated list; blanks and empty entries say nothing.

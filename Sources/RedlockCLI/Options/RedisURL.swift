@@ -15,6 +15,12 @@ enum RedisURL {
         return scheme + (user.isEmpty ? "" : user + "@") + rest
     }
 
+    /// The URL without user and password.
+    static func withoutUserInformation(_ url: String) -> String {
+        let (scheme, _, rest) = parts(of: url)
+        return scheme + rest
+    }
+
     /// The URL with a password, if it has none of its own.
     static func addingPassword(_ password: String, to url: String) -> String {
         let (scheme, userInformation, rest) = parts(of: url)

@@ -46,13 +46,30 @@ struct Settings: Sendable {
                 """
             )
         }
+        if options.redis == nil, let urls = environment.redis { try checkList(urls, origin: "REDLOCK_REDIS") }
         let values = options.or(environment).or(file)
+        if options.redis == nil, environment.redis == nil, let urls = file.redis {
+            try checkList(urls, origin: "\"redis\" in the configuration file")
+        }
+        if values.label?.isEmpty == true { throw UsageError("the label is empty; leave it out for user@host:pid") }
         let urls = values.redis ?? [defaultNode]
         return Settings(
             values: values,
             nodesAreDefault: values.redis == nil,
             endpoints: try endpoints(urls: urls, values: values),
             warnings: warnings
+        )
+    }
+
+    /// Shows no entry: what a comma tore apart may be a password.
+    private static func checkList(_ urls: [String], origin: String) throws {
+        guard !urls.isEmpty else {
+            throw UsageError("\(origin) is set and names no server; name some, separated by commas, or unset it")
+        }
+        guard urls.count > 1, let index = urls.firstIndex(where: { !$0.contains("://") }) else { return }
+        throw UsageError(
+            "\(origin): entry \(index + 1) of \(urls.count) does not begin with redis://, rediss:// or redis+unix://;"
+                + " a comma inside a password must be written %2C"
         )
     }
 
