@@ -5,7 +5,7 @@ import Foundation
 import Redlock
 
 /// `redlock acquire`: takes a lock and leaves it.
-struct AcquireCommand: ParsableCommand {
+struct AcquireCommand: ResourceCommand {
     static let configuration = CommandConfiguration(
         commandName: "acquire",
         abstract: "Take a lock and print its owner token, for scripts.",
@@ -48,12 +48,17 @@ struct AcquireCommand: ParsableCommand {
         var options = connection.partialSettings.or(waiting.partialSettings)
         options.ttl = ttl
         let (complete, path, name, printsJSON) = (options, connection.config, name, output.json)
-        let reporter = output.reporter(resource: name)
+        let (reporter, notice) = (output.reporter(resource: name), WaitingNotice(output))
         try InterruptibleOperation.run {
             let settings = try await Settings.resolve(options: complete, configurationPath: path)
             let client = try LockClient(settings, reporter: reporter)
             let start = ContinuousClock.now
             let lease: Lease
+            let noticeTask = notice.map { notice in
+                // Unstructured: it ends with the waiting, which is not the end of this function.
+                Task { await notice.tell(name, client.redlock) { reporter.reportWaiting(holder: $0, remaining: $1) } }
+            }
+            defer { noticeTask?.cancel() }
             do {
                 lease = try await client.redlock.acquire(
                     name,
@@ -66,6 +71,7 @@ struct AcquireCommand: ParsableCommand {
             } catch {
                 throw settings.failure(error)
             }
+            noticeTask?.cancel()
             reporter.report(
                 .acquired(owner: lease.ownerLabel, waited: .now - start, validity: lease.remaining)
             )
@@ -94,6 +100,13 @@ enum StandardOutput {
     /// Writes one line; false if it could not be written whole.
     static func write(_ line: String) -> Bool {
         (try? FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))) != nil
+    }
+
+    /// Writes the line that a command was run for.
+    static func writeResult(_ line: String) throws(CommandFailure) {
+        guard write(line) else {
+            throw CommandFailure(exitCode: ExitStatus.systemError, "the result could not be written to standard output")
+        }
     }
 }
 

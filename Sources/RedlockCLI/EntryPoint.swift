@@ -12,12 +12,27 @@ enum EntryPoint {
     static func main() {
         // Whoever reads our output may stop reading; that is an error of a write, not the end of the supervision.
         signal(SIGPIPE, SIG_IGN)
+        var resource: String?
         do {
+            try ProcessLimits.raiseDescriptorLimit()
+            try CommandArguments.checkText()
             var command = try RedlockCommand.parseAsRoot()
+            if var lockCommand = command as? any ResourceCommand {
+                resource = lockCommand.name
+                try checkName(lockCommand.name)
+                return try lockCommand.run()
+            }
             guard let asynchronous = command as? any AsyncParsableCommand else { return try command.run() }
             run(asynchronous)
         } catch {
-            end(with: error)
+            end(with: error, resource: resource)
+        }
+    }
+
+    private static func checkName(_ name: String) throws {
+        // One that cannot be given to every command would be a trap.
+        guard !name.hasPrefix("-") else {
+            throw UsageError("the name \"\(name)\" begins with a dash, as options do; choose another")
         }
     }
 
@@ -34,9 +49,21 @@ enum EntryPoint {
         dispatchMain()
     }
 
-    private static func end(with error: any Error) -> Never {
+    /// `-dash` is read as `-d -a -s -h`, and help is shown with the exit code of success: a name or an option that was
+    /// mistyped must not look like a command that was run.
+    private static var unintendedHelp: CommandFailure? {
+        let own = CommandLine.arguments.dropFirst().prefix { $0 != "--" }
+        let asked: Set = ["-h", "--help", "--help-hidden", "help", "--version"]
+        guard !own.contains(where: asked.contains) else { return nil }
+        let cluster = own.first { $0.hasPrefix("-") && !$0.hasPrefix("--") && $0.count > 2 && $0.contains("h") }
+        return cluster.map {
+            CommandFailure(exitCode: ExitStatus.usage, "unknown option \"\($0)\"; see redlock --help")
+        }
+    }
+
+    private static func end(with error: any Error, resource: String? = nil) -> Never {
         if let code = error as? ExitCode { exit(code.rawValue) }
-        var reporter = Reporter()
+        var reporter = Reporter(resource: resource)
         // The options may be what could not be parsed.
         reporter.usesJSON = CommandLine.arguments.prefix { $0 != "--" }.contains("--json")
         let failure: CommandFailure
@@ -46,10 +73,38 @@ enum EntryPoint {
         default:
             let code = RedlockCommand.exitCode(for: error)
             // Help, version and completion scripts: asked for, and printed to standard output.
-            guard code != .success else { RedlockCommand.exit(withError: error) }
-            failure = CommandFailure(exitCode: code.rawValue, RedlockCommand.message(for: error))
+            if code == .success, unintendedHelp == nil { RedlockCommand.exit(withError: error) }
+            failure = unintendedHelp ?? CommandFailure(exitCode: code.rawValue, RedlockCommand.message(for: error))
         }
-        reporter.report(.error(message: failure.description, exitCode: failure.exitCode))
+        reporter.report(.error(failure))
         exit(failure.exitCode)
+    }
+}
+
+/// A command that is about one lock.
+protocol ResourceCommand: ParsableCommand {
+    var name: String { get }
+}
+
+/// What the system grants this process.
+enum ProcessLimits {
+    /// The event loop and one connection per node need some descriptors, and cannot say what they miss.
+    ///
+    /// Not raised further than needed: what the command inherits should be near to what the user set.
+    static func raiseDescriptorLimit() throws {
+        #if os(Linux)
+            let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        #else
+            let resource = RLIMIT_NOFILE
+        #endif
+        var limit = rlimit()
+        guard getrlimit(resource, &limit) == 0, limit.rlim_cur < 256 else { return }
+        limit.rlim_cur = min(limit.rlim_max, 1_024)
+        _ = setrlimit(resource, &limit)
+        guard getrlimit(resource, &limit) == 0, limit.rlim_cur < 64 else { return }
+        throw CommandFailure(
+            exitCode: ExitStatus.systemError,
+            "this process may open only \(limit.rlim_cur) files, and needs 64; raise the limit (ulimit -n)"
+        )
     }
 }

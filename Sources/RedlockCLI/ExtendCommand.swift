@@ -4,7 +4,7 @@ import ArgumentParser
 import Redlock
 
 /// `redlock extend`: prolongs a lock that `redlock acquire` took.
-struct ExtendCommand: ParsableCommand {
+struct ExtendCommand: ResourceCommand {
     static let configuration = CommandConfiguration(
         commandName: "extend",
         abstract: "Prolong a lock that `redlock acquire` took.",
@@ -57,7 +57,7 @@ struct ExtendCommand: ParsableCommand {
                 let line = JSONLine.object([
                     ("name", .string(name)), ("validityMilliseconds", .integer(validity.wholeMilliseconds)),
                 ])
-                _ = StandardOutput.write(line.text)
+                try StandardOutput.writeResult(line.text)
             }
             return ExitStatus.success
         }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Redlock
 
 /// What `Supervisor` hears about.
@@ -25,7 +26,8 @@ struct LockSession: Sendable {
     let client: RedlockClient
     let resource: String
     let options: LockOptions
-    let tellsHolder: Bool
+    /// Nil to wait in silence.
+    let notice: WaitingNotice?
     let mailbox: Mailbox<RunEvent>
     /// Opened when the command has ended.
     let commandEnded: Gate
@@ -35,10 +37,15 @@ struct LockSession: Sendable {
     /// Cancelling it ends the waiting.
     func run() async {
         let start = ContinuousClock.now
-        let holderTask = tellsHolder ? Task { await tellHolder() } : nil
+        let noticeTask = notice.map { notice in
+            // Unstructured: it ends with the waiting, which is not the end of this function.
+            Task {
+                await notice.tell(resource, client) { mailbox.post(.waiting(holder: $0, remaining: $1)) }
+            }
+        }
         do {
             try await client.withLock(resource, options: options) { lease in
-                holderTask?.cancel()
+                noticeTask?.cancel()
                 let waited = ContinuousClock.now - start
                 mailbox.post(
                     .acquired(Grant(ownerLabel: lease.ownerLabel, waited: waited, validUntil: { lease.validUntil }))
@@ -51,20 +58,47 @@ struct LockSession: Sendable {
             }
             mailbox.post(.finished(nil))
         } catch {
-            holderTask?.cancel()
+            noticeTask?.cancel()
             mailbox.post(.finished(error))
         }
     }
+}
 
-    /// Says whom we wait for, once it is clear that we wait at all.
-    private func tellHolder() async {
+/// Says whom we wait for, once it is clear that we wait at all.
+struct WaitingNotice: Sendable {
+    /// A person sees it soon; in a log it should stand only where there is something to see.
+    static let soon: Duration = .milliseconds(200)
+    static let late: Duration = .seconds(5)
+
+    let delay: Duration
+
+    /// Nil where nothing would be told.
+    init?(_ output: OutputOptions, isTerminal: Bool = isatty(STDERR_FILENO) == 1) {
+        guard !output.quiet else { return nil }
+        delay = isTerminal || output.verbose || output.json ? Self.soon : Self.late
+    }
+
+    func tell(
+        _ resource: String,
+        _ client: RedlockClient,
+        _ report: @Sendable (_ holder: String?, _ remaining: Duration?) -> Void
+    ) async {
         do {
-            try await Task.sleep(for: .milliseconds(200))
+            try await Task.sleep(for: delay)
             let holder = try await client.inspect(resource).holder
             try Task.checkCancellation()
-            mailbox.post(.waiting(holder: holder?.name, remaining: holder?.remaining))
+            report(holder?.name, holder?.remaining)
         } catch {
             // Only told for information: the acquire itself reports what is wrong.
         }
+    }
+
+    /// What a command inside `redlock run` is told that asks for the lock it runs under.
+    static func warning(
+        _ resource: String,
+        environment: [String: String] = ProcessInfo.processInfo.environment
+    ) -> Report? {
+        guard environment["REDLOCK_NAME"] == resource else { return nil }
+        return .warning("this command runs under \"\(resource)\" already (REDLOCK_NAME), so it may wait for itself")
     }
 }

@@ -13,7 +13,7 @@ struct RedlockCommand: AsyncParsableCommand {
               redlock run nightly-report -- ./report.sh
               redlock run --no-wait deploy -- make deploy
               redlock run --wait 30s --ttl 20s migrate -c 'cd app && ./migrate'
-              TOKEN=$(redlock acquire batch --ttl 30s)
+              TOKEN=$(redlock acquire batch --ttl 30s) || exit
               REDLOCK_TOKEN=$TOKEN redlock release batch
               redlock status nightly-report
 
@@ -35,7 +35,7 @@ struct RedlockCommand: AsyncParsableCommand {
 
             EXIT CODES
               0    done            69  no quorum: too few servers reachable
-              1    lock not obtained or not held (run, acquire: or --conflict-exit-code)
+              1    lock not obtained or not held (run, acquire: or --conflict-exit-code); status: free
               64   wrong usage     70  internal error       71  refused by the operating system
               75   lock lost, and the command stopped
               run: otherwise the command's own code, 128+signal if a signal ended it,
@@ -47,7 +47,9 @@ struct RedlockCommand: AsyncParsableCommand {
               signal    signal                                  exited    exitCode, signal
               lost      reason (lost, maximumHold), signal, killAfterMilliseconds
               released  heldMilliseconds                        warning   message
-              error     message, exitCode
+              error     code, message, exitCode, holder (with timedOut). The code is timedOut, quorumUnavailable, lost,
+                        maximumHold, notHeld, usage, systemError, internalError, notExecutable, notFound, interrupted
+                        or clientShutDown.
             """,
         version: "0.1.0",
         subcommands: [

@@ -4,7 +4,7 @@ import ArgumentParser
 import Redlock
 
 /// `redlock release`: ends a lock that `redlock acquire` took.
-struct ReleaseCommand: ParsableCommand {
+struct ReleaseCommand: ResourceCommand {
     static let configuration = CommandConfiguration(
         commandName: "release",
         abstract: "Release a lock that `redlock acquire` took.",
@@ -39,7 +39,7 @@ struct ReleaseCommand: ParsableCommand {
             }
             if printsJSON {
                 let line = JSONLine.object([("name", .string(name)), ("released", .boolean(wasHeld))])
-                _ = StandardOutput.write(line.text)
+                try StandardOutput.writeResult(line.text)
             }
             guard wasHeld else {
                 throw CommandFailure(

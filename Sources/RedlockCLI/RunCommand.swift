@@ -5,7 +5,7 @@ import Foundation
 import Redlock
 
 /// `redlock run`: one command while a lock is held.
-struct RunCommand: ParsableCommand {
+struct RunCommand: ResourceCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
         abstract: "Run a command while holding a lock.",
@@ -109,7 +109,7 @@ struct RunCommand: ParsableCommand {
             client: client.redlock,
             resource: name,
             options: timing.lockOptions(settings.values),
-            tellsHolder: output.verbose || output.json,
+            notice: WaitingNotice(output),
             mailbox: mailbox,
             commandEnded: commandEnded
         )
@@ -184,7 +184,18 @@ enum CommandArguments {
         return tail.map { String(decoding: $0, as: UTF8.self) } == command ? tail : command.map { Array($0.utf8) }
     }
 
-    private static func ownArguments() -> [[UInt8]] {
+    /// The parser replaces bytes that are no UTF-8, so two names could become one.
+    ///
+    /// - Throws: `UsageError` if there are such bytes before the command of `run`, which alone may have them.
+    static func checkText(all: [[UInt8]] = ownArguments()) throws {
+        let isRun = all.count > 1 && all[1] == Array("run".utf8)
+        let own = isRun ? all.prefix { $0 != Array("--".utf8) } : all[...]
+        for (index, argument) in own.enumerated() where String(validating: argument, as: UTF8.self) == nil {
+            throw UsageError("argument \(index) (\"\(String(decoding: argument, as: UTF8.self))\") is not UTF-8")
+        }
+    }
+
+    static func ownArguments() -> [[UInt8]] {
         (0..<Int(CommandLine.argc)).compactMap { index in
             CommandLine.unsafeArgv[index].map { argument in
                 UnsafeBufferPointer(start: argument, count: strlen(argument)).map(UInt8.init(bitPattern:))

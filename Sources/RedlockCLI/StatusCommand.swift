@@ -4,17 +4,19 @@ import ArgumentParser
 import Redlock
 
 /// `redlock status`: who holds a lock.
-struct StatusCommand: ParsableCommand {
+struct StatusCommand: ResourceCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
         abstract: "Show who holds a lock, by node.",
         discussion: """
-            Exit code 0 says that a quorum shows one holder, 1 that the lock is free, 69 that no quorum of nodes \
+            Exit code 0 says that the lock cannot be had: a quorum shows one holder, or too many nodes have keys of \
+            several owners or keys that are no locks. 1 says that it is free on a quorum, 69 that no quorum of nodes \
             answered. Looking changes nothing; the answer may be outdated when it is read.
 
-            With --json prints {"name", "held", "quorumReachable", "owner", "remainingMilliseconds", "nodes": [{"node", \
-            "state": "free" | "held" | "unavailable", "owner", "remainingMilliseconds", "holder", "reason"}]}; \
-            "holder" tells holders apart that have the same label.
+            With --json prints {"name", "held", "free", "quorumReachable", "owner", "remainingMilliseconds", "nodes": \
+            [{"node", "state": "free" | "held" | "notALock" | "unavailable", "owner", "remainingMilliseconds", "holder", \
+            "reason"}]}, with null where there is nothing to say ("held" and "free" when no quorum answered); "holder" \
+            tells holders apart that have the same label.
 
             EXAMPLE
               redlock status nightly-report
@@ -40,12 +42,12 @@ struct StatusCommand: ParsableCommand {
                 throw settings.failure(error)
             }
             let text = StatusText(status)
-            _ = StandardOutput.write(printsJSON ? text.json.text : text.lines.joined(separator: "\n"))
-            guard status.isQuorumReachable else {
+            try StandardOutput.writeResult(printsJSON ? text.json.text : text.lines.joined(separator: "\n"))
+            guard text.verdict != .unknown else {
                 let hint = settings.nodesAreDefault ? CommandFailure.hintToStartServers : ""
                 throw CommandFailure(exitCode: ExitStatus.unavailable, "no quorum of nodes answered\(hint)")
             }
-            return status.isHeld ? ExitStatus.success : ExitStatus.conflict
+            return text.verdict == .free ? ExitStatus.conflict : ExitStatus.success
         }
     }
 }

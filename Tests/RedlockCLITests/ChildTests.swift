@@ -20,11 +20,12 @@ struct ChildEnvironmentTests {
     func passwordsAreRemovedAndTheLockIsNamed() {
         let entries = Self.entries([
             "PATH=/bin", "REDLOCK_REDIS_PASSWORD=hunter2", "REDISCLI_AUTH=hunter2", "REDLOCK_TOKEN=hunter2",
-            "REDLOCK_REDIS=redis://:hunter2@a:1,redis://user:hun/hunter2@b,redis://c", "REDLOCK_REDISX=kept", "EMPTY=",
+            "REDLOCK_REDIS=redis://:hunter2@a:1,redis://user:hun/hunter2@b,redis://user@c", "REDLOCK_REDISX=kept",
+            "EMPTY=",
         ])
         #expect(
             entries == [
-                "PATH=/bin", "REDLOCK_REDIS=redis://a:1,redis://user@b,redis://c", "REDLOCK_REDISX=kept", "EMPTY=",
+                "PATH=/bin", "REDLOCK_REDIS=redis://a:1,redis://b,redis://c", "REDLOCK_REDISX=kept", "EMPTY=",
                 "REDLOCK_NAME=report", "REDLOCK_OWNER=me@here:1",
             ]
         )
@@ -56,6 +57,17 @@ struct CommandArgumentsTests {
     func aShellLineGoesToTheShell() {
         let arguments = CommandArguments.bytes(command: [], shellLine: "a && b", all: [])
         #expect(arguments.map { String(decoding: $0, as: UTF8.self) } == ["/bin/sh", "-c", "a && b"])
+    }
+
+    @Test
+    func onlyTheCommandMayHaveBytesThatAreNoText() throws {
+        let odd: [UInt8] = [0x61, 0xFF]
+        func words(_ text: String) -> [[UInt8]] { text.split(separator: " ").map { Array($0.utf8) } }
+        try CommandArguments.checkText(all: words("redlock run é -- echo") + [odd])
+        for all in [words("redlock run") + [odd] + words("-- true"), words("redlock status --") + [odd]] {
+            let error = #expect(throws: UsageError.self) { try CommandArguments.checkText(all: all) }
+            #expect(error?.description.contains("UTF-8") == true)
+        }
     }
 
     @Test
@@ -99,7 +111,8 @@ struct ReporterTests {
     @Test
     func verbositySelects() {
         let reports: [(Report, Reporter.Verbosity)] = [
-            (.error(message: "e", exitCode: 69), .quiet), (.warning("w"), .normal),
+            (.error(CommandFailure(exitCode: 69, "e")), .quiet), (.warning("w"), .normal),
+            (.waiting(holder: "h", remaining: nil), .normal),
             (.released(held: .seconds(1)), .verbose),
         ]
         for (report, needed) in reports {
@@ -127,7 +140,11 @@ struct ReporterTests {
             (.released(held: .seconds(2)), "released", ["heldMilliseconds"]),
             (.signal(SignalName(number: SIGHUP)), "signal", ["signal"]),
             (.exited(code: 143, signal: SignalName(number: SIGTERM)), "exited", ["exitCode", "signal"]),
-            (.error(message: "m\u{1}\\", exitCode: 1), "error", ["message", "exitCode"]),
+            (.error(CommandFailure(exitCode: 1, "m\u{1}\\")), "error", ["code", "message", "exitCode"]),
+            (
+                .error(CommandFailure(exitCode: 1, code: "timedOut", "m")), "error",
+                ["code", "message", "exitCode", "holder"]
+            ),
             (.warning("é"), "warning", ["message"]),
         ]
         for (report, kind, fields) in reports {

@@ -117,6 +117,55 @@ struct RunTests {
     }
 
     @Test
+    func waitingIsToldSoonToPeopleAndLateToLogs() async throws {
+        try await withLocalRedis(nodes: 1) { redis in
+            _ = try await Executable.run(["acquire", "--label", "holder", "--ttl", "30s", "busy"], redis: redis.urls)
+            let environment = Executable.environment(redis.urls, ["REDLOCK_NAME": "busy"])
+            let command = ["-w", "6", "busy", "--", "true"]
+            let quiet = try Executable.Running(["run", "-q"] + command, environment: environment)
+            let early = try await Executable.run(["run", "-w", "1", "busy", "--", "true"], redis: redis.urls)
+            #expect(!early.errors.contains("waiting"))
+            let late = try Executable.Running(["acquire", "-w", "6", "busy"], environment: environment)
+            let log = try await late.result()
+            #expect(log.errors.contains("waiting for \"busy\", held by holder"), "\(log.errors)")
+            #expect(log.errors.contains("may wait for itself"))
+            let silent = try await quiet.result()
+            #expect(!silent.errors.contains("waiting"))
+        }
+    }
+
+    @Test
+    func aConfigurationMayComeThroughAPipe() async throws {
+        try await withLocalRedis(nodes: 1) { redis in
+            let text = #"{"redis": ["\#(redis.urls[0])"], "conflict-exit-code": 17}"#
+            _ = try await Executable.run(["acquire", "busy"], redis: redis.urls)
+            for line in ["cat | R run --config /dev/stdin", "R run --config <(cat)"] {
+                let script = line.replacingOccurrences(of: "R", with: Executable.path) + " -n busy -- true"
+                let result = try await Executable.run(
+                    ["run", "outer", "--", "bash", "-c", "unset REDLOCK_REDIS; " + script],
+                    redis: redis.urls,
+                    input: text
+                )
+                #expect(result.exitCode == 17, "\(result.errors)")
+            }
+        }
+    }
+
+    @Test
+    func tooFewDescriptorsAreRaisedOrRefused() async throws {
+        try await withLocalRedis(nodes: 1) { redis in
+            for (limit, code) in [("-S -n 20", 0), ("-n 20", 71)] {
+                let result = try await Executable.run(
+                    ["run", "outer", "--", "bash", "-c", "ulimit \(limit); \(Executable.path) run a -- true"],
+                    redis: redis.urls
+                )
+                #expect(Int(result.exitCode) == code, "\(result.errors)")
+                #expect(result.errorLines.count == (code == 0 ? 0 : 1), "\(result.errors)")
+            }
+        }
+    }
+
+    @Test
     func verbosityIsAsTold() async throws {
         try await withLocalRedis(nodes: 2) { redis in
             let normal = try await Executable.run(["run", "a", "--", "true"], redis: redis.urls)

@@ -81,11 +81,79 @@ struct ScriptCommandTests {
             let nodes = try #require(object["nodes"] as? [[String: Any]])
             #expect(nodes.map { $0["node"] as? String } == redis.servers.map { "127.0.0.1:\($0.port)" })
             #expect(nodes[0]["state"] as? String == "unavailable")
+            for node in nodes {
+                #expect(Set(node.keys) == ["node", "state", "owner", "remainingMilliseconds", "holder", "reason"])
+            }
+            #expect(object["held"] as? Bool == true && object["free"] as? Bool == false)
             let human = try await Executable.run(["status", "a"], redis: redis.urls)
             #expect(human.output.split(separator: "\n").count == 4)
             await redis[1].kill()
             let unknown = try await Executable.run(["status", "a"], redis: redis.urls)
             #expect(unknown.exitCode == 69 && unknown.errorLines.count == 1)
+            let unknownText = try await Executable.run(["status", "--json", "a"], redis: redis.urls).output
+            let unknownObject = try Self.object(unknownText)
+            #expect(unknownObject["held"] is NSNull && unknownObject["free"] is NSNull)
+        }
+    }
+
+    @Test
+    func whatNobodyHoldsAndNobodyCanGetIsNotCalledFree() async throws {
+        try await withLocalRedis(nodes: 3) { redis in
+            _ = try await redis[0].send("SET", "split", "one")
+            _ = try await redis[1].send("SET", "split", "two")
+            let split = try await Executable.run(["status", "split"], redis: redis.urls)
+            #expect(split.exitCode == 0)
+            let summary = "split: not held by a quorum, but 2 of 3 nodes have keys of several owners\n"
+            #expect(split.output.hasPrefix(summary), "\(split.output)")
+            #expect(split.output.contains("no expiry"))
+            for server in redis.servers { _ = try await server.send("LPUSH", "list", "x") }
+            let list = try await Executable.run(["status", "list"], redis: redis.urls)
+            #expect(list.exitCode == 0, "\(list.output)")
+            #expect(list.output.contains("3 of 3 nodes") && list.output.contains("holds something that is not a lock"))
+            _ = try await redis[2].send("SET", "minority", "one")
+            #expect(try await Executable.run(["status", "minority"], redis: redis.urls).exitCode == 1)
+        }
+    }
+
+    @Test
+    func resultsThatCannotBeWrittenAreAnError() async throws {
+        try await withLocalRedis(nodes: 1) { redis in
+            let token = try await Executable.run(["acquire", "a"], redis: redis.urls).output
+            for command in ["status a", "status --json a", "extend --json a", "release --json a"] {
+                let result = try await Executable.run(
+                    ["run", "outer", "-c", "\(Executable.path) \(command) > /dev/full"],
+                    redis: redis.urls,
+                    input: token
+                )
+                #expect(result.exitCode == 71 && result.errorLines.count == 1, "\(command): \(result.errors)")
+            }
+        }
+    }
+
+    @Test
+    func jsonErrorsNameTheirKindAndTheLock() async throws {
+        try await withLocalRedis(nodes: 1) { redis in
+            _ = try await Executable.run(["acquire", "--label", "me", "a"], redis: redis.urls)
+            let table: [([String], String, Int)] = [
+                (["run", "-n", "a", "--", "true"], "timedOut", 1), (["acquire", "-n", "-E", "9", "a"], "timedOut", 9),
+                (["release", "a"], "notHeld", 1), (["extend", "a"], "notHeld", 1),
+                (["acquire", "--ttl", "0", "a"], "usage", 64),
+            ]
+            for (arguments, code, exitCode) in table {
+                let result = try await Executable.run(
+                    [arguments[0], "--json"] + arguments.dropFirst(),
+                    redis: redis.urls,
+                    input: "0123:somebody else"
+                )
+                let error = try #require(result.event("error"), "\(arguments): \(result.errors)")
+                #expect(error["code"] as? String == code && error["resource"] as? String == "a", "\(result.errors)")
+                #expect(error["exitCode"] as? Int == exitCode && Int(result.exitCode) == exitCode)
+                #expect(error["holder"] as? String == (code == "timedOut" ? "me" : nil))
+            }
+            await redis[0].kill()
+            let outage = try await Executable.run(["status", "--json", "a"], redis: redis.urls)
+            #expect(outage.event("error")?["code"] as? String == "quorumUnavailable")
+            #expect(outage.event("error")?["resource"] as? String == "a")
         }
     }
 }

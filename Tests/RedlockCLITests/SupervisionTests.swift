@@ -176,6 +176,31 @@ struct SupervisionTests {
     }
 
     @Test
+    func aStoppedRedlockCannotKeepTheCommandAliveBeyondTheLock() async throws {
+        try await withLocalRedis(nodes: 1) { redis in
+            let running = try Executable.Running(
+                [
+                    "run", "--json", "--ttl", "2s", "a", "-c",
+                    "echo $$ ready; while :; do echo; sleep 0.02; done & echo $!; wait",
+                ],
+                environment: Executable.environment(redis.urls)
+            )
+            try await running.waitFor("ready")
+            // Renewals meanwhile: the deadline must have moved on with them.
+            try await Task.sleep(for: .milliseconds(2_500))
+            let family = Self.processIDs(in: running.output)
+            #expect(family.count == 2 && family.allSatisfy(isRunning))
+            running.send(SIGSTOP)
+            try await eventually("the end of the key") { try await redis[0].send("EXISTS", "a") == "0" }
+            #expect(!family.contains(where: isRunning))
+            running.send(SIGCONT)
+            let result = try await running.result()
+            #expect(result.exitCode == 75, "\(result.errors)")
+            #expect(result.event("lost")?["reason"] as? String == "lost")
+        }
+    }
+
+    @Test
     func aReaderThatStopsReadingDoesNotKeepTheCommandAlive() async throws {
         try await withLocalRedis(nodes: 1) { redis in
             // Standard error is a full pipe that nobody reads.

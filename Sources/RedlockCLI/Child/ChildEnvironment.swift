@@ -2,7 +2,7 @@
 
 import Foundation
 
-/// The environment of the command: the own one, without Redis passwords, with what the command may know of its lock.
+/// The environment of the command: the own one, without users and passwords of Redis, with what the command may know of its lock.
 ///
 /// Entries are bytes, not strings: a variable that is no UTF-8 must reach the command unchanged.
 enum ChildEnvironment {
@@ -23,15 +23,15 @@ enum ChildEnvironment {
         let kept = inherited.compactMap { entry -> [UInt8]? in
             let name = String(decoding: entry.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)
             guard !replaced.contains(name) else { return nil }
-            return name == "REDLOCK_REDIS" ? withoutPasswords(entry) : entry
+            return name == "REDLOCK_REDIS" ? withoutUserInformation(entry) : entry
         }
         return kept + added.map { Array("\($0.0)=\($0.1)".utf8) }
     }
 
-    private static func withoutPasswords(_ entry: [UInt8]) -> [UInt8] {
+    private static func withoutUserInformation(_ entry: [UInt8]) -> [UInt8] {
         let text = String(decoding: entry, as: UTF8.self)
         let urls = PartialSettings.urls(in: String(text.drop { $0 != "=" }.dropFirst()))
-        return Array("REDLOCK_REDIS=\(urls.map(RedisURL.withoutPassword).joined(separator: ","))".utf8)
+        return Array("REDLOCK_REDIS=\(urls.map(RedisURL.withoutUserInformation).joined(separator: ","))".utf8)
     }
 
     /// The environment of this process as it is.

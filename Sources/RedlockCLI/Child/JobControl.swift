@@ -7,6 +7,8 @@ import Foundation
 final class JobControl {
     private let terminal = Terminal()
     private var guardian: cguardian?
+    /// When the guardian kills the command unless it hears of a later time.
+    private(set) var guardedUntil: ContinuousClock.Instant?
     private var terminalIsGiven = false
     private var stopIsRequested = false
     /// Whether we stopped with the command and go on without having heard of it.
@@ -27,6 +29,16 @@ final class JobControl {
         // Without one (no process left) the parent-death signal still covers the command itself.
         if cguardian_start(child.processID, &guardian) == 0 { self.guardian = guardian }
         return child
+    }
+
+    /// Lets the guardian kill the command at that time if nobody sets another before, this process being stopped.
+    func guardCommand(until deadline: ContinuousClock.Instant) {
+        guard var guardian, deadline != guardedUntil else { return }
+        guardedUntil = deadline
+        // In this order: a stop between the two readings makes the deadline earlier, never later.
+        let guardianNow = cguardian_now()
+        let left = deadline - .now
+        cguardian_set_deadline(&guardian, guardianNow + Int64(clamping: left.wholeNanoseconds))
     }
 
     /// To be called when the command has ended; before it is reaped.

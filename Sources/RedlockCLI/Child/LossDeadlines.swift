@@ -6,6 +6,8 @@ struct LossDeadlines: Equatable, Sendable {
     let margin: Duration
     /// How long before the end of validity it is killed at the latest: time for the system to do it.
     let safety: Duration
+    /// How often to look whether the end of validity has moved.
+    let checkInterval: Duration
     /// How long the command may take between the two, if there is that much.
     let killAfter: Duration
 
@@ -14,6 +16,8 @@ struct LossDeadlines: Equatable, Sendable {
         let largest = min(ttl, maximumHold ?? ttl) / 3
         safety = min(.milliseconds(100), largest / 4)
         margin = min(killAfter + safety, largest)
+        // Renewal moves it on at a third of the TTL.
+        checkInterval = ttl / 6
         self.killAfter = killAfter
     }
 

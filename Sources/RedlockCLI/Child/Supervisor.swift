@@ -54,7 +54,7 @@ final class Supervisor {
             case .signal(let number):
                 handle(signal: number)
             case .waiting(let holder, let remaining):
-                if grant == nil { reporter.report(.waiting(holder: holder, remaining: remaining)) }
+                if grant == nil { reporter.reportWaiting(holder: holder, remaining: remaining) }
             case .acquired(let grant):
                 start(grant)
             case .endangered:
@@ -65,6 +65,7 @@ final class Supervisor {
                 break
             }
             checkLossDeadlines()
+            guardCommand()
             if child == nil, let interruption, .now >= interruption.giveUpAt { return conclude(nil) }
         }
     }
@@ -112,6 +113,7 @@ final class Supervisor {
                 // It has been told to end, and stopped it cannot.
                 if loss != nil { child.signalGroup(SIGCONT) } else { jobControl.childStopped(child, by: signal) }
             case .ended(let end):
+                noticeKillByGuardian(end)
                 childEnd = end
                 jobControl.dismissGuardian()
                 jobControl.childEnded(child, killed: end.signal != nil)
@@ -162,11 +164,11 @@ final class Supervisor {
     private func lose() {
         guard let child = runningChild, let grant, loss == nil else { return }
         let now = ContinuousClock.now
-        let holdEnd = plan.maximumHold.map { acquiredAt + $0 } ?? grant.validUntil()
-        let killTime = plan.deadlines.killTime(toldAt: now, validUntil: min(holdEnd, grant.validUntil()))
+        let killTime = plan.deadlines.killTime(toldAt: now, validUntil: endOfHold(grant))
         let reason: LossReason = reachesMaximumHold(now + .milliseconds(200)) ? .maximumHold : .lost
         loss = reason
         killAt = killTime
+        jobControl.guardCommand(until: killTime)
         if killTime <= now {
             kill(child)
         } else {
@@ -197,12 +199,33 @@ final class Supervisor {
         }
     }
 
+    /// Stopped ourselves, we learn of the loss from what the guardian did.
+    private func noticeKillByGuardian(_ end: ChildEnd) {
+        guard let deadline = jobControl.guardedUntil, loss == nil, end.signal == SIGKILL, .now >= deadline else {
+            return
+        }
+        let reason: LossReason = reachesMaximumHold(deadline) ? .maximumHold : .lost
+        loss = reason
+        reporter.report(.lost(reason: reason, signal: SignalName(number: SIGKILL), killAfter: .zero))
+    }
+
+    /// Tells the guardian when to kill the command in our place; `lose` tells it the last time.
+    private func guardCommand() {
+        guard runningChild != nil, let grant, loss == nil else { return }
+        jobControl.guardCommand(until: endOfHold(grant) - plan.deadlines.safety)
+    }
+
+    private func endOfHold(_ grant: Grant) -> ContinuousClock.Instant {
+        let validUntil = grant.validUntil()
+        return plan.maximumHold.map { min(acquiredAt + $0, validUntil) } ?? validUntil
+    }
+
     private func timeUntilNextCheck() -> Duration? {
         let now = ContinuousClock.now
         if let interruption, child == nil { return interruption.giveUpAt - now }
         guard runningChild != nil, let grant else { return nil }
         if let killAt { return killAt - now }
-        let untilLate = grant.validUntil() - plan.deadlines.margin / 2 - now
+        let untilLate = min(grant.validUntil() - plan.deadlines.margin / 2 - now, plan.deadlines.checkInterval)
         guard let maximumHold = plan.maximumHold else { return untilLate }
         return min(untilLate, acquiredAt + maximumHold - plan.deadlines.margin - now)
     }
@@ -249,11 +272,11 @@ final class Supervisor {
                 "\"\(plan.resource)\": the lock was lost and the command was stopped"
                     + (error.map { ": \(CommandFailure($0).description)" } ?? "")
             }
-        return CommandFailure(exitCode: ExitStatus.lost, message)
+        return CommandFailure(exitCode: ExitStatus.lost, code: loss.rawValue, message)
     }
 
     private func fail(_ failure: CommandFailure) -> Int32 {
-        reporter.report(.error(message: failure.description, exitCode: failure.exitCode))
+        reporter.report(.error(failure))
         return failure.exitCode
     }
 }

@@ -45,11 +45,30 @@ struct UsageError: Error, CustomStringConvertible {
 /// A failure with the exit code it leads to.
 struct CommandFailure: Error, CustomStringConvertible {
     let exitCode: Int32
+    /// What kind of failure it is, for scripts; stable.
+    let code: String
     let description: String
+    /// Who holds the lock, where that is the failure.
+    var holder: LockStatus.Holder?
 
-    init(exitCode: Int32, _ description: String) {
+    init(exitCode: Int32, code: String? = nil, _ description: String) {
         self.exitCode = exitCode
+        self.code = code ?? Self.code(for: exitCode)
         self.description = description
+    }
+
+    private static func code(for exitCode: Int32) -> String {
+        switch exitCode {
+        case ExitStatus.conflict: "notHeld"
+        case ExitStatus.usage: "usage"
+        case ExitStatus.unavailable: "quorumUnavailable"
+        case ExitStatus.systemError: "systemError"
+        case ExitStatus.lost: "lost"
+        case ExitStatus.notExecutable: "notExecutable"
+        case ExitStatus.notFound: "notFound"
+        case 129...: "interrupted"
+        default: "internalError"
+        }
     }
 
     /// Any error of a command, with its code and one line for people.
@@ -62,13 +81,23 @@ struct CommandFailure: Error, CustomStringConvertible {
         case let error as RedlockError:
             // Nobody named these nodes, so nobody may be running them: say how to get some.
             let hint = nodesAreDefault && error.code == .quorumUnavailable ? Self.hintToStartServers : ""
+            let exitCode = ExitStatus.code(for: error.code, conflictExitCode: conflictExitCode)
+            let isUsage = error.code == .invalidArgument || error.code == .invalidConfiguration
             self.init(
-                exitCode: ExitStatus.code(for: error.code, conflictExitCode: conflictExitCode),
-                error.description + hint
+                exitCode: exitCode,
+                code: isUsage ? "usage" : error.code.description,
+                error.description + hint + (isUsage ? Self.hintToOptions(error.message) : "")
             )
+            holder = error.holder
         default:
             self.init(exitCode: ExitStatus.internalError, String(describing: error))
         }
+    }
+
+    /// The library speaks of its own words.
+    private static func hintToOptions(_ message: String) -> String {
+        let isAboutTimes = message.contains("TTL") || message.contains("node timeout")
+        return isAboutTimes ? "; see --ttl, --max-ttl and --node-timeout" : ""
     }
 
     static let hintToStartServers =

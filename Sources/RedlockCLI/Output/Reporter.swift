@@ -14,7 +14,7 @@ enum Report: Sendable {
     /// A signal that was sent to `redlock` and handed on to the command.
     case signal(SignalName)
     case exited(code: Int32, signal: SignalName?)
-    case error(message: String, exitCode: Int32)
+    case error(CommandFailure)
     case warning(String)
 }
 
@@ -43,6 +43,11 @@ struct Reporter: Sendable {
         Self.write(line + "\n", to: descriptor)
     }
 
+    func reportWaiting(holder: String?, remaining: Duration?) {
+        report(.waiting(holder: holder, remaining: remaining))
+        if let warning = resource.flatMap({ WaitingNotice.warning($0) }) { report(warning) }
+    }
+
     /// The line for one report, or nil where the verbosity leaves it out.
     ///
     /// With JSON only `quiet` leaves anything out.
@@ -50,7 +55,7 @@ struct Reporter: Sendable {
         let needed: Verbosity =
             switch report {
             case .error: .quiet
-            case .warning: .normal
+            case .warning, .waiting: .normal
             default: usesJSON ? .normal : .verbose
             }
         guard verbosity >= needed else { return nil }
@@ -73,7 +78,7 @@ struct Reporter: Sendable {
         case .signal(let signal): return "handing \(signal) on to the command"
         case .exited(let code, nil): return "the command exited with \(code)"
         case .exited(_, let signal?): return "the command was ended by signal \(signal)"
-        case .error(let message, _): return message
+        case .error(let failure): return failure.description
         case .warning(let message): return "warning: \(message)"
         }
     }
@@ -127,10 +132,17 @@ struct Reporter: Sendable {
                     ("signal", signal.map { .string($0.description) } ?? .null),
                 ]
             )
-        case .error(let message, let exitCode):
-            ("error", [("message", .string(message)), ("exitCode", .integer(Int64(exitCode)))])
+        case .error(let failure): ("error", jsonFields(of: failure))
         case .warning(let message): ("warning", [("message", .string(message))])
         }
+    }
+
+    private static func jsonFields(of failure: CommandFailure) -> [(String, JSONLine)] {
+        [
+            ("code", .string(failure.code)),
+            ("message", .string(failure.description)),
+            ("exitCode", .integer(Int64(failure.exitCode))),
+        ] + (failure.code == "timedOut" ? [("holder", failure.holder.map { .string($0.name) } ?? .null)] : [])
     }
 
     /// Names and labels come from other people: no line break and no terminal escape of theirs may reach a terminal.
