@@ -19,7 +19,10 @@ struct RunCommand: ResourceCommand {
             REDLOCK_DEADLINE_MS: the Unix time in milliseconds by which the hold ends. Passwords are removed from it. \
             Processes that the command leaves behind when it ends by itself go on, without the lock.
 
-            With -q nothing but errors is told, with -v also when the lock is waited for, acquired and released.
+            If redlock itself is stopped (STOP, Ctrl-Z), the command is killed before the lock ends.
+
+            Tells once whom it waits for: after 200 ms on a terminal, else after 5 seconds. With -v it also tells when the \
+            lock is acquired and released, with -q nothing but errors.
 
             EXAMPLES
               redlock run nightly-report -- ./report.sh --all
