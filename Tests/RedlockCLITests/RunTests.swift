@@ -99,7 +99,7 @@ struct RunTests {
             #expect(refused.output.isEmpty)
             #expect(refused.errorLines.count == 1 && refused.errors.contains("holder"), "\(refused.errors)")
             let code = try await Executable.run(
-                ["run", "--wait", "0.2", "-E", "99", "busy", "--", "echo"],
+                ["run", "--wait", "0.2", "--node-timeout", "1s", "-E", "99", "busy", "--", "echo"],
                 redis: redis.urls
             )
             #expect(code.exitCode == 99)

@@ -108,15 +108,16 @@ struct SupervisionTests {
             let began = ContinuousClock.now
             try await redis[0].pause()
             try await redis[1].pause()
-            let result = try await running.result()
+            // Not the end of redlock itself, which still asks the servers to release.
+            try await eventually("the end of the command and what it started") { !family.contains(where: isRunning) }
             let took = ContinuousClock.now - began
+            let result = try await running.result()
             try await redis[0].resume()
             try await redis[1].resume()
             #expect(result.exitCode == 75)
             #expect(result.output.contains("told"))
             // The keys live for 3 s from the last renewal that reached a quorum, which was before the pause.
             #expect(took < .seconds(3))
-            try await eventually("the end of the command and what it started") { !family.contains(where: isRunning) }
             #expect(result.event("lost")?["reason"] as? String == "lost")
             #expect(result.event("exited")?["signal"] as? String == "KILL")
             #expect(result.event("error")?["exitCode"] as? Int == 75)
