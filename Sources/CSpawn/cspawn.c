@@ -33,6 +33,7 @@ struct prepared {
     int descriptor_limit;  // for systems without close_range
     pid_t parent;
     int report;            // write end of the error pipe, close-on-exec
+    int gate[2];           // the child waits at its read end until the guardian stands guard; -1 without a guardian
 };
 
 static const char *path_of(char *const *environment) {
@@ -63,7 +64,7 @@ static void dispose(struct prepared *prepared) {
 }
 
 /// A close-on-exec pipe, its descriptors above 2 so that the child's standard descriptors cannot overwrite them.
-static int open_report_pipe(int ends[2]) {
+static int open_pipe(int ends[2]) {
     int raw[2];
 #if defined(__linux__)
     if (pipe2(raw, O_CLOEXEC) != 0) return errno;
@@ -192,11 +193,37 @@ static int execute(const struct prepared *prepared) {
     }
 }
 
+/// Returns when the parent opens the gate; ends with a parent that died before it did.
+static void wait_at_gate(const struct prepared *prepared) {
+    if (prepared->gate[0] < 0) return;
+    close(prepared->gate[1]);
+    char go;
+    ssize_t count;
+    do {
+        count = read(prepared->gate[0], &go, 1);
+    } while (count < 0 && errno == EINTR);
+    if (count != 1) _exit(127);
+}
+
+/// Starts the guardian, and lets the child go on with or without it.
+static void open_gate(const struct prepared *prepared, pid_t child) {
+    if (prepared->gate[0] < 0) return;
+    close(prepared->gate[0]);
+    struct cguardian *guardian = prepared->request->guardian;
+    if (child > 0 && cguardian_start(child, guardian) != 0) guardian->process = 0;
+    ssize_t written;
+    do {
+        written = write(prepared->gate[1], "", 1);
+    } while (written < 0 && errno == EINTR);
+    close(prepared->gate[1]);
+}
+
 static void run_child(const struct prepared *prepared) {
     const struct cspawn_request *request = prepared->request;
     int error = take_group_and_terminal(request);
     if (error == 0) {
         die_with_parent(prepared);
+        wait_at_gate(prepared);
         error = place_standard_descriptors(request);
     }
     if (error == 0) {
@@ -225,11 +252,21 @@ static int read_report(int descriptor) {
 }
 
 int cspawn(const struct cspawn_request *request, pid_t *pid) {
-    if (request->terminal >= 0 && request->process_group != CSPAWN_GROUP_OWN) return EINVAL;
+    const bool needs_own_group = request->terminal >= 0 || request->guardian != NULL;
+    if (needs_own_group && request->process_group != CSPAWN_GROUP_OWN) return EINVAL;
+    if (request->guardian != NULL) request->guardian->process = 0;
     struct prepared prepared;
     int ends[2] = {-1, -1};
     int error = prepare(&prepared, request);
-    if (error == 0) error = open_report_pipe(ends);
+    prepared.gate[0] = prepared.gate[1] = -1;
+    if (error == 0) error = open_pipe(ends);
+    if (error == 0 && request->guardian != NULL) {
+        error = open_pipe(prepared.gate);
+        if (error != 0) {
+            close(ends[0]);
+            close(ends[1]);
+        }
+    }
     if (error != 0) {
         dispose(&prepared);
         return error;
@@ -246,10 +283,12 @@ int cspawn(const struct cspawn_request *request, pid_t *pid) {
     pthread_sigmask(SIG_SETMASK, &previous, NULL);
 
     close(ends[1]);
+    open_gate(&prepared, child);
     if (child > 0) {
         // The child sets its group before exec and we wait for exec, so setpgid here as well would add nothing.
         error = read_report(ends[0]);
         if (error != 0) {
+            if (request->guardian != NULL && request->guardian->process != 0) cguardian_dismiss(request->guardian);
             while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {}
         }
     }

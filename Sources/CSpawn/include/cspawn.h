@@ -2,6 +2,8 @@
 #ifndef CSPAWN_H
 #define CSPAWN_H
 
+#include "cguardian.h"
+
 #include <stdbool.h>
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -32,6 +34,10 @@ struct cspawn_request {
     /// as long as the process does: never from a pool (Dispatch, the Swift concurrency pool), whose idle threads end.
     /// It is not inherited by what the child itself starts, and a set-user-id program clears it.
     int parent_death_signal;
+    /// Where to put the guardian of the child's process group (needs CSPAWN_GROUP_OWN), or NULL for none. It stands
+    /// guard before the program starts, so that there is no moment in which nobody does. If it cannot be started, its
+    /// `process` is 0 and the child runs all the same.
+    struct cguardian *guardian;
 };
 
 enum {

@@ -17,7 +17,12 @@ struct ChildProcess {
     /// Only to be called on the main thread: the child is killed when the thread that started it ends.
     /// - Parameter terminal: the terminal whose foreground group the child becomes.
     /// - Throws: `CommandFailure` with the exit code a shell would give.
-    static func start(arguments: [[UInt8]], environment: [[UInt8]], terminal: Int32?) throws -> ChildProcess {
+    static func start(
+        arguments: [[UInt8]],
+        environment: [[UInt8]],
+        terminal: Int32?,
+        guardian: inout cguardian
+    ) throws -> ChildProcess {
         var processID: pid_t = 0
         let error = withCStrings(arguments) { arguments in
             withCStrings(environment) { environment in
@@ -29,7 +34,10 @@ struct ChildProcess {
                 request.process_group = Int32(CSPAWN_GROUP_OWN)
                 request.terminal = terminal ?? -1
                 request.parent_death_signal = SIGKILL
-                return cspawn(&request, &processID)
+                return withUnsafeMutablePointer(to: &guardian) { guardian in
+                    request.guardian = guardian
+                    return cspawn(&request, &processID)
+                }
             }
         }
         guard error == 0 else { throw failure(error, program: String(decoding: arguments[0], as: UTF8.self)) }

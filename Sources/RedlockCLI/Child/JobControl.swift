@@ -18,17 +18,21 @@ final class JobControl {
     func start(arguments: [[UInt8]], environment: [[UInt8]]) throws -> ChildProcess {
         let terminalToGive = terminal?.descriptorToGive
         terminalIsGiven = terminalToGive != nil
-        let child: ChildProcess
+        var guardian = cguardian()
         do {
-            child = try ChildProcess.start(arguments: arguments, environment: environment, terminal: terminalToGive)
+            let child = try ChildProcess.start(
+                arguments: arguments,
+                environment: environment,
+                terminal: terminalToGive,
+                guardian: &guardian
+            )
+            // Without one (no process left) the parent-death signal still covers the command itself.
+            if guardian.process != 0 { self.guardian = guardian }
+            return child
         } catch {
             if terminalIsGiven { terminal?.takeBack() }
             throw error
         }
-        var guardian = cguardian()
-        // Without one (no process left) the parent-death signal still covers the command itself.
-        if cguardian_start(child.processID, &guardian) == 0 { self.guardian = guardian }
-        return child
     }
 
     /// Lets the guardian kill the command at that time if nobody sets another before, this process being stopped.
