@@ -23,7 +23,6 @@ final class AcquireOperation: @unchecked Sendable {
     var deadlineTimer: (any LoopTimer)?
     var retryTimer: (any LoopTimer)?
     var attempt: AcquireAttempt?
-    var attemptCount = 0
     var lastFailure: AcquireRound.Failure?
     var lastProblems: [Int: String] = [:]
     var unavailableSince: Instant?

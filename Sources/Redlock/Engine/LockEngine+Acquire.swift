@@ -36,7 +36,6 @@ extension LockEngine {
             }
             return
         }
-        operation.attemptCount += 1
         // Read before anything is sent: the validity of the lease counts from here.
         let start = surroundings.now
         let ownerToken = OwnerToken(
