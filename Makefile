@@ -43,8 +43,8 @@ demo: requirements ## Shows the lock at work while servers fail (under a minute 
 	swift build $(RELEASE_FLAGS)
 	@.scripts/demo "$$(swift build $(RELEASE_FLAGS) --show-bin-path)/redlock"
 
-soak: requirements-for-tests ## Runs the long form of the stress test
-	REDLOCK_SOAK=1 swift test --filter Soak $(SWIFT_FLAGS)
+soak: requirements-for-tests ## Runs the long form of the tests of load and deadlines
+	REDLOCK_SOAK=1 swift test --no-parallel --filter "SoakTests|LossTests" $(SWIFT_FLAGS)
 
 clean: ## Removes everything that was built
 	rm -rf .build
