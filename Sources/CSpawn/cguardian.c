@@ -4,6 +4,7 @@
 #endif
 
 #include "cguardian.h"
+#include "pipe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -77,13 +78,8 @@ static void watch(pid_t group, int pipe, int limit) {
 
 int cguardian_start(pid_t group, struct cguardian *guardian) {
     int ends[2];
-#if defined(__linux__)
-    if (pipe2(ends, O_CLOEXEC) != 0) return errno;
-#else
-    if (pipe(ends) != 0) return errno;
-    fcntl(ends[0], F_SETFD, FD_CLOEXEC);
-    fcntl(ends[1], F_SETFD, FD_CLOEXEC);
-#endif
+    int error = cspawn_open_pipe(ends);
+    if (error != 0) return error;
     long open_max = sysconf(_SC_OPEN_MAX);
     int limit = open_max < 0 || open_max > 1 << 20 ? 1 << 20 : (int)open_max;
 
@@ -91,7 +87,7 @@ int cguardian_start(pid_t group, struct cguardian *guardian) {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &previous);
     pid_t process = fork();
-    int error = process < 0 ? errno : 0;
+    if (process < 0) error = errno;
     if (process == 0) watch(group, ends[0], limit);
     pthread_sigmask(SIG_SETMASK, &previous, NULL);
 

@@ -4,6 +4,7 @@
 #endif
 
 #include "cspawn.h"
+#include "pipe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -64,7 +65,7 @@ static void dispose(struct prepared *prepared) {
 }
 
 /// A close-on-exec pipe, its descriptors above 2 so that the child's standard descriptors cannot overwrite them.
-static int open_pipe(int ends[2]) {
+int cspawn_open_pipe(int ends[2]) {
     int raw[2];
 #if defined(__linux__)
     if (pipe2(raw, O_CLOEXEC) != 0) return errno;
@@ -259,9 +260,9 @@ int cspawn(const struct cspawn_request *request, pid_t *pid) {
     int ends[2] = {-1, -1};
     int error = prepare(&prepared, request);
     prepared.gate[0] = prepared.gate[1] = -1;
-    if (error == 0) error = open_pipe(ends);
+    if (error == 0) error = cspawn_open_pipe(ends);
     if (error == 0 && request->guardian != NULL) {
-        error = open_pipe(prepared.gate);
+        error = cspawn_open_pipe(prepared.gate);
         if (error != 0) {
             close(ends[0]);
             close(ends[1]);
