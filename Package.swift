@@ -94,8 +94,16 @@ let package = Package(
             swiftSettings: strictSettings
         ),
 
-        .testTarget(name: "HiredisTests", dependencies: ["Hiredis"], swiftSettings: strictSettings),
-        .testTarget(name: "LockCoreTests", dependencies: ["LockCore"], swiftSettings: strictSettings),
+        .testTarget(
+            name: "HiredisTests",
+            dependencies: ["Hiredis", "RedlockTesting"],
+            swiftSettings: strictSettings
+        ),
+        .testTarget(
+            name: "LockCoreTests",
+            dependencies: ["LockCore", "RedlockTesting"],
+            swiftSettings: strictSettings
+        ),
         .testTarget(name: "LocalRedisTests", dependencies: ["CSpawn", "LocalRedis"], swiftSettings: strictSettings),
         .testTarget(
             name: "RedisTransportTests",
@@ -115,6 +123,7 @@ let package = Package(
                 "LockCore",
                 "RedisTransport",
                 "Redlock",
+                "RedlockTesting",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strictSettings

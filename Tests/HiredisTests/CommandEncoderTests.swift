@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Hiredis
+import RedlockTesting
 import Testing
 
 /// The command as RESP2 wants it, made without hiredis.
@@ -52,7 +53,7 @@ struct CommandEncoderTests {
 
     @Test("One encoder encodes many commands, long and short, and one command twice")
     func reuse() throws {
-        var generator = SeededGenerator(state: 5)
+        var generator = SeededRandom(seed: 5)
         var encoder = CommandEncoder()
         for _ in 0..<2_000 {
             let arguments = (0..<Int.random(in: 1...40, using: &generator)).map { index in

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Hiredis
+import RedlockTesting
 import Testing
 
 @Suite("Mutated replies")
@@ -14,7 +15,7 @@ struct ReplyFuzzTests {
         ].map { Array($0.utf8) }
 
     /// One or several replies of the corpus, with some bytes flipped, dropped, doubled or replaced.
-    private static func mutant(using generator: inout SeededGenerator) -> [UInt8] {
+    private static func mutant(using generator: inout SeededRandom) -> [UInt8] {
         var bytes = (0..<Int.random(in: 1...3, using: &generator)).flatMap { _ in
             corpus.randomElement(using: &generator) ?? []
         }
@@ -36,7 +37,7 @@ struct ReplyFuzzTests {
 
     @Test("200,000 mutants: every one gives replies or an error, no more than its bytes allow", arguments: 1...4)
     func mutants(seed: UInt64) {
-        var generator = SeededGenerator(state: seed)
+        var generator = SeededRandom(seed: seed)
         var failedCount = 0
         for _ in 0..<50_000 {
             let bytes = Self.mutant(using: &generator)
@@ -54,7 +55,7 @@ struct ReplyFuzzTests {
 
     @Test("Mutants give the same replies, and fail at the same reply, however they are cut")
     func mutantsInPieces() {
-        var generator = SeededGenerator(state: 99)
+        var generator = SeededRandom(seed: 99)
         for _ in 0..<20_000 {
             let bytes = Self.mutant(using: &generator)
             let whole = read(bytes)

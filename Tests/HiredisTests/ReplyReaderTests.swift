@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Hiredis
+import RedlockTesting
 import Testing
 
 @Suite("Reading replies")
@@ -83,7 +84,7 @@ struct ReplyReaderTests {
 
     @Test("Random replies survive the way through the wire, however they are cut")
     func roundTrip() {
-        var generator = SeededGenerator(state: 1)
+        var generator = SeededRandom(seed: 1)
         for _ in 0..<2_000 {
             let values = (0..<3).map { _ in RESPValue.random(depth: 4, using: &generator) }
             let bytes = values.flatMap(\.encoded)

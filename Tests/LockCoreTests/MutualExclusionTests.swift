@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import LockCore
+import RedlockTesting
 import Testing
 
 /// Clients that drive the rounds over simulated nodes: messages are late, lost or answered to nobody, clocks run at

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import RedisTransport
+import RedlockTesting
 import Testing
 
 @testable import Redlock
