@@ -53,14 +53,13 @@ struct AcquireCommand: ResourceCommand {
             let settings = try await Settings.resolve(options: complete, configurationPath: path)
             let client = try LockClient(settings, reporter: reporter)
             let start = ContinuousClock.now
-            let lease: Lease
             let noticeTask = notice.map { notice in
                 // Unstructured: it ends with the waiting, which is not the end of this function.
                 Task { await notice.tell(name, client.redlock) { reporter.reportWaiting(holder: $0, remaining: $1) } }
             }
             defer { noticeTask?.cancel() }
-            do {
-                lease = try await client.redlock.acquire(
+            let lease = try await settings.calling {
+                try await client.redlock.acquire(
                     name,
                     options: LockOptions(
                         ttl: Self.ttl(settings.values),
@@ -68,8 +67,6 @@ struct AcquireCommand: ResourceCommand {
                         label: settings.values.label ?? LockClient.defaultLabel
                     )
                 )
-            } catch {
-                throw settings.failure(error)
             }
             noticeTask?.cancel()
             reporter.report(
@@ -120,8 +117,17 @@ extension Settings {
         )
     }
 
+    /// Calls the library, and throws its errors as this command ends with them.
+    func calling<Value>(_ body: () async throws -> Value) async throws -> Value {
+        do {
+            return try await body()
+        } catch {
+            throw failure(error)
+        }
+    }
+
     /// An error of the library as this command ends with it.
-    func failure(_ error: any Error) -> CommandFailure {
+    private func failure(_ error: any Error) -> CommandFailure {
         CommandFailure(
             error,
             conflictExitCode: values.conflictExitCode ?? ExitStatus.conflict,

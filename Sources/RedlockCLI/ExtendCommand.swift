@@ -40,18 +40,8 @@ struct ExtendCommand: ResourceCommand {
             let token = try OwnerTokenInput.read()
             let settings = try await Settings.resolve(options: complete, configurationPath: path)
             let client = try LockClient(settings, reporter: reporter)
-            let validity: Duration
-            do {
-                validity = try await client.redlock.extend(
-                    name,
-                    ownerToken: token,
-                    ttl: AcquireCommand.ttl(settings.values)
-                )
-            } catch {
-                let failure = settings.failure(error)
-                // Lost is "not held" here: there is no command that was stopped because of it.
-                guard failure.exitCode == ExitStatus.lost else { throw failure }
-                throw CommandFailure(exitCode: ExitStatus.conflict, failure.description)
+            let validity = try await settings.calling {
+                try await client.redlock.extend(name, ownerToken: token, ttl: AcquireCommand.ttl(settings.values))
             }
             if printsJSON {
                 let line = JSONLine.object([

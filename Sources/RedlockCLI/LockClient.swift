@@ -29,15 +29,12 @@ struct LockClient: Sendable {
         }
     }
 
-    /// `user@host:pid`.
+    /// The library's own label, and the user before it: `user@host:pid`.
     ///
     /// The user is taken from the environment: a look-up may ask a directory server.
     static let defaultLabel: String = {
         let environment = ProcessInfo.processInfo.environment
         let user = environment["USER"] ?? environment["LOGNAME"] ?? String(geteuid())
-        var host = [CChar](repeating: 0, count: 256)
-        gethostname(&host, host.count - 1)
-        let hostName = String(decoding: host.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-        return "\(user)@\(hostName):\(getpid())"
+        return "\(user)@\(RedlockConfiguration().label)"
     }()
 }

@@ -31,11 +31,8 @@ struct ReleaseCommand: ResourceCommand {
             let token = try OwnerTokenInput.read()
             let settings = try await Settings.resolve(options: options, configurationPath: path)
             let client = try LockClient(settings, reporter: reporter)
-            let wasHeld: Bool
-            do {
-                wasHeld = try await client.redlock.release(name, ownerToken: token)
-            } catch {
-                throw settings.failure(error)
+            let wasHeld = try await settings.calling {
+                try await client.redlock.release(name, ownerToken: token)
             }
             if printsJSON {
                 let line = JSONLine.object([("name", .string(name)), ("released", .boolean(wasHeld))])

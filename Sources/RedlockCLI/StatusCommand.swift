@@ -35,12 +35,7 @@ struct StatusCommand: ResourceCommand {
         try InterruptibleOperation.run {
             let settings = try await Settings.resolve(options: options, configurationPath: path)
             let client = try LockClient(settings, reporter: reporter)
-            let status: LockStatus
-            do {
-                status = try await client.redlock.inspect(name)
-            } catch {
-                throw settings.failure(error)
-            }
+            let status = try await settings.calling { try await client.redlock.inspect(name) }
             let text = StatusText(status)
             try StandardOutput.writeResult(printsJSON ? text.json.text : text.lines.joined(separator: "\n"))
             guard text.verdict != .unknown else {

@@ -36,7 +36,9 @@ struct PartialSettings: Equatable, Sendable {
             keyFile: keyFile ?? weaker.keyFile
         )
     }
+}
 
+extension PartialSettings {
     /// What the environment says: REDLOCK_REDIS and REDLOCK_REDIS_PASSWORD.
     init(environment: [String: String]) {
         self.init()
@@ -49,37 +51,5 @@ struct PartialSettings: Equatable, Sendable {
         list.split(separator: ",").map { $0.trimmingPrefix { $0.isWhitespace } }
             .map { String($0.reversed().drop { $0.isWhitespace }.reversed()) }
             .filter { !$0.isEmpty }
-    }
-
-    init(
-        redis: [String]? = nil,
-        password: String? = nil,
-        ttl: Duration? = nil,
-        wait: Duration? = nil,
-        conflictExitCode: Int32? = nil,
-        signal: SignalName? = nil,
-        killAfter: Duration? = nil,
-        maximumHold: Duration? = nil,
-        label: String? = nil,
-        nodeTimeout: Duration? = nil,
-        maximumTTL: Duration? = nil,
-        authorityFile: String? = nil,
-        certificateFile: String? = nil,
-        keyFile: String? = nil
-    ) {
-        self.redis = redis
-        self.password = password
-        self.ttl = ttl
-        self.wait = wait
-        self.conflictExitCode = conflictExitCode
-        self.signal = signal
-        self.killAfter = killAfter
-        self.maximumHold = maximumHold
-        self.label = label
-        self.nodeTimeout = nodeTimeout
-        self.maximumTTL = maximumTTL
-        self.authorityFile = authorityFile
-        self.certificateFile = certificateFile
-        self.keyFile = keyFile
     }
 }
