@@ -146,13 +146,14 @@ public final class NodeLink {
     /// Ends the connection and tries no more.
     public func close() {
         let before = state
+        let end = NodeFailure(.closed, "the client was shut down")
         state = .closed
-        failure = NodeFailure(.closed, "the client was shut down")
+        failure = end
         switch before {
         case .connecting(let attempt):
             attempt.deadlineTimer.cancel()
-            attempt.connection?.end(NodeFailure(.closed, "the client was shut down"))
-        case .ready(let connection, _): connection.end(NodeFailure(.closed, "the client was shut down"))
+            attempt.connection?.end(end)
+        case .ready(let connection, _): connection.end(end)
         case .waiting(let timer): timer.cancel()
         case .idle, .closed: break
         }
@@ -293,10 +294,7 @@ extension ClientBootstrap {
         switch endpoint.address {
         case .unixSocket(let path): return connect(unixDomainSocketPath: path)
         case .host(let host, let port):
-            guard let address = try? SocketAddress(ipAddress: host, port: port) else {
-                return connect(host: host, port: port)
-            }
-            return connect(to: address)
+            return endpoint.numericAddress.map { connect(to: $0) } ?? connect(host: host, port: port)
         }
     }
 }
@@ -305,8 +303,14 @@ extension RedisEndpoint {
     /// The name to check the certificate against; nil lets an IP address be checked as one.
     fileprivate var tlsServerName: String? {
         if let name = tls?.serverName { return name }
+        guard case .host(let host, _) = address else { return nil }
+        return numericAddress == nil ? host : nil
+    }
+
+    /// The address, if the host is written as one and is no name.
+    fileprivate var numericAddress: SocketAddress? {
         guard case .host(let host, let port) = address else { return nil }
-        return (try? SocketAddress(ipAddress: host, port: port)) == nil ? host : nil
+        return try? SocketAddress(ipAddress: host, port: port)
     }
 }
 

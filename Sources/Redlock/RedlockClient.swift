@@ -77,7 +77,7 @@ public final class RedlockClient: Sendable {
             logger: logger
         )
         try surroundings.makeLinks(delegate: engine)
-        engine.submit { engine in engine.surroundings.connect(delegate: engine) }
+        engine.submit { $0.surroundings.connect() }
     }
 
     deinit {

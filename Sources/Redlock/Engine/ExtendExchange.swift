@@ -11,7 +11,7 @@ final class ExtendExchange: ReplyReceiver {
     private let command: NodeCommand
     private var round: ExtendRound
     private var problems: [Int: String] = [:]
-    private var wholeScriptSent: NodeSet = []
+    private var fallback = WholeScriptFallback()
     private let engine: LockEngine
     private var completion: Completion?
 
@@ -26,12 +26,13 @@ final class ExtendExchange: ReplyReceiver {
     func send(to nodes: NodeSet) {
         engine.send(command, to: nodes, receiver: self)
         for node in engine.allNodes.subtracting(nodes) {
-            problems[node] = engine.surroundings.failure(of: node)?.message ?? "not connected"
+            problems[node] = engine.problem(ofNodeNotAsked: node)
             count(.unknown, by: node)
         }
     }
 
     func received(_ reply: RESPValue, from node: Int) {
+        guard !fallback.answers(reply, to: command, from: node, receiver: self, engine: engine) else { return }
         switch reply {
         case .integer(1):
             count(.stillMine, by: node)
@@ -41,9 +42,6 @@ final class ExtendExchange: ReplyReceiver {
         case .integer(-1):
             problems[node] = "another owner has the lock"
             count(.foreign, by: node)
-        case .error(let text) where text.isMissingScript && !wholeScriptSent.contains(node):
-            wholeScriptSent.insert(node)
-            engine.send(command, to: [node], receiver: self, wholeScript: true)
         default:
             problems[node] = reply.problem
             count(.unknown, by: node)

@@ -31,6 +31,8 @@ final class HeldLease: @unchecked Sendable {
     let ownerToken: OwnerToken
     let terms: LeaseTerms
     let engine: LockEngine
+    /// The end of the longest hold that was asked for.
+    let holdEnd: Instant
     let state: Mutex<State>
 
     // On the loop only.
@@ -65,9 +67,10 @@ final class HeldLease: @unchecked Sendable {
         self.isRenewed = terms.renewal == .automatic
         self.nextDue = validUntil
         self.nextRenewal = validUntil
-        self.state = Mutex(State(validUntil: validUntil))
-        let capped = min(validUntil, holdEnd)
-        state.withLock { $0.validUntil = capped }
+        self.holdEnd =
+            terms.maximumHoldNanoseconds.map { attempt.round.start.advanced(byNanoseconds: $0) }
+            ?? Instant(nanoseconds: .max)
+        self.state = Mutex(State(validUntil: min(validUntil, holdEnd)))
     }
 
     /// Tells everybody who waits for the end of the lease.
@@ -85,11 +88,6 @@ final class HeldLease: @unchecked Sendable {
 
     /// Until when the holder may count on the lease.
     var validUntil: Instant { state.withLock { $0.validUntil } }
-
-    /// The end of the longest hold that was asked for.
-    var holdEnd: Instant {
-        terms.maximumHoldNanoseconds.map { granted.advanced(byNanoseconds: $0) } ?? Instant(nanoseconds: .max)
-    }
 
     /// Whether the lease ends because it was not meant to be held for longer.
     var isAtHoldEnd: Bool { validUntil >= holdEnd }

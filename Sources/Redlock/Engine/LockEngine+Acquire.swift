@@ -207,7 +207,7 @@ extension RedlockError {
     ) -> RedlockError {
         var message = "\"\(resource)\" is held"
         if let holder {
-            message += " by \(holder.label?.printable() ?? "a client of another kind")"
+            message += " by \(holder.label ?? "a client of another kind")"
             if let remaining = holder.remaining {
                 message += ", for another \(remaining.nanoseconds / 1_000_000) ms unless it is renewed"
             }

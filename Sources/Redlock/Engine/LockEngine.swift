@@ -150,12 +150,16 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
         }
     }
 
+    /// Why a node was not asked: it cannot be, or its vote came too late to count for anything.
+    func problem(ofNodeNotAsked node: Int) -> String {
+        if usableNodes.contains(node) { return "its vote came too late" }
+        return surroundings.failure(of: node)?.message ?? "not connected"
+    }
+
     /// Why each node that cannot be asked cannot be asked.
     func problemsOfUnusableNodes() -> [Int: String] {
         var problems: [Int: String] = [:]
-        for node in allNodes.subtracting(usableNodes) {
-            problems[node] = surroundings.failure(of: node)?.message ?? "not connected"
-        }
+        for node in allNodes.subtracting(usableNodes) { problems[node] = problem(ofNodeNotAsked: node) }
         return problems
     }
 

@@ -91,7 +91,7 @@ final class NIOSurroundings: Surroundings {
 
     // MARK: Nodes
 
-    func connect(delegate: any NodeLinkDelegate) {
+    func connect() {
         for link in links { link.start() }
     }
 

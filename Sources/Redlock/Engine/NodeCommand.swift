@@ -64,11 +64,6 @@ extension RESPValue {
     }
 }
 
-extension String {
-    /// Whether an error reply says that the node does not have the script: it was restarted, or told to forget.
-    var isMissingScript: Bool { hasPrefix("NOSCRIPT") }
-}
-
 /// A script that runs on the nodes, and the digest by which a node knows it.
 struct Script {
     let text: String

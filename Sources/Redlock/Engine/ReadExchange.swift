@@ -15,7 +15,7 @@ final class ReadExchange: ReplyReceiver {
     private let engine: LockEngine
     private var readings: [Int: Reading] = [:]
     private var problems: [Int: String] = [:]
-    private var wholeScriptSent: NodeSet = []
+    private var fallback = WholeScriptFallback()
     private var open: NodeSet
     private var timer: (any LoopTimer)?
     private var completion: ((LockStatus) -> Void)?
@@ -27,14 +27,17 @@ final class ReadExchange: ReplyReceiver {
         self.completion = completion
     }
 
+    private var command: NodeCommand { .read(key: resource) }
+
     func send(to nodes: NodeSet, within nanoseconds: Int64) {
         let end = engine.surroundings.now.advanced(byNanoseconds: nanoseconds)
         timer = engine.surroundings.schedule(at: end) { [weak self] in self?.complete() }
-        engine.send(.read(key: resource), to: nodes, receiver: self)
+        engine.send(command, to: nodes, receiver: self)
         for (node, problem) in engine.problemsOfUnusableNodes() { failed(problem, at: node) }
     }
 
     func received(_ reply: RESPValue, from node: Int) {
+        guard !fallback.answers(reply, to: command, from: node, receiver: self, engine: engine) else { return }
         switch reply {
         case .array(let elements) where elements.isEmpty:
             settle(node)
@@ -44,9 +47,6 @@ final class ReadExchange: ReplyReceiver {
             }
             readings[node] = Reading(value: value, remainingMilliseconds: milliseconds < 0 ? nil : milliseconds)
             settle(node)
-        case .error(let text) where text.isMissingScript && !wholeScriptSent.contains(node):
-            wholeScriptSent.insert(node)
-            engine.send(.read(key: resource), to: [node], receiver: self, wholeScript: true)
         default:
             failed(reply.problem, at: node)
         }

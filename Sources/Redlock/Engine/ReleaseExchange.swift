@@ -11,7 +11,7 @@ final class ReleaseExchange: ReplyReceiver {
     let timing: LeaseTiming
     private var round: ReleaseRound
     private var problems: [Int: String] = [:]
-    private var wholeScriptSent: NodeSet = []
+    private var fallback = WholeScriptFallback()
     private let engine: LockEngine
     private var completion: ((ReleaseRound.Decision, [Int: String]) -> Void)?
 
@@ -34,6 +34,7 @@ final class ReleaseExchange: ReplyReceiver {
     var command: NodeCommand { .deleteIfEqual(key: resource, ownerToken: ownerToken) }
 
     func received(_ reply: RESPValue, from node: Int) {
+        guard !fallback.answers(reply, to: command, from: node, receiver: self, engine: engine) else { return }
         switch reply {
         case .integer(1):
             engine.ledger.settle(ownerToken, at: node)
@@ -41,9 +42,6 @@ final class ReleaseExchange: ReplyReceiver {
         case .integer(0):
             engine.ledger.settle(ownerToken, at: node)
             count(.notHeld, by: node)
-        case .error(let text) where text.isMissingScript && !wholeScriptSent.contains(node):
-            wholeScriptSent.insert(node)
-            engine.send(command, to: [node], receiver: self, wholeScript: true)
         default:
             problems[node] = reply.problem
             engine.ledger.note(self, at: node)
@@ -60,7 +58,7 @@ final class ReleaseExchange: ReplyReceiver {
     /// Counts the nodes that cannot be asked; what they may hold is released when they are back.
     func countAbsent(_ nodes: NodeSet) {
         for node in nodes {
-            problems[node] = engine.surroundings.failure(of: node)?.message ?? "not connected"
+            problems[node] = engine.problem(ofNodeNotAsked: node)
             engine.ledger.note(self, at: node)
             count(.unknown, by: node)
         }

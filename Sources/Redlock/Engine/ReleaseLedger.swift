@@ -26,9 +26,6 @@ final class ReleaseLedger {
         self.engine = engine
     }
 
-    /// How many owner tokens are still to be released somewhere.
-    var count: Int { entries.count }
-
     /// Notes that a node did not confirm a release.
     func note(_ exchange: ReleaseExchange, at node: Int) {
         let now = engine.surroundings.now

@@ -23,8 +23,8 @@ protocol Surroundings: AnyObject {
     /// sleeps. Whoever is called must look at `now`.
     func schedule(at instant: Instant, _ work: @escaping () -> Void) -> any LoopTimer
 
-    /// Begins to connect; from then on, the delegate is told which nodes can be used.
-    func connect(delegate: any NodeLinkDelegate)
+    /// Begins to connect; from then on, the engine is told which nodes can be used.
+    func connect()
 
     /// Ends all connections.
     func disconnect()

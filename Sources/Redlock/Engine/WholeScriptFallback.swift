@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Hiredis
+import LockCore
+import RedisTransport
+
+/// Sends a script whole to a node that does not have it: one that was restarted, or told to forget its scripts.
+///
+/// Once for each node: a node that does not know the whole script either gives an answer like any other.
+struct WholeScriptFallback {
+    private var nodes: NodeSet = []
+
+    /// Whether the reply asked for the whole script, so that the answer is yet to come.
+    mutating func answers(
+        _ reply: RESPValue,
+        to command: NodeCommand,
+        from node: Int,
+        receiver: any ReplyReceiver,
+        engine: LockEngine
+    ) -> Bool {
+        guard case .error(let text) = reply, text.hasPrefix("NOSCRIPT"), !nodes.contains(node) else { return false }
+        nodes.insert(node)
+        engine.send(command, to: [node], receiver: receiver, wholeScript: true)
+        return true
+    }
+}
