@@ -91,13 +91,13 @@ public struct CommandEncoder: ~Copyable {
 
     /// Runs `body` on the command as a server expects it.
     ///
-    /// The bytes are only valid inside `body`. The arguments stay, so the command may be encoded again. A command
+    /// The bytes are only valid inside `body`, which may change them. The arguments stay, so the command may be encoded again. A command
     /// without any argument is a programmer error.
     ///
     /// - Returns: what `body` returns.
     /// - Throws: ``CommandEncodingError``, and what `body` throws.
     public mutating func withEncoded<Result>(
-        _ body: (UnsafeRawBufferPointer) throws -> Result
+        _ body: (UnsafeMutableRawBufferPointer) throws -> Result
     ) throws -> Result {
         precondition(!lengths.isEmpty, "a command needs at least its name")
         guard bytes.count <= CommandEncoder.maximumCommandBytes else {
@@ -117,7 +117,7 @@ public struct CommandEncoder: ~Copyable {
         let count = Int(redisFormatSdsCommandArgv(&command, Int32(lengths.count), &starts, lengths))
         guard count >= 0, let command else { throw CommandEncodingError.outOfMemory }
         defer { redisFreeSdsCommand(command) }
-        return try body(UnsafeRawBufferPointer(start: command, count: count))
+        return try body(UnsafeMutableRawBufferPointer(start: command, count: count))
     }
 }
 

@@ -35,6 +35,9 @@ public struct ExtendRound: Sendable {
     private let timing: LeaseTiming
     private let validUntil: Instant?
     private var tally: VoteTally
+
+    /// The nodes that said that the key is not there; a round that succeeded may have it set again on them.
+    public private(set) var missing: NodeSet = []
     private var gone: NodeSet = []
 
     /// A round for a lease that is valid until `validUntil`; nil if the caller has the owner token and no more.
@@ -47,6 +50,7 @@ public struct ExtendRound: Sendable {
 
     /// Takes one node's answer; returns the decision if this answer made it.
     public mutating func answered(_ answer: Answer, by node: Int, at now: Instant) -> Decision? {
+        if answer == .missing { missing.insert(node) }
         if answer == .missing || answer == .foreign { gone.insert(node) }
         tally.vote(answer == .stillMine, by: node)
         guard decision == nil else { return nil }

@@ -17,6 +17,9 @@ public struct ClockDrift: Hashable, Sendable {
     /// 1 % of the TTL and 2 ms: the customary bound, ample for clocks that ntpd slews.
     public static let standard = ClockDrift(rate: 10_000, constantNanoseconds: 2_000_000)
 
+    /// 16 % of the TTL and 2 ms: enough where chrony slews with its defaults, by up to 8.3 % on either side.
+    public static let strict = ClockDrift(rate: 160_000, constantNanoseconds: 2_000_000)
+
     /// What is taken off a TTL of the given length.
     public func nanoseconds(forTTLNanoseconds ttl: Int64) -> Int64 {
         let (scaled, overflow) = ttl.multipliedReportingOverflow(by: rate)

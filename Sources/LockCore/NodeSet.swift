@@ -19,6 +19,12 @@ public struct NodeSet: Hashable, Sendable, ExpressibleByArrayLiteral {
         bits = count == Self.capacity ? .max : (1 << UInt64(count)) - 1
     }
 
+    /// The set of the given nodes.
+    public init(_ nodes: some Sequence<Int>) {
+        bits = 0
+        for node in nodes { insert(node) }
+    }
+
     private init(bits: UInt64) {
         self.bits = bits
     }

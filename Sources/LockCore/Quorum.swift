@@ -9,7 +9,7 @@ public struct Quorum: Hashable, Sendable {
     public let nodeCount: Int
 
     /// Q: the votes needed; at least a majority, so that any two quorums share a node.
-    public let votesNeeded: Int
+    public private(set) var votesNeeded: Int
 
     /// The smallest quorum over the nodes: a majority.
     public init(majorityOf nodeCount: Int) {
@@ -18,8 +18,19 @@ public struct Quorum: Hashable, Sendable {
         self.votesNeeded = nodeCount / 2 + 1
     }
 
+    /// A quorum of the given number of votes, from a majority of the nodes to all of them.
+    public init(nodeCount: Int, votesNeeded: Int) {
+        self.init(majorityOf: nodeCount)
+        precondition((self.votesNeeded...nodeCount).contains(votesNeeded), "a quorum is a majority at least")
+        self.votesNeeded = votesNeeded
+    }
+
     /// N - Q: how many nodes may be missing before nothing can be decided.
     public var nodesThatMayFail: Int { nodeCount - votesNeeded }
+
+    /// How many nodes may forget a key that they were asked to keep, unseen by anybody, before two quorums need not
+    /// share a node that remembers: two quorums share at least 2Q - N nodes.
+    public var nodesThatMayForget: Int { 2 * votesNeeded - nodeCount - 1 }
 }
 
 /// What is known of a vote: it is open, it is won, or it cannot be won any more.

@@ -228,7 +228,7 @@ public final class NodeLink {
             do {
                 try encoder.withEncoded { bytes in
                     // The attempt to connect has a deadline as a whole.
-                    connection.append(bytes, receiver: receiver, replyTimeout: nil)
+                    connection.append(UnsafeRawBufferPointer(bytes), receiver: receiver, replyTimeout: nil)
                 }
             } catch {
                 attemptFailed(

@@ -10,7 +10,7 @@
 ///
 /// Written as a URL: `redis://[user[:password]@]host[:port][/database]`, the same with `rediss` for TLS, or
 /// `redis+unix://[user[:password]@]/path/to/socket[?database=n]`. IPv6 addresses stand in brackets; user and password
-/// are percent-encoded.
+/// are percent-encoded. A name for the node may follow behind `#`.
 public struct RedisEndpoint: Hashable, Sendable {
     /// The ways to reach a server.
     public enum Address: Hashable, Sendable {
@@ -35,6 +35,9 @@ public struct RedisEndpoint: Hashable, Sendable {
     /// How to use TLS; nil for a plain connection.
     public var tls: TLSSettings?
 
+    /// What all clients call the node; needed only where they reach it under different addresses. Nil for the address.
+    public var name: String?
+
     /// An endpoint without TLS at the given address.
     public init(address: Address, username: String? = nil, password: String? = nil, database: Int = 0) {
         self.address = address
@@ -53,7 +56,11 @@ public struct RedisEndpoint: Hashable, Sendable {
         guard let components = URLComponents(string: url), let scheme = components.scheme?.lowercased() else {
             throw invalid("it is not a URL such as redis://127.0.0.1:6379")
         }
-        guard components.fragment == nil else { throw invalid("a fragment (#) has no meaning here") }
+        if let name = components.fragment {
+            guard (1...64).contains(name.utf8.count), !name.containsControlCharacters else {
+                throw invalid("the name behind # must have 1 to 64 bytes without control characters")
+            }
+        }
         switch scheme {
         case "redis", "rediss":
             guard let host = components.host, !host.isEmpty else { throw invalid("it names no host") }
@@ -84,6 +91,7 @@ public struct RedisEndpoint: Hashable, Sendable {
         default:
             throw invalid("the scheme must be redis, rediss or redis+unix")
         }
+        name = components.fragment
         username = components.user.flatMap { $0.isEmpty ? nil : $0 }
         password = components.password
         guard username == nil || password != nil else { throw invalid("it names a user without a password") }

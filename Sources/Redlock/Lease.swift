@@ -3,20 +3,40 @@
 internal import LockCore
 internal import Synchronization
 
+/// Whether a kind of lease has a fencing token: `Fenced` or `Unfenced`.
+public protocol LeaseFencing: Sendable {}
+
+/// Leases with a fencing token.
+public enum Fenced: LeaseFencing {}
+
+/// Leases without a fencing token.
+public enum Unfenced: LeaseFencing {}
+
+extension Lease where Fencing == Fenced {
+    /// The number of this grant, for stores to compare: higher than that of every grant of the resource before.
+    public var fencingToken: FencingToken {
+        guard let token = held.fencingToken else {
+            preconditionFailure("a client whose leases are fenced grants none without its token")
+        }
+        return token
+    }
+}
+
 /// A granted lock.
 ///
 /// It belongs to whoever acquired it until it is released, lost, or its validity is over, and it may be used from
 /// several tasks. Nothing holds a process back from writing after its lease ended, for example after a long pause:
-/// check `isValid` before what must not happen twice, and know that even this leaves a moment in between.
+/// give the store the fencing token, or at least check `isValid` before what must not happen twice, and know that this
+/// leaves a moment in between.
 ///
 /// A lease that is renewed automatically and then forgotten, without having been released, is renewed no more and ends
 /// with its TTL.
-public final class Lease: Sendable {
+public final class Lease<Fencing: LeaseFencing>: Sendable {
     let held: HeldLease
     /// Keeps the connections open for as long as somebody may want to release.
-    private let client: RedlockClient
+    private let client: LockClientCore
 
-    init(_ held: HeldLease, of client: RedlockClient) {
+    init(_ held: HeldLease, of client: LockClientCore) {
         self.held = held
         self.client = client
     }

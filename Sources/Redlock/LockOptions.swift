@@ -103,7 +103,7 @@ struct LeaseTerms: Sendable {
             )
         }
         let milliseconds = (ttl.nanoseconds + 999_999) / 1_000_000
-        return LeaseTiming(ttlMilliseconds: milliseconds, drift: .standard)
+        return LeaseTiming(ttlMilliseconds: milliseconds, drift: configuration.drift.lockCore)
     }
 }
 

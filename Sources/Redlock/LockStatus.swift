@@ -39,6 +39,10 @@ public struct LockStatus: Hashable, Sendable {
     /// The holder that a quorum of nodes agrees on.
     public let holder: Holder?
 
+    /// The highest fencing token that any node has granted, as far as the nodes that answered know; nil if none was, and
+    /// in the compatible profile.
+    public let lastFencingToken: FencingToken?
+
     /// Whether a quorum of nodes agrees that somebody holds the lock.
     public var isHeld: Bool { holder != nil }
 

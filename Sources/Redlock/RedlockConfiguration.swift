@@ -11,6 +11,31 @@ internal import RedisTransport
     import Darwin
 #endif
 
+/// How far the clocks of nodes and clients may run apart while a lease lasts.
+public struct DriftProfile: Hashable, Sendable {
+    /// The part of the TTL that is set aside for clocks that run at different rates: 0.01 is 1 %.
+    public var rate: Double
+
+    /// What is set aside besides, whatever the TTL.
+    public var constant: Duration
+
+    /// Clocks that may run apart by the given part of the time, from 0 to 0.5, and the given constant.
+    public init(rate: Double, constant: Duration = .milliseconds(2)) {
+        self.rate = rate
+        self.constant = constant
+    }
+
+    /// 1 % and 2 ms: the customary numbers, ample for clocks that ntpd slews.
+    public static let standard = DriftProfile(rate: 0.01)
+
+    /// 16 % and 2 ms: enough where chrony slews with its defaults, by up to 8.3 % on either side.
+    public static let strict = DriftProfile(rate: 0.16)
+
+    var lockCore: ClockDrift {
+        ClockDrift(rate: Int64((rate * 1_000_000).rounded(.up)), constantNanoseconds: constant.nanoseconds)
+    }
+}
+
 /// What a client needs to know besides the addresses of the nodes; every value has a default.
 public struct RedlockConfiguration: Sendable {
     /// How long each reply of a node may take; 100 ms by default.
@@ -31,6 +56,20 @@ public struct RedlockConfiguration: Sendable {
     ///
     /// A client that never had a quorum fails at once: then it is the configuration rather than an outage.
     public var outageTolerance: Duration = .seconds(5)
+
+    /// Q: how many nodes must agree; a majority if nil, and never less.
+    ///
+    /// A higher quorum survives nodes that forget what they granted, unseen: 2Q - N - 1 of them. It tolerates fewer nodes
+    /// that fail: N - Q. Clients of one set of nodes may differ in it.
+    public var quorum: Int?
+
+    /// How far clocks may run apart.
+    public var drift: DriftProfile = .standard
+
+    /// What the keys begin with; `redlock:` by default. Locks under different prefixes have nothing to do with each other.
+    ///
+    /// `CompatibleRedlockClient` has no prefix.
+    public var keyPrefix: String = "redlock:"
 
     /// What stands in the owner token for people to read; host and process by default.
     public var label: String = Self.defaultLabel
@@ -64,6 +103,10 @@ extension RedlockConfiguration {
                 "the node \(endpoint) is listed twice; one server has one vote"
             )
         }
+        var names: Set<String> = []
+        for endpoint in endpoints {
+            try require(names.insert(endpoint.nodeName).inserted, "two nodes have the name \(endpoint.nodeName)")
+        }
         try require(nodeTimeout >= .milliseconds(1), "the node timeout must be at least 1 ms")
         try require(nodeTimeout <= .seconds(60), "the node timeout must be at most 60 s")
         try require(connectTimeout >= .milliseconds(1), "the connect timeout must be at least 1 ms")
@@ -74,7 +117,26 @@ extension RedlockConfiguration {
             "the maximum TTL (\(maximumTTL)) must be at least ten times the node timeout (\(nodeTimeout))"
         )
         try require(maximumTTL <= .seconds(86400 * 365), "the maximum TTL must be at most a year")
+        if let quorum {
+            let majority = endpoints.count / 2 + 1
+            try require(
+                (majority...endpoints.count).contains(quorum),
+                "a quorum of \(quorum) makes no sense for \(endpoints.count) nodes; it must be \(majority) to "
+                    + "\(endpoints.count)"
+            )
+        }
+        try require((0...0.5).contains(drift.rate), "the drift rate must lie between 0 and 0.5")
+        try require(
+            drift.constant >= .milliseconds(2),
+            "the constant drift must be at least 2 ms: that is the precision of expiry in Redis"
+        )
+        try require(keyPrefix.utf8.count <= 128, "the key prefix is longer than 128 bytes")
+        try require(!keyPrefix.containsControlCharacters, "the key prefix has control characters")
         try Self.validate(label: label, .invalidConfiguration)
+    }
+
+    func quorum(nodeCount: Int) -> Quorum {
+        quorum.map { Quorum(nodeCount: nodeCount, votesNeeded: $0) } ?? Quorum(majorityOf: nodeCount)
     }
 
     /// What is allowed but is probably not what was meant.
@@ -91,6 +153,11 @@ extension RedlockConfiguration {
         }
         guard !label.containsControlCharacters else { throw RedlockError(code, "the label has control characters") }
     }
+}
+
+extension RedisEndpoint {
+    /// What the node is called among its set: its name, or else its address and, if it is not the first, its database.
+    var nodeName: String { name ?? description + (database == 0 ? "" : "/\(database)") }
 }
 
 extension Duration {

@@ -6,6 +6,7 @@ public struct RedlockError: Error, Sendable {
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Value: String {
             case timedOut, quorumUnavailable, lost, notHeld, invalidConfiguration, invalidArgument, clientShutDown
+            case enrolmentRefused
         }
 
         private let value: Value
@@ -22,6 +23,8 @@ public struct RedlockError: Error, Sendable {
         public static let invalidConfiguration = Code(value: .invalidConfiguration)
         /// An argument of this call cannot be used.
         public static let invalidArgument = Code(value: .invalidArgument)
+        /// The nodes cannot be enrolled as they were to be; nothing was changed unless the message says so.
+        public static let enrolmentRefused = Code(value: .enrolmentRefused)
         /// The client was shut down.
         public static let clientShutDown = Code(value: .clientShutDown)
 

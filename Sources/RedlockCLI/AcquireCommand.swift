@@ -81,7 +81,7 @@ struct AcquireCommand: ResourceCommand {
         }
     }
 
-    private static func text(for lease: Lease, asJSON: Bool) -> String {
+    private static func text(for lease: Lease<Fenced>, asJSON: Bool) -> String {
         guard asJSON else { return lease.ownerToken.secretText }
         return JSONLine.object([
             ("name", .string(lease.resource)),

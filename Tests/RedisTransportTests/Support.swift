@@ -112,7 +112,7 @@ final class LinkProbe: NodeLinkDelegate, ReplyReceiver, @unchecked Sendable {
         var encoder = CommandEncoder()
         encoder.begin()
         for argument in command { encoder.append(argument) }
-        try encoder.withEncoded { link?.append($0, receiver: self) }
+        try encoder.withEncoded { link?.append(UnsafeRawBufferPointer($0), receiver: self) }
     }
 
     // MARK: What the link tells

@@ -26,6 +26,8 @@ final class AcquireOperation: @unchecked Sendable {
     var lastFailure: AcquireRound.Failure?
     var lastProblems: [Int: String] = [:]
     var unavailableSince: Instant?
+    /// When the key that stood in the way has expired, if nobody extends it.
+    var holderExpiry: Instant?
     var backoff = Backoff(firstNanoseconds: 10_000_000, longestNanoseconds: 200_000_000)
 
     init(resource: String, terms: LeaseTerms, wait: WaitPolicy, namesHolder: Bool) {
@@ -38,7 +40,7 @@ final class AcquireOperation: @unchecked Sendable {
     var isFinished: Bool { completion == nil }
 }
 
-/// One attempt of an operation: one owner token on its way to every node that can be asked.
+/// One attempt of an operation: one owner token on its way to every node that has a vote.
 ///
 /// Lives until the last node answered or failed, long after the decision if need be, so that every vote that comes too
 /// late is taken back.
@@ -53,10 +55,16 @@ final class AcquireAttempt: ReplyReceiver {
     var operation: AcquireOperation?
 
     private let engine: LockEngine
+    private let seeding: NodeCommand.Seeding
+    private var fallback = WholeScriptFallback()
+    /// The record of each node that the attempt named to it.
+    private var recordIDs: [RecordID] = []
     /// The nodes whose vote came too late: a release is on its way there, so they count for nothing any more.
     private(set) var takenBack: NodeSet = []
     /// The nodes that are being connected to for the first time; they are asked when they are there.
     private var deferred: NodeSet = []
+    /// The nodes that the key was set on again while the lease was held.
+    private var repaired: NodeSet = []
 
     init(operation: AcquireOperation, ownerToken: OwnerToken, round: AcquireRound, engine: LockEngine) {
         self.resource = operation.resource
@@ -66,6 +74,11 @@ final class AcquireAttempt: ReplyReceiver {
         self.operation = operation
         self.engine = engine
         self.problems = [:]
+        self.recordIDs = engine.admission.recordIDs
+        self.seeding = NodeCommand.Seeding(
+            proposedMicroseconds: engine.profile.isStandard ? engine.surroundings.wallMicroseconds : 0,
+            toleranceMicroseconds: engine.configuration.maximumTTL.nanoseconds / 4_000
+        )
     }
 
     /// Asks the nodes; those that are still being connected to are asked later, the others cannot be.
@@ -73,11 +86,11 @@ final class AcquireAttempt: ReplyReceiver {
         self.deferred = deferred
         let absent = engine.allNodes.subtracting(nodes).subtracting(deferred)
         if !absent.isEmpty {
-            problems = engine.problemsOfUnusableNodes()
+            for node in absent { problems[node] = engine.problem(of: node) }
             for node in absent { count(.refused, by: node) }
         }
         guard operation != nil else { return }
-        send(to: nodes, ttlMilliseconds: timing.ttlMilliseconds)
+        engine.send(command(ttlMilliseconds: timing.ttlMilliseconds), to: nodes, receiver: self)
     }
 
     /// Asks a node that was not connected when the attempt began, as if the command had been on its way all the time;
@@ -87,29 +100,45 @@ final class AcquireAttempt: ReplyReceiver {
     func sendDeferred(to node: Int) {
         guard deferred.contains(node) else { return }
         deferred.remove(node)
-        let elapsed = round.start.nanoseconds(until: engine.surroundings.now)
-        let left = timing.ttlMilliseconds - elapsed / 1_000_000
-        if left > 0 { send(to: [node], ttlMilliseconds: left) } else { count(.refused, by: node) }
+        let left = remainingMilliseconds
+        guard left > 0 else { return count(.refused, by: node) }
+        recordIDs[node] = engine.admission.recordIDs[node]
+        engine.send(command(ttlMilliseconds: left), to: [node], receiver: self)
+    }
+
+    /// What is left of the TTL that was asked for when the attempt began.
+    private var remainingMilliseconds: Int64 {
+        timing.ttlMilliseconds - round.start.nanoseconds(until: engine.surroundings.now) / 1_000_000
+    }
+
+    private func command(ttlMilliseconds: Int64) -> NodeCommand {
+        let lock = engine.profile.lockKey(resource)
+        guard engine.profile.isStandard else {
+            return .setIfAbsent(key: lock, ownerToken: ownerToken, ttlMilliseconds: ttlMilliseconds)
+        }
+        return .acquire(
+            NodeCommand.Acquisition(
+                record: engine.profile.recordKey,
+                lock: lock,
+                fence: engine.profile.fenceKey(resource),
+                ownerToken: ownerToken,
+                ttlMilliseconds: ttlMilliseconds,
+                seeding: seeding
+            )
+        )
     }
 
     /// Notes that a node that was to be asked later will not be there.
-    func cannotSendDeferred(to node: Int, _ failure: NodeFailure) {
+    func cannotSendDeferred(to node: Int, _ problem: String) {
         guard deferred.contains(node) else { return }
         deferred.remove(node)
-        problems[node] = failure.message
+        problems[node] = problem
         count(.refused, by: node)
     }
 
     /// Decides without the nodes that are still not connected; they are asked all the same if there is a lease.
     func decideWithoutDeferred() {
-        for node in deferred where operation != nil {
-            cannotSendDeferred(to: node, NodeFailure(.connecting, "not connected yet"))
-        }
-    }
-
-    private func send(to nodes: NodeSet, ttlMilliseconds: Int64) {
-        let command = NodeCommand.setIfAbsent(key: resource, ownerToken: ownerToken, ttlMilliseconds: ttlMilliseconds)
-        engine.send(command, to: nodes, receiver: self)
+        for node in deferred where operation != nil { cannotSendDeferred(to: node, "not connected yet") }
     }
 
     /// Ends the asking: what has not been sent is not sent any more.
@@ -118,10 +147,28 @@ final class AcquireAttempt: ReplyReceiver {
         deferred = []
     }
 
+    // MARK: Answers
+
     func received(_ reply: RESPValue, from node: Int) {
+        if engine.profile.isStandard {
+            let isAskedAgain = fallback.answers(
+                reply,
+                to: command(ttlMilliseconds: max(1, remainingMilliseconds)),
+                from: node,
+                receiver: self,
+                engine: engine
+            )
+            guard !isAskedAgain else { return }
+            receivedFromScript(reply, from: node)
+        } else {
+            receivedFromCommand(reply, from: node)
+        }
+    }
+
+    private func receivedFromCommand(_ reply: RESPValue, from node: Int) {
         switch reply {
         case .simpleString("OK"):
-            count(.granted, by: node)
+            count(.granted(token: nil), by: node)
         case .null:
             count(.held, by: node)
         case .error(let text):
@@ -129,23 +176,71 @@ final class AcquireAttempt: ReplyReceiver {
             problems[node] = text.withoutEchoedArguments
             count(.refused, by: node)
         default:
-            problems[node] = reply.problem
-            takeBack(node)
-            count(.unknown, by: node)
+            doubt(node, reply.problem)
         }
     }
 
+    private func receivedFromScript(_ reply: RESPValue, from node: Int) {
+        switch reply {
+        case .integer(let token) where token > 0:
+            // What was found out about the node while the answer was on its way counts as well.
+            guard engine.votingNodes.contains(node), engine.admission.recordIDs[node] == recordIDs[node] else {
+                return doubt(node, engine.problem(of: node))
+            }
+            count(.granted(token: token), by: node)
+        case .integer(0):
+            problems[node] = "it was enrolled anew or lost its data"
+            engine.admission.inspect(node)
+            count(.refused, by: node)
+        case .integer(let code):
+            noteHolder(remainingMilliseconds: -1 - code)
+            count(.held, by: node)
+        default:
+            // A script may have failed behind what it set.
+            engine.admission.inspect(node)
+            doubt(node, reply.problem)
+        }
+    }
+
+    private func noteHolder(remainingMilliseconds: Int64) {
+        guard let operation else { return }
+        let nanoseconds = min(remainingMilliseconds, timing.ttlMilliseconds * 1_000) * 1_000_000
+        let expiry = engine.surroundings.now.advanced(byNanoseconds: nanoseconds)
+        operation.holderExpiry = max(operation.holderExpiry ?? expiry, expiry)
+    }
+
     func failed(_ failure: NodeFailure, at node: Int) {
-        problems[node] = failure.message
+        doubt(node, failure.message)
+    }
+
+    private func doubt(_ node: Int, _ problem: String) {
+        problems[node] = problem
         takeBack(node)
+        engine.unknownReply(resource, from: node, problem)
         count(.unknown, by: node)
     }
 
     private func count(_ answer: AcquireRound.Answer, by node: Int) {
-        guard let decision = round.answered(answer, by: node, at: engine.surroundings.now) else { return }
-        guard let operation else { return }
-        self.operation = nil
-        engine.attemptEnded(self, of: operation, decision)
+        follow(round.answered(answer, by: node, at: engine.surroundings.now))
+    }
+
+    /// Counts the answer of a node that was asked to raise its counter.
+    func countRaise(_ answer: AcquireRound.RaiseAnswer, by node: Int, problem: String?) {
+        if let problem { problems[node] = problem }
+        follow(round.answered(answer, by: node, at: engine.surroundings.now))
+    }
+
+    private func follow(_ step: AcquireRound.Step?) {
+        switch step {
+        case nil: break
+        case .raise(let nodes, let token):
+            guard operation != nil else { return }
+            engine.raise(to: token, for: self, on: nodes)
+        case .end(let decision):
+            guard let operation else { return }
+            self.operation = nil
+            engine.attemptEnded(self, of: operation, decision)
+        }
     }
 
     /// A vote that did not come in time is taken back at once, on the connection that it is late on: whatever that
@@ -155,7 +250,14 @@ final class AcquireAttempt: ReplyReceiver {
         engine.release(resource: resource, ownerToken: ownerToken, timing: timing, from: [node])
     }
 
+    /// Notes that the key is set again on a node, which then needs a release as well.
+    func willRepair(_ node: Int) {
+        repaired.insert(node)
+    }
+
     /// The nodes that need a release when the lease ends: all that hold the key or may hold it, but for those that
     /// were sent one already.
-    var nodesToRelease: NodeSet { round.mayHoldKey.subtracting(takenBack).subtracting(deferred) }
+    var nodesToRelease: NodeSet {
+        round.mayHoldKey.union(repaired).subtracting(takenBack).subtracting(deferred)
+    }
 }

@@ -9,14 +9,26 @@ final class ExtendExchange: ReplyReceiver {
     typealias Completion = (ExtendRound.Decision, [Int: String]) -> Void
 
     private let command: NodeCommand
+    private let timing: LeaseTiming
+    /// The lease that is extended; nil if the caller has the owner token and no more.
+    private let lease: HeldLease?
     private var round: ExtendRound
     private var problems: [Int: String] = [:]
     private var fallback = WholeScriptFallback()
     private let engine: LockEngine
     private var completion: Completion?
 
-    init(command: NodeCommand, round: ExtendRound, engine: LockEngine, completion: @escaping Completion) {
+    init(
+        command: NodeCommand,
+        timing: LeaseTiming,
+        lease: HeldLease?,
+        round: ExtendRound,
+        engine: LockEngine,
+        completion: @escaping Completion
+    ) {
         self.command = command
+        self.timing = timing
+        self.lease = lease
         self.round = round
         self.engine = engine
         self.completion = completion
@@ -26,7 +38,7 @@ final class ExtendExchange: ReplyReceiver {
     func send(to nodes: NodeSet) {
         engine.send(command, to: nodes, receiver: self)
         for node in engine.allNodes.subtracting(nodes) {
-            problems[node] = engine.problem(ofNodeNotAsked: node)
+            problems[node] = engine.problem(of: node)
             count(.unknown, by: node)
         }
     }
@@ -34,16 +46,24 @@ final class ExtendExchange: ReplyReceiver {
     func received(_ reply: RESPValue, from node: Int) {
         guard !fallback.answers(reply, to: command, from: node, receiver: self, engine: engine) else { return }
         switch reply {
-        case .integer(1):
-            count(.stillMine, by: node)
-        case .integer(0):
+        case .integer(-2):
             problems[node] = "does not have the lock"
             count(.missing, by: node)
-        case .integer(-1):
+            repairIfExtended(node)
+        case .integer(-3):
             problems[node] = "another owner has the lock"
             count(.foreign, by: node)
+        case .integer(let remainingMilliseconds):
+            if let deviation = deviation(at: node, remainingMilliseconds: remainingMilliseconds) {
+                problems[node] = "its clock jumped"
+                engine.admission.clockDeviated(deviation, at: node, reading: nil)
+                return count(.unknown, by: node)
+            }
+            lease?.noteExtension(at: node, start: round.start, timing: timing)
+            count(.stillMine, by: node)
         default:
             problems[node] = reply.problem
+            if engine.profile.isStandard { engine.admission.inspect(node) }
             count(.unknown, by: node)
         }
     }
@@ -58,29 +78,86 @@ final class ExtendExchange: ReplyReceiver {
         let completion = self.completion
         self.completion = nil
         completion?(decision, problems)
+        if case .extended = decision { for missing in round.missing { repair(missing) } }
+    }
+
+    // MARK: Clocks
+
+    /// How far the node's clock went astray if the key lives shorter than it must, or longer than it ever was to.
+    private func deviation(at node: Int, remainingMilliseconds: Int64) -> ClockDeviation? {
+        guard engine.profile.isStandard, remainingMilliseconds >= 0,
+            let bounds = lease?.expectedLife(at: node, now: engine.surroundings.now)
+        else { return nil }
+        let found = remainingMilliseconds * 1_000_000
+        // Redis counts whole milliseconds.
+        let tolerance = timing.driftNanoseconds + 1_000_000
+        guard found < bounds.lowerBound - tolerance || found > bounds.upperBound + tolerance else { return nil }
+        return ClockDeviation(
+            range: bounds.lowerBound - found - tolerance...bounds.upperBound - found + tolerance
+        )
+    }
+
+    // MARK: Repair
+
+    private func repairIfExtended(_ node: Int) {
+        if case .extended = round.decision { repair(node) }
+    }
+
+    private func repair(_ node: Int) {
+        if let lease { engine.repair(lease, on: node, timing: timing) }
     }
 }
 
 extension LockEngine {
     /// Asks every node to keep the key at least for the TTL from now.
     ///
-    /// `validUntil` is the end of the validity so far, nil if the caller has the owner token and no more. Nodes that are
-    /// excluded are not asked and have no vote.
+    /// Nodes whose vote on the lease came too late are not asked and have no vote: a release is on its way there.
+    func extend(_ lease: HeldLease, timing: LeaseTiming, completion: @escaping ExtendExchange.Completion) {
+        extend(
+            resource: lease.resource,
+            ownerToken: lease.ownerToken,
+            timing: timing,
+            lease: lease,
+            completion: completion
+        )
+    }
+
+    /// Asks every node to keep the key at least for the TTL from now, for a caller that has the owner token and no more.
     func extend(
         resource: String,
         ownerToken: OwnerToken,
         timing: LeaseTiming,
-        validUntil: Instant?,
-        without excluded: NodeSet = [],
         completion: @escaping ExtendExchange.Completion
     ) {
-        let round = ExtendRound(quorum: quorum, timing: timing, start: surroundings.now, validUntil: validUntil)
-        let command = NodeCommand.expireIfEqual(
-            key: resource,
+        extend(resource: resource, ownerToken: ownerToken, timing: timing, lease: nil, completion: completion)
+    }
+
+    private func extend(
+        resource: String,
+        ownerToken: OwnerToken,
+        timing: LeaseTiming,
+        lease: HeldLease?,
+        completion: @escaping ExtendExchange.Completion
+    ) {
+        let round = ExtendRound(
+            quorum: quorum,
+            timing: timing,
+            start: surroundings.now,
+            validUntil: lease?.validUntil
+        )
+        let command = NodeCommand.extend(
+            lock: profile.lockKey(resource),
             ownerToken: ownerToken,
             ttlMilliseconds: timing.ttlMilliseconds
         )
-        ExtendExchange(command: command, round: round, engine: self, completion: completion)
-            .send(to: usableNodes.subtracting(excluded))
+        let exchange = ExtendExchange(
+            command: command,
+            timing: timing,
+            lease: lease,
+            round: round,
+            engine: self,
+            completion: completion
+        )
+        exchange.send(to: admission.extendable.subtracting(lease?.attempt.takenBack ?? []))
     }
 }

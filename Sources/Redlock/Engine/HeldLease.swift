@@ -13,6 +13,8 @@ enum LossReason: Sendable {
     case maximumHold
     /// The client was shut down.
     case shutDown
+    /// The clock of this client stood still or jumped.
+    case ownClock
 }
 
 /// A lease as the engine keeps it.
@@ -29,6 +31,8 @@ final class HeldLease: @unchecked Sendable {
 
     let resource: String
     let ownerToken: OwnerToken
+    /// Nil in the compatible profile.
+    let fencingToken: FencingToken?
     let terms: LeaseTerms
     let engine: LockEngine
     /// The end of the longest hold that was asked for.
@@ -47,6 +51,8 @@ final class HeldLease: @unchecked Sendable {
     var heapIndex: Int?
     /// Cancels the body that runs under the lease; nil if there is none.
     let canceller: BodyCanceller?
+    /// Since when each node keeps the key for which TTL, at the latest that is certain; empty until the first extension.
+    private var lastExtensions: [Int: (start: Instant, timing: LeaseTiming)] = [:]
     /// Called once, when the lease is lost or released.
     var endHandlers: [@Sendable () -> Void] = []
 
@@ -54,10 +60,12 @@ final class HeldLease: @unchecked Sendable {
         attempt: AcquireAttempt,
         terms: LeaseTerms,
         validUntil: Instant,
+        fencingToken: FencingToken?,
         canceller: BodyCanceller?,
         engine: LockEngine
     ) {
         self.canceller = canceller
+        self.fencingToken = fencingToken
         self.attempt = attempt
         self.resource = attempt.resource
         self.ownerToken = attempt.ownerToken
@@ -71,6 +79,19 @@ final class HeldLease: @unchecked Sendable {
             terms.maximumHoldNanoseconds.map { attempt.round.start.advanced(byNanoseconds: $0) }
             ?? Instant(nanoseconds: .max)
         self.state = Mutex(State(validUntil: min(validUntil, holdEnd)))
+    }
+
+    /// Notes that a node keeps the key for the TTL since the start of a round at least.
+    func noteExtension(at node: Int, start: Instant, timing: LeaseTiming) {
+        lastExtensions[node] = (start, timing)
+    }
+
+    /// How long the key may still live on a node, in nanoseconds, if its clock and ours agree.
+    func expectedLife(at node: Int, now: Instant) -> ClosedRange<Int64> {
+        let last = lastExtensions[node] ?? (attempt.round.start, terms.timing)
+        let least = now.nanoseconds(until: last.start.advanced(byNanoseconds: last.timing.ttlNanoseconds))
+        // An extension never shortens a life, so an earlier and longer one may still count.
+        return least...max(least, attempt.timing.ttlNanoseconds)
     }
 
     /// Tells everybody who waits for the end of the lease.
@@ -128,14 +149,7 @@ extension HeldLease {
 
     func lossError() -> RedlockError {
         let state = state.withLock { $0 }
-        let reason =
-            switch state.loss {
-            case .takenAway: "a quorum of nodes no longer has it"
-            case .maximumHold: "it was held for as long as it may be at most"
-            case .shutDown: "the client was shut down"
-            case .expired: "it could not be renewed in time"
-            case nil: "its validity is over"
-            }
+        let reason = state.loss?.text ?? "its validity is over"
         let message = "the lease of \"\(resource)\" is lost: \(reason)"
         return RedlockError(.lost, resource: resource, message, nodes: state.problems)
     }

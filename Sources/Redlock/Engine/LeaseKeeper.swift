@@ -128,21 +128,14 @@ final class LeaseKeeper {
         timing: LeaseTiming,
         completion: @escaping ExtendExchange.Completion
     ) {
-        let validUntil = lease.validUntil
-        guard lease.isKept, engine.surroundings.now < validUntil else {
+        guard lease.isKept, engine.surroundings.now < lease.validUntil else {
             completion(.tooLate, [:])
             return
         }
         lease.isExtending = true
         // What a node holds for longer must be released for longer.
         if timing.ttlMilliseconds > lease.attempt.timing.ttlMilliseconds { lease.attempt.timing = timing }
-        engine.extend(
-            resource: lease.resource,
-            ownerToken: lease.ownerToken,
-            timing: timing,
-            validUntil: validUntil,
-            without: lease.attempt.takenBack
-        ) { [weak self] decision, problems in
+        engine.extend(lease, timing: timing) { [weak self] decision, problems in
             lease.isExtending = false
             guard let self, lease.isKept else {
                 completion(.tooLate, problems)
@@ -194,10 +187,12 @@ final class LeaseKeeper {
         lease.state.withLock { $0.loss = reason }
         lease.canceller?.cancel()
         lease.callEndHandlers()
-        engine.metrics.lost(reason)
-        engine.logger.warning(
-            "lease lost",
-            metadata: ["resource": "\(lease.resource)", "reason": "\(reason)"]
-        )
+        engine.leaseLost(lease, reason)
+    }
+
+    /// Ends every lease at once.
+    func loseAll(_ reason: LossReason) {
+        for lease in all { lose(lease, reason) }
+        engine.callIdleWaiters()
     }
 }

@@ -28,14 +28,15 @@ extension LockEngine {
     // MARK: Attempts
 
     private func attempt(_ operation: AcquireOperation) {
-        guard usableNodes.count >= quorum.votesNeeded else {
-            if usableNodes.union(untriedNodes).count >= quorum.votesNeeded {
+        guard votingNodes.count >= quorum.votesNeeded else {
+            if votingNodes.union(untriedNodes).count >= quorum.votesNeeded {
                 park(operation)
             } else {
-                attemptFailed(operation, .quorumUnavailable, problemsOfUnusableNodes())
+                attemptFailed(operation, .quorumUnavailable, problems(ofNodesOutside: votingNodes))
             }
             return
         }
+        operation.holderExpiry = nil
         // Read before anything is sent: the validity of the lease counts from here.
         let start = surroundings.now
         let ownerToken = OwnerToken(
@@ -51,7 +52,7 @@ extension LockEngine {
         )
         operation.attempt = attempt
         if !untriedNodes.isEmpty { deferNodes(of: attempt) }
-        attempt.send(to: usableNodes, later: untriedNodes)
+        attempt.send(to: votingNodes, later: untriedNodes)
     }
 
     /// Has the attempt ask the nodes that are not connected yet, but wait for none of them longer than for a reply.
@@ -77,17 +78,18 @@ extension LockEngine {
     func attemptEnded(_ attempt: AcquireAttempt, of operation: AcquireOperation, _ decision: AcquireRound.Decision) {
         operation.attempt = nil
         switch decision {
-        case .granted(let validUntil):
+        case .granted(let validUntil, let token):
             let lease = HeldLease(
                 attempt: attempt,
                 terms: operation.terms,
                 validUntil: validUntil,
+                fencingToken: token.map(FencingToken.init(rawValue:)),
                 canceller: operation.canceller,
                 engine: self
             )
             keeper.add(lease)
             if lease.hasBody { bodyCount += 1 }
-            metrics.granted(waitedNanoseconds: operation.begun.nanoseconds(until: surroundings.now))
+            lockGranted(lease, waitedNanoseconds: operation.begun.nanoseconds(until: surroundings.now))
             finish(operation, .success(lease))
         case .failed(let failure):
             release(attempt)
@@ -103,6 +105,7 @@ extension LockEngine {
         operation.lastFailure = failure
         operation.lastProblems = problems
         if failure == .contended {
+            lockContended(operation.resource)
             operation.unavailableSince = nil
         } else if operation.unavailableSince == nil {
             operation.unavailableSince = surroundings.now
@@ -117,6 +120,8 @@ extension LockEngine {
     private func goesOnWaiting(_ operation: AcquireOperation) -> Bool {
         if operation.wait == .none { return false }
         guard let unavailableSince = operation.unavailableSince else { return true }
+        // A quarantine ends by itself, and everybody knows when.
+        if votingNodes.union(admission.temporarilyRefused).count >= quorum.votesNeeded { return true }
         // Without a quorum ever, and with failures that waiting does not mend, there is nothing to wait for.
         let permanentFailures = allNodes.filter { surroundings.failure(of: $0)?.isPermanent == true }
         guard hadQuorum, permanentFailures.count <= quorum.nodesThatMayFail else { return false }
@@ -126,7 +131,9 @@ extension LockEngine {
     private func retryLater(_ operation: AcquireOperation) {
         setDeadlineTimer(operation)
         let delay = operation.backoff.nextNanoseconds(random: surroundings.randomBits())
-        let next = surroundings.now.advanced(byNanoseconds: delay)
+        var next = surroundings.now.advanced(byNanoseconds: delay)
+        // Nobody who holds it will say when a crashed holder's key has expired.
+        if let expiry = operation.holderExpiry, expiry > surroundings.now { next = min(next, expiry) }
         if let deadline = operation.deadline, next >= deadline { return }
         operation.retryTimer = surroundings.schedule(at: next) { [unowned self] in
             operation.retryTimer = nil
@@ -151,7 +158,8 @@ extension LockEngine {
         let waited = operation.begun.nanoseconds(until: surroundings.now) / 1_000_000
         let resource = operation.resource
         guard operation.lastFailure == .contended else {
-            let problems = operation.lastProblems.isEmpty ? problemsOfUnusableNodes() : operation.lastProblems
+            let problems =
+                operation.lastProblems.isEmpty ? self.problems(ofNodesOutside: votingNodes) : operation.lastProblems
             let message =
                 operation.lastFailure == .tooSlow
                 ? "the nodes granted \"\(resource)\" too slowly: less than half the TTL was left"
@@ -160,7 +168,7 @@ extension LockEngine {
                 .quorumUnavailable,
                 resource: resource,
                 message,
-                nodes: report(problems, otherwise: usableNodes.isEmpty ? "no answer" : "usable")
+                nodes: report(problems, otherwise: votingNodes.isEmpty ? "no answer" : "usable")
             )
             return finish(operation, .failure(error))
         }

@@ -18,7 +18,7 @@ extension LockEngine {
             }
             let answersEnd = surroundings.now.advanced(byNanoseconds: configuration.nodeTimeout.nanoseconds * 2)
             whenIdle(until: max(longestLife, answersEnd)) { [self] in
-                surroundings.disconnect()
+                disconnect()
                 completion()
             }
         }
@@ -28,7 +28,13 @@ extension LockEngine {
     func end() {
         refuseWork()
         for lease in keeper.all { keeper.lose(lease, .shutDown) }
+        disconnect()
+    }
+
+    private func disconnect() {
+        admission.stop()
         surroundings.disconnect()
+        events.close()
     }
 
     private func refuseWork() {

@@ -19,22 +19,25 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
         var isLoopWoken = false
     }
 
+    let profile: LockProfile
     let quorum: Quorum
     let configuration: RedlockConfiguration
     let nodeNames: [String]
     let surroundings: any Surroundings
     let logger: Logger
     let metrics: LockMetrics
+    let events = EventHub()
 
     private let inbox = Mutex(Inbox())
     private var workAtHand: [Work] = []
 
-    /// The nodes that can be asked now.
-    private(set) var usableNodes: NodeSet = []
-    /// The nodes whose first attempt to connect is still under way.
+    /// The nodes that can be asked now, whether their vote counts or not.
+    private(set) var connectedNodes: NodeSet = []
+    /// The nodes that were not heard for the first time yet.
     private(set) var untriedNodes: NodeSet
-    /// Whether there ever were enough nodes for a quorum.
+    /// Whether there ever were enough votes for a quorum.
     private(set) var hadQuorum = false
+    private var nodesToFlush: NodeSet = []
     /// Acquisitions that wait for the first connections.
     var parkedAcquisitions: [AcquireOperation] = []
     /// Attempts that are to ask nodes which are not connected yet; emptied when every node was tried.
@@ -47,16 +50,19 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     var releaseCount = 0
     var idleWaiters: [IdleWaiter] = []
     private var connectionWaiters: [ConnectionWaiter] = []
+    private(set) lazy var admission = NodeAdmission(engine: self)
     private(set) lazy var keeper = LeaseKeeper(engine: self)
     private(set) lazy var ledger = ReleaseLedger(engine: self)
 
     init(
+        profile: LockProfile,
         quorum: Quorum,
         configuration: RedlockConfiguration,
         nodeNames: [String],
         surroundings: any Surroundings,
         logger: Logger
     ) {
+        self.profile = profile
         self.quorum = quorum
         self.configuration = configuration
         self.nodeNames = nodeNames
@@ -88,35 +94,113 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
         workAtHand.removeAll(keepingCapacity: true)
     }
 
+    // MARK: The way out
+
+    /// Sends a command to nodes; a node that lacks the script is sent the whole of it when it says so.
+    ///
+    /// What is sent in one tick of the loop leaves in one write per node.
+    func send(_ command: NodeCommand, to nodes: NodeSet, receiver: any ReplyReceiver, wholeScript: Bool = false) {
+        var usable = nodes
+        for node in nodes where surroundings.failure(of: node) != nil { usable.remove(node) }
+        for node in usable { admission.replies[node].expect(replyTo: command, receiver: receiver) }
+        if append(command, wholeScript: wholeScript, to: usable) {
+            flushSoon(usable)
+        } else {
+            for node in usable { admission.replies[node].expectNoReply() }
+            usable = []
+        }
+        // Told only now: who is told may send, which needs the encoder.
+        for node in nodes.subtracting(usable) {
+            let failure = surroundings.failure(of: node) ?? NodeFailure(.closed, "the command could not be encoded")
+            receiver.failed(failure, at: node)
+        }
+    }
+
+    /// Whether the command could be encoded: only a lack of memory stands against it.
+    private func append(_ command: NodeCommand, wholeScript: Bool, to nodes: NodeSet) -> Bool {
+        do {
+            try surroundings.append(
+                command,
+                wholeScript: wholeScript,
+                recordIDs: admission.recordIDs,
+                to: nodes,
+                receivers: admission.replies
+            )
+            return true
+        } catch {
+            logger.error("a command could not be encoded", metadata: ["reason": "\(error)"])
+            return false
+        }
+    }
+
+    /// Reads the clocks of nodes, with whatever else is sent to them in this tick.
+    func readClocks(of nodes: NodeSet) {
+        flushSoon(nodes)
+    }
+
+    private func flushSoon(_ nodes: NodeSet) {
+        // One flush for all that this tick of the loop sends: it runs when everything that is ready now has run.
+        if nodesToFlush.isEmpty { surroundings.runOnLoop { self.flush() } }
+        nodesToFlush = nodesToFlush.union(nodes)
+    }
+
+    private func flush() {
+        var nodes = nodesToFlush
+        nodesToFlush = []
+        for node in nodes where surroundings.failure(of: node) != nil { nodes.remove(node) }
+        if profile.isStandard {
+            let now = surroundings.now
+            for node in nodes { admission.replies[node].expectTime(sent: now) }
+            if !append(.time, wholeScript: false, to: nodes) {
+                for node in nodes { admission.replies[node].expectNoReply() }
+            }
+        }
+        surroundings.flush(nodes)
+    }
+
     // MARK: Nodes
 
     var allNodes: NodeSet { NodeSet(firstNodes: quorum.nodeCount) }
 
-    /// Sends a command to nodes; a node that lacks the script is sent the whole of it when it says so.
-    func send(_ command: NodeCommand, to nodes: NodeSet, receiver: any ReplyReceiver, wholeScript: Bool = false) {
-        surroundings.send(command, wholeScript: wholeScript, to: nodes, receiver: receiver)
-    }
+    /// The nodes whose votes count.
+    var votingNodes: NodeSet { admission.admitted }
 
     func linkBecameReady(_ node: Int, handshakeReplies: [RESPValue]) {
-        untriedNodes.remove(node)
-        usableNodes.insert(node)
-        if usableNodes.count >= quorum.votesNeeded { hadQuorum = true }
-        logger.debug("node can be used", metadata: ["redis_node": "\(nodeNames[node])"])
+        connectedNodes.insert(node)
+        logger.debug("node connected", metadata: ["redis_node": "\(nodeNames[node])"])
         ledger.retry(at: node)
-        for attempt in deferredAttempts.values { attempt.sendDeferred(to: node) }
-        resumeThoseWhoWaitForNodes()
+        if !profile.isStandard { untriedNodes.remove(node) }
+        admission.connected(node, handshakeReplies: handshakeReplies)
     }
 
     func linkWentDown(_ node: Int, failure: NodeFailure) {
         untriedNodes.remove(node)
-        for attempt in deferredAttempts.values { attempt.cannotSendDeferred(to: node, failure) }
-        let wasUsable = usableNodes.contains(node)
-        usableNodes.remove(node)
-        if wasUsable || failure.isPermanent {
+        for attempt in deferredAttempts.values { attempt.cannotSendDeferred(to: node, failure.message) }
+        let wasConnected = connectedNodes.contains(node)
+        connectedNodes.remove(node)
+        if wasConnected || failure.isPermanent {
             logger.warning(
                 "node cannot be used",
                 metadata: ["redis_node": "\(nodeNames[node])", "reason": "\(failure)"]
             )
+        }
+        admission.disconnected(node)
+        resumeThoseWhoWaitForNodes()
+    }
+
+    /// A node was heard for the first time, whatever it said.
+    func nodeWasTried(_ node: Int) {
+        untriedNodes.remove(node)
+    }
+
+    /// Other nodes than before have a vote.
+    func admissionChanged() {
+        if votingNodes.count >= quorum.votesNeeded { hadQuorum = true }
+        for attempt in deferredAttempts.values {
+            for node in votingNodes { attempt.sendDeferred(to: node) }
+            for node in connectedNodes.subtracting(votingNodes).subtracting(untriedNodes) {
+                attempt.cannotSendDeferred(to: node, problem(of: node))
+            }
         }
         resumeThoseWhoWaitForNodes()
     }
@@ -141,7 +225,7 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     }
 
     private func continueWaiting(_ waiter: ConnectionWaiter) {
-        let isQuorumEnough = waiter.isPatienceOver && usableNodes.count >= quorum.votesNeeded
+        let isQuorumEnough = waiter.isPatienceOver && connectedNodes.count >= quorum.votesNeeded
         if untriedNodes.isEmpty || isQuorumEnough || isShuttingDown {
             waiter.timer?.cancel()
             waiter.completion()
@@ -150,23 +234,23 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
         }
     }
 
-    /// Why a node was not asked: it cannot be, or its vote came too late to count for anything.
-    func problem(ofNodeNotAsked node: Int) -> String {
-        if usableNodes.contains(node) { return "its vote came too late" }
-        return surroundings.failure(of: node)?.message ?? "not connected"
+    /// Why a node has no vote: it is not connected, not admitted, or its vote came too late to count for anything.
+    func problem(of node: Int) -> String {
+        if let failure = surroundings.failure(of: node) { return failure.message }
+        return admission.problem(of: node) ?? "its vote came too late"
     }
 
-    /// Why each node that cannot be asked cannot be asked.
-    func problemsOfUnusableNodes() -> [Int: String] {
+    /// Why each of the nodes outside a set was left out.
+    func problems(ofNodesOutside nodes: NodeSet) -> [Int: String] {
         var problems: [Int: String] = [:]
-        for node in allNodes.subtracting(usableNodes) { problems[node] = problem(ofNodeNotAsked: node) }
+        for node in allNodes.subtracting(nodes) { problems[node] = problem(of: node) }
         return problems
     }
 
     /// Every node with its problem, or with what is said of those without one.
     func report(_ problems: [Int: String], otherwise outcome: String = "no answer") -> [RedlockError.NodeReport] {
         nodeNames.indices.map { node in
-            RedlockError.NodeReport(node: nodeNames[node], outcome: (problems[node] ?? outcome).printable())
+            RedlockError.NodeReport(node: nodeNames[node], outcome: (problems[node] ?? outcome).printable(limit: 400))
         }
     }
 }

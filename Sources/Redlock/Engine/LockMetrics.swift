@@ -16,6 +16,14 @@ struct LockMetrics {
     private let takings = Counter(label: "redlock_losses", dimensions: [("reason", "taken_away")])
     private let holdEnds = Counter(label: "redlock_losses", dimensions: [("reason", "maximum_hold")])
     private let shutDowns = Counter(label: "redlock_losses", dimensions: [("reason", "shut_down")])
+    private let ownClockLosses = Counter(label: "redlock_losses", dimensions: [("reason", "own_clock")])
+    private let contentions = Counter(label: "redlock_contended_attempts")
+    private let raises = Counter(label: "redlock_fence_raises")
+    private let repairs = Counter(label: "redlock_repairs")
+    private let unknownReplies = Counter(label: "redlock_unknown_replies")
+    private let admissions = Counter(label: "redlock_nodes_admitted")
+    private let nodeClockJumps = Counter(label: "redlock_clock_anomalies", dimensions: [("clock", "node")])
+    private let ownClockJumps = Counter(label: "redlock_clock_anomalies", dimensions: [("clock", "own")])
 
     func granted(waitedNanoseconds: Int64) {
         grants.increment()
@@ -45,6 +53,20 @@ struct LockMetrics {
         case .takenAway: takings.increment()
         case .maximumHold: holdEnds.increment()
         case .shutDown: shutDowns.increment()
+        case .ownClock: ownClockLosses.increment()
         }
+    }
+
+    func contended() { contentions.increment() }
+    func raised() { raises.increment() }
+    func repaired() { repairs.increment() }
+    func unknownReply() { unknownReplies.increment() }
+    func admitted() { admissions.increment() }
+    func clockJumped() { nodeClockJumps.increment() }
+    func ownClockJumped() { ownClockJumps.increment() }
+
+    func refused(_ standing: NodeStanding) {
+        // Seldom, and with more reasons than are worth a counter each from the start.
+        Counter(label: "redlock_nodes_refused", dimensions: [("reason", standing.code)]).increment()
     }
 }

@@ -6,6 +6,14 @@ import Logging
 import NIOCore
 import RedisTransport
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
 /// The real surroundings: one event loop that all connections of a client live on.
 final class NIOSurroundings: Surroundings {
     private let eventLoop: any EventLoop
@@ -15,12 +23,12 @@ final class NIOSurroundings: Surroundings {
     private let logger: Logger
     private var links: [NodeLink] = []
     private var encoder = CommandEncoder()
-    private var nodesToFlush: NodeSet = []
     private var randomNumbers = SystemRandomNumberGenerator()
 
     /// Checks what can be checked without a connection.
     init(
         endpoints: [RedisEndpoint],
+        profile: LockProfile,
         configuration: RedlockConfiguration,
         eventLoop: any EventLoop,
         logger: Logger
@@ -32,8 +40,15 @@ final class NIOSurroundings: Surroundings {
             connectTimeout: .nanoseconds(configuration.connectTimeout.nanoseconds),
             replyTimeout: .nanoseconds(configuration.nodeTimeout.nanoseconds),
             connectionName: "redlock",
-            handshakeCommands: Script.all.map { ["SCRIPT", "LOAD", $0.text] }
+            handshakeCommands: Self.handshakeCommands(profile)
         )
+    }
+
+    /// The inspection first, whose answers the engine expects; the rest only makes later commands shorter.
+    private static func handshakeCommands(_ profile: LockProfile) -> [[String]] {
+        func loading(_ scripts: [Script]) -> [[String]] { scripts.map { ["SCRIPT", "LOAD", $0.text] } }
+        guard profile.isStandard else { return loading(Script.compatible) }
+        return NodeInspection.commands(recordKey: profile.recordKey) + loading(Script.standard)
     }
 
     /// Makes the links, which reads the files of the TLS settings; done before the client is given out.
@@ -71,6 +86,12 @@ final class NIOSurroundings: Surroundings {
         origin.advanced(by: .nanoseconds(instant.nanoseconds))
     }
 
+    var wallMicroseconds: Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000
+    }
+
     func randomBits() -> UInt64 {
         randomNumbers.next()
     }
@@ -103,34 +124,24 @@ final class NIOSurroundings: Surroundings {
         links[node].failure
     }
 
-    /// Encodes once, whatever the number of nodes.
-    func send(_ command: NodeCommand, wholeScript: Bool, to nodes: NodeSet, receiver: any ReplyReceiver) {
+    /// Encodes once, whatever the number of nodes; where a command names the record of its node, only the id differs.
+    func append(
+        _ command: NodeCommand,
+        wholeScript: Bool,
+        recordIDs: [RecordID],
+        to nodes: NodeSet,
+        receivers: [NodeReplies]
+    ) throws {
         command.encode(into: &encoder, wholeScript: wholeScript)
-        var failures: [Int: NodeFailure] = [:]
-        do {
-            try encoder.withEncoded { bytes in
-                for node in nodes {
-                    if let failure = links[node].failure {
-                        failures[node] = failure
-                    } else {
-                        links[node].append(bytes, receiver: receiver)
-                    }
-                }
+        try encoder.withEncoded { bytes in
+            for node in nodes {
+                if command.endsWithRecordID { NodeCommand.write(recordIDs[node], intoEnd: bytes) }
+                links[node].append(UnsafeRawBufferPointer(bytes), receiver: receivers[node])
             }
-        } catch {
-            let failure = NodeFailure(.closed, "the command could not be encoded: \(error)")
-            for node in nodes { failures[node] = failure }
         }
-        // Told only now: who is told may send, which needs the encoder.
-        for (node, failure) in failures { receiver.failed(failure, at: node) }
-        // One flush for all that this tick of the loop sends: it runs when everything that is ready now has run.
-        if nodesToFlush.isEmpty { eventLoop.assumeIsolated().execute { self.flush() } }
-        nodesToFlush = nodesToFlush.union(nodes)
     }
 
-    private func flush() {
-        let nodes = nodesToFlush
-        nodesToFlush = []
+    func flush(_ nodes: NodeSet) {
         for node in nodes { links[node].flush() }
     }
 }

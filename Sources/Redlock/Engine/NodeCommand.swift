@@ -6,26 +6,98 @@ import RedisTransport
 
 /// What the engine asks of a node.
 ///
-/// The keys and scripts are those of the published algorithm, so that any other client that follows it excludes and is
-/// excluded: https://redis.io/docs/latest/develop/use/patterns/distributed-locks/
+/// The compatible profile uses the keys and scripts of the published algorithm, so that any other client that follows it
+/// excludes and is excluded: https://redis.io/docs/latest/develop/use/patterns/distributed-locks/
 enum NodeCommand {
+    /// Set the lock and take the next tokens of its counter, if the lock is free and the record is the admitted one.
+    case acquire(Acquisition)
     /// Set the key to the owner token, for the time of the TTL, if the key is not there.
     case setIfAbsent(key: String, ownerToken: OwnerToken, ttlMilliseconds: Int64)
-    /// Raise the life of the key to the TTL if it holds the owner token; never create the key, never shorten its life.
-    case expireIfEqual(key: String, ownerToken: OwnerToken, ttlMilliseconds: Int64)
-    /// Delete the key if it holds the owner token.
-    case deleteIfEqual(key: String, ownerToken: OwnerToken)
-    /// Read the value of the key and how long it lives.
-    case read(key: String)
+    /// Raise the counter to the end of a block, if the lock is still held.
+    case raise(lock: String, fence: String, ownerToken: OwnerToken, blockEnd: Int64, lifeMilliseconds: Int64)
+    /// Raise the life of the lock to the TTL if it is held; never create it, never shorten its life.
+    case extend(lock: String, ownerToken: OwnerToken, ttlMilliseconds: Int64)
+    /// Set the lock again where it is missing, and raise the counter.
+    case repair(Repair)
+    /// Delete the lock if it is held.
+    case release(lock: String, ownerToken: OwnerToken)
+    /// Read the lock and, where there is one, its counter.
+    case read(lock: String, fence: String?)
+    /// Write a node's record in place of the one that was read.
+    case enrol(record: String, expected: String, before: String, after: String)
+    /// Raise the counter, whoever holds the lock.
+    case raiseByHand(fence: String, atLeast: Int64, lifeMilliseconds: Int64)
+    /// Tell the time.
+    case time
+    /// Any other command.
+    case plain([String])
+
+    /// What an acquisition asks for.
+    struct Acquisition {
+        let record: String
+        let lock: String
+        let fence: String
+        let ownerToken: OwnerToken
+        let ttlMilliseconds: Int64
+        let seeding: Seeding
+    }
+
+    /// What a repair sets.
+    struct Repair {
+        let lock: String
+        let fence: String
+        let ownerToken: OwnerToken
+        let ttlMilliseconds: Int64
+        let blockEnd: Int64
+        let counterLifeMilliseconds: Int64
+    }
+
+    /// What a counter begins with where it was lost.
+    struct Seeding {
+        /// The client's wall clock, in microseconds since 1970.
+        let proposedMicroseconds: Int64
+        /// How far it may be from the node's before the node's own counts.
+        let toleranceMicroseconds: Int64
+    }
+
+    /// How many tokens one grant takes.
+    static let tokensPerGrant: Int64 = 1
+
+    /// How long a counter lives that nobody raises: 7 days, so that names which come and go leave nothing behind.
+    static let counterLifeMilliseconds: Int64 = 7 * 86_400_000
+
+    /// How long a counter must live that was raised to a token: until the wall clock, which a new one begins with, has
+    /// surely passed it.
+    static func counterLifeMilliseconds(token: Int64, wallMicroseconds: Int64) -> Int64 {
+        counterLifeMilliseconds + max(0, token - wallMicroseconds) / 1_000
+    }
 
     /// The script that carries the command out; nil for a plain command.
     var script: Script? {
         switch self {
-        case .setIfAbsent: nil
-        case .expireIfEqual: .expireIfEqual
-        case .deleteIfEqual: .deleteIfEqual
-        case .read: .read
+        case .acquire: .acquire
+        case .raise: .raise
+        case .extend: .extend
+        case .repair: .repair
+        case .release: .release
+        case .read(_, let fence): fence == nil ? .readPlain : .read
+        case .enrol: .enrol
+        case .raiseByHand: .raiseByHand
+        case .setIfAbsent, .time, .plain: nil
         }
+    }
+
+    /// Whether the answer counts as a vote, so that the clock of the node must be good.
+    var isVote: Bool {
+        switch self {
+        case .acquire, .setIfAbsent, .raise, .extend: true
+        case .repair, .release, .read, .enrol, .raiseByHand, .time, .plain: false
+        }
+    }
+
+    /// Whether the last argument is the id of the node's own record, for which there is a place of fixed length.
+    var endsWithRecordID: Bool {
+        if case .acquire = self { true } else { false }
     }
 
     /// Encodes the command; a script by its digest, or whole for a node that does not have it.
@@ -34,9 +106,17 @@ enum NodeCommand {
         if let script {
             encoder.append(wholeScript ? "EVAL" : "EVALSHA")
             encoder.append(wholeScript ? script.text : script.digest)
-            encoder.append("1")
         }
         switch self {
+        case .acquire(let acquisition):
+            encoder.append(keys: acquisition.record, acquisition.lock, acquisition.fence)
+            encoder.append(acquisition.ownerToken.secretText)
+            encoder.append(acquisition.ttlMilliseconds)
+            encoder.append(Self.tokensPerGrant)
+            encoder.append(acquisition.seeding.proposedMicroseconds)
+            encoder.append(acquisition.seeding.toleranceMicroseconds)
+            encoder.append(Self.counterLifeMilliseconds)
+            encoder.append(Self.recordIDPlace)
         case .setIfAbsent(let key, let ownerToken, let ttlMilliseconds):
             encoder.append("SET")
             encoder.append(key)
@@ -44,16 +124,60 @@ enum NodeCommand {
             encoder.append("NX")
             encoder.append("PX")
             encoder.append(ttlMilliseconds)
-        case .expireIfEqual(let key, let ownerToken, let ttlMilliseconds):
-            encoder.append(key)
+        case .raise(let lock, let fence, let ownerToken, let blockEnd, let lifeMilliseconds):
+            encoder.append(keys: lock, fence)
+            encoder.append(ownerToken.secretText)
+            encoder.append(blockEnd)
+            encoder.append(lifeMilliseconds)
+        case .extend(let lock, let ownerToken, let ttlMilliseconds):
+            encoder.append(keys: lock)
             encoder.append(ownerToken.secretText)
             encoder.append(ttlMilliseconds)
-        case .deleteIfEqual(let key, let ownerToken):
-            encoder.append(key)
+        case .repair(let repair):
+            encoder.append(keys: repair.lock, repair.fence)
+            encoder.append(repair.ownerToken.secretText)
+            encoder.append(repair.ttlMilliseconds)
+            encoder.append(repair.blockEnd)
+            encoder.append(repair.counterLifeMilliseconds)
+        case .release(let lock, let ownerToken):
+            encoder.append(keys: lock)
             encoder.append(ownerToken.secretText)
-        case .read(let key):
-            encoder.append(key)
+        case .read(let lock, let fence):
+            if let fence { encoder.append(keys: lock, fence) } else { encoder.append(keys: lock) }
+        case .enrol(let record, let expected, let before, let after):
+            encoder.append(keys: record)
+            encoder.append(expected)
+            encoder.append(before)
+            encoder.append(after)
+        case .raiseByHand(let fence, let atLeast, let lifeMilliseconds):
+            encoder.append(keys: fence)
+            encoder.append(atLeast)
+            encoder.append(lifeMilliseconds)
+        case .time:
+            encoder.append("TIME")
+        case .plain(let arguments):
+            for argument in arguments { encoder.append(argument) }
         }
+    }
+
+    /// What stands for the id until it is written in.
+    private static let recordIDPlace = String(repeating: "0", count: RecordID.digitCount)
+
+    /// Writes the id of one node's record into an encoded command that ends with it, before its line end.
+    static func write(_ id: RecordID, intoEnd command: UnsafeMutableRawBufferPointer) {
+        let start = command.count - 2 - RecordID.digitCount
+        for place in 0..<RecordID.digitCount {
+            let digit = UInt8(truncatingIfNeeded: id.bits >> UInt64(4 * (RecordID.digitCount - 1 - place))) & 0xF
+            command[start + place] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+        }
+    }
+}
+
+extension CommandEncoder {
+    /// Adds the number of keys and the keys, as scripts expect them.
+    fileprivate mutating func append(keys: String...) {
+        append(Int64(keys.count))
+        for key in keys { append(key) }
     }
 }
 
@@ -62,48 +186,13 @@ extension RESPValue {
     var problem: String {
         error?.withoutEchoedArguments ?? "an answer that the command does not give"
     }
-}
 
-/// A script that runs on the nodes, and the digest by which a node knows it.
-struct Script {
-    let text: String
-    /// SHA-1 of the text, in hexadecimal digits.
-    let digest: String
-
-    static let all = [deleteIfEqual, expireIfEqual, read]
-
-    static let deleteIfEqual = Script(
-        text: """
-            if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-            return 0
-            """,
-        digest: "7f8f6677b8f2b4b65b9b9905151ced126e6b7e49"
-    )
-
-    /// 1: still mine, 0: missing, -1: foreign.
-    ///
-    /// PTTL is asked by pcall because a user may lack the right to it.
-    static let expireIfEqual = Script(
-        text: """
-            local owner = redis.call('GET', KEYS[1])
-            if not owner then return 0 end
-            if owner ~= ARGV[1] then return -1 end
-            local left = redis.pcall('PTTL', KEYS[1])
-            if type(left) ~= 'number' or left < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-            return 1
-            """,
-        digest: "08b5fb59a59666e31c8505b3e4161ff7f48d7a5d"
-    )
-
-    /// An empty array, or the value and its life in milliseconds (-1: for ever, -3: not allowed to know).
-    static let read = Script(
-        text: """
-            local owner = redis.call('GET', KEYS[1])
-            if not owner then return {} end
-            local left = redis.pcall('PTTL', KEYS[1])
-            if type(left) ~= 'number' then left = -3 end
-            return {owner, left}
-            """,
-        digest: "d498a9aef1916e6f1aa8efaa59d6b3cce1990111"
-    )
+    /// The server's clock in an answer to TIME, in microseconds since 1970.
+    var serverMicroseconds: Int64? {
+        guard case .array(let parts) = self, parts.count == 2,
+            let seconds = parts[0].string.flatMap({ Int64($0) }), (0...(1 << 40)).contains(seconds),
+            let microseconds = parts[1].string.flatMap({ Int64($0) }), (0..<1_000_000).contains(microseconds)
+        else { return nil }
+        return seconds * 1_000_000 + microseconds
+    }
 }

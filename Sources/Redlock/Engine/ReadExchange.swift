@@ -11,6 +11,9 @@ final class ReadExchange: ReplyReceiver {
         let remainingMilliseconds: Int64?
     }
 
+    /// The highest token that any node ever granted.
+    private var lastToken: FencingToken?
+
     private let resource: String
     private let engine: LockEngine
     private var readings: [Int: Reading] = [:]
@@ -27,29 +30,30 @@ final class ReadExchange: ReplyReceiver {
         self.completion = completion
     }
 
-    private var command: NodeCommand { .read(key: resource) }
+    private var command: NodeCommand {
+        let profile = engine.profile
+        return .read(lock: profile.lockKey(resource), fence: profile.isStandard ? profile.fenceKey(resource) : nil)
+    }
 
     func send(to nodes: NodeSet, within nanoseconds: Int64) {
         let end = engine.surroundings.now.advanced(byNanoseconds: nanoseconds)
         timer = engine.surroundings.schedule(at: end) { [weak self] in self?.complete() }
         engine.send(command, to: nodes, receiver: self)
-        for (node, problem) in engine.problemsOfUnusableNodes() { failed(problem, at: node) }
+        for (node, problem) in engine.problems(ofNodesOutside: nodes) { failed(problem, at: node) }
     }
 
     func received(_ reply: RESPValue, from node: Int) {
         guard !fallback.answers(reply, to: command, from: node, receiver: self, engine: engine) else { return }
-        switch reply {
-        case .array(let elements) where elements.isEmpty:
-            settle(node)
-        case .array(let elements):
-            guard case .bulkString(let value) = elements.first, let milliseconds = elements.last?.integer else {
-                return failed(reply.problem, at: node)
-            }
-            readings[node] = Reading(value: value, remainingMilliseconds: milliseconds < 0 ? nil : milliseconds)
-            settle(node)
-        default:
-            failed(reply.problem, at: node)
+        guard case .array(let elements) = reply, elements.count == 3, let milliseconds = elements[1].integer else {
+            return failed(reply.problem, at: node)
         }
+        if let counter = elements[2].string.flatMap({ Int64($0) }) {
+            lastToken = max(lastToken ?? FencingToken(rawValue: counter), FencingToken(rawValue: counter))
+        }
+        if case .bulkString(let value) = elements[0] {
+            readings[node] = Reading(value: value, remainingMilliseconds: milliseconds < 0 ? nil : milliseconds)
+        }
+        settle(node)
     }
 
     func failed(_ failure: NodeFailure, at node: Int) {
@@ -96,6 +100,7 @@ final class ReadExchange: ReplyReceiver {
             resource: resource,
             nodes: nodes,
             holder: holderOfQuorum(),
+            lastFencingToken: lastToken,
             isQuorumReachable: nodes.count - problems.count >= engine.quorum.votesNeeded
         )
     }
@@ -123,6 +128,6 @@ extension LockEngine {
     /// Looks at a lock on every node that can be asked; completes when all have answered or the time is over.
     func read(_ resource: String, within nanoseconds: Int64, completion: @escaping (LockStatus) -> Void) {
         ReadExchange(resource: resource, engine: self, completion: completion)
-            .send(to: usableNodes, within: nanoseconds)
+            .send(to: connectedNodes, within: nanoseconds)
     }
 }

@@ -31,7 +31,7 @@ final class ReleaseExchange: ReplyReceiver {
         self.completion = completion
     }
 
-    var command: NodeCommand { .deleteIfEqual(key: resource, ownerToken: ownerToken) }
+    var command: NodeCommand { .release(lock: engine.profile.lockKey(resource), ownerToken: ownerToken) }
 
     func received(_ reply: RESPValue, from node: Int) {
         guard !fallback.answers(reply, to: command, from: node, receiver: self, engine: engine) else { return }
@@ -58,7 +58,7 @@ final class ReleaseExchange: ReplyReceiver {
     /// Counts the nodes that cannot be asked; what they may hold is released when they are back.
     func countAbsent(_ nodes: NodeSet) {
         for node in nodes {
-            problems[node] = engine.problem(ofNodeNotAsked: node)
+            problems[node] = engine.problem(of: node)
             engine.ledger.note(self, at: node)
             count(.unknown, by: node)
         }
@@ -95,8 +95,8 @@ extension LockEngine {
             engine: self,
             completion: completion
         )
-        send(exchange.command, to: nodes.intersection(usableNodes), receiver: exchange)
-        exchange.countAbsent(nodes.subtracting(usableNodes))
+        send(exchange.command, to: nodes.intersection(connectedNodes), receiver: exchange)
+        exchange.countAbsent(nodes.subtracting(connectedNodes))
     }
 
     /// Releases what an attempt set or may have set.

@@ -73,7 +73,7 @@ final class ReleaseLedger {
             guard let self else { return }
             retryTimer = nil
             forgetExpired()
-            for node in engine.usableNodes { retry(at: node) }
+            for node in engine.connectedNodes { retry(at: node) }
             if !entries.isEmpty { retryLater() }
         }
     }

@@ -13,6 +13,10 @@ protocol Surroundings: AnyObject {
     /// The instant as callers know it; may be asked from anywhere.
     func clockInstant(of instant: Instant) -> ContinuousClock.Instant
 
+    /// The wall clock, in microseconds since 1970, which may be wrong and may jump: only numbers that outlive the process
+    /// come from it.
+    var wallMicroseconds: Int64 { get }
+
     /// 64 bits that nobody can guess.
     func randomBits() -> UInt64
 
@@ -32,10 +36,22 @@ protocol Surroundings: AnyObject {
     /// Why a node cannot be used now; nil when it can.
     func failure(of node: Int) -> NodeFailure?
 
-    /// Sends a command to the nodes; what is sent in one tick of the loop leaves in one write per node.
+    /// Puts a command into the buffers of nodes, all of which can be used; each node has a receiver of its own.
     ///
-    /// A script goes by its digest, or whole to a node that answered that it does not have it.
-    func send(_ command: NodeCommand, wholeScript: Bool, to nodes: NodeSet, receiver: any ReplyReceiver)
+    /// A script goes by its digest, or whole to a node that answered that it does not have it. A command that names the
+    /// record of its node names that node's.
+    ///
+    /// - Throws: if the command cannot be encoded; then nothing is in any buffer.
+    func append(
+        _ command: NodeCommand,
+        wholeScript: Bool,
+        recordIDs: [RecordID],
+        to nodes: NodeSet,
+        receivers: [NodeReplies]
+    ) throws
+
+    /// Sends what is in the buffers of nodes, in one write for each.
+    func flush(_ nodes: NodeSet)
 }
 
 /// A timer that can be cancelled.

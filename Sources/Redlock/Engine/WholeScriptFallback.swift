@@ -13,14 +13,17 @@ struct WholeScriptFallback {
     /// Whether the reply asked for the whole script, so that the answer is yet to come.
     mutating func answers(
         _ reply: RESPValue,
-        to command: NodeCommand,
+        to command: @autoclosure () -> NodeCommand,
         from node: Int,
         receiver: any ReplyReceiver,
         engine: LockEngine
     ) -> Bool {
         guard case .error(let text) = reply, text.hasPrefix("NOSCRIPT"), !nodes.contains(node) else { return false }
         nodes.insert(node)
-        engine.send(command, to: [node], receiver: receiver, wholeScript: true)
+        // Most often the scripts were flushed. If it is another server behind the same connection, this tells, and the
+        // answer of the script comes behind it.
+        engine.admission.inspect(node)
+        engine.send(command(), to: [node], receiver: receiver, wholeScript: true)
         return true
     }
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import ServiceLifecycle
+internal import ServiceLifecycle
 
-/// A client can be one of the services of an application: it needs no run to work, and ends with the others.
-extension RedlockClient: Service {
+extension LockClient {
     /// Waits for the graceful shutdown of the application or the cancellation of the task, and shuts the client down.
+    ///
+    /// A client can be one of the services of an application: it needs no run to work, and ends with the others.
     public func run() async throws {
         try? await gracefulShutdown()
         await shutdown(graceTime: .seconds(10))

@@ -4,7 +4,7 @@ internal import LockCore
 internal import Synchronization
 internal import Tracing
 
-extension RedlockClient {
+extension LockClient {
     /// Runs the body while holding the lock.
     ///
     /// The lease is renewed while the body runs. If it is lost, the body is cancelled a margin before the validity ends,
@@ -24,7 +24,7 @@ extension RedlockClient {
         _ resource: String,
         options: LockOptions = LockOptions(),
         isolation: isolated (any Actor)? = #isolation,
-        _ body: (Lease) async throws -> Result
+        _ body: (Lease<Fencing>) async throws -> Result
     ) async throws -> Result {
         let operation = try operation(resource, options, options.wait, renewal: .automatic, namesHolder: true)
         let canceller = BodyCanceller()
@@ -32,7 +32,7 @@ extension RedlockClient {
         return try await withSpan("redlock.withLock") { span in
             span.attributes["redlock.resource"] = resource
             let held = try await acquire(operation)
-            let lease = Lease(held, of: self)
+            let lease = Lease<Fencing>(held, of: core)
             defer { withExtendedLifetime(lease) {} }
             let outcome = await run(body, with: lease, canceller)
             // Asked before the release: afterwards, nobody loses the lease any more.
@@ -45,8 +45,8 @@ extension RedlockClient {
 
     /// Runs the body as a child task, so that it can be cancelled without cancelling the caller.
     private func run<Result>(
-        _ body: (Lease) async throws -> Result,
-        with lease: Lease,
+        _ body: (Lease<Fencing>) async throws -> Result,
+        with lease: Lease<Fencing>,
         _ canceller: BodyCanceller,
         isolation: isolated (any Actor)? = #isolation
     ) async -> Swift.Result<Result, any Error> {
@@ -64,14 +64,14 @@ extension RedlockClient {
 ///
 /// `@unchecked Sendable`: the parent waits for the child all the time, so that at no moment two tasks use the body, what
 /// it captured, or the outcome.
-private struct BodyScope<Result>: @unchecked Sendable {
+private struct BodyScope<Fencing: LeaseFencing, Result>: @unchecked Sendable {
     struct Outcome: @unchecked Sendable {
         let value: Swift.Result<Result, any Error>
     }
 
-    let body: (Lease) async throws -> Result
+    let body: (Lease<Fencing>) async throws -> Result
 
-    func run(_ lease: Lease, _ canceller: BodyCanceller) async -> Outcome {
+    func run(_ lease: Lease<Fencing>, _ canceller: BodyCanceller) async -> Outcome {
         canceller.begin()
         defer { canceller.end() }
         do {

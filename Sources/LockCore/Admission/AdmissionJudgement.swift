@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Why a node has no vote until something changes.
+public enum Refusal: Hashable, Sendable {
+    /// The server copies another one.
+    case replica
+    /// The server deletes keys to make room; the setting is `maxmemory-policy`.
+    case evicting(policy: String)
+    /// The record names other members than the client was given, or another node.
+    case otherMembership(node: String, members: [String])
+    /// The client may ask for a longer TTL than the nodes were enrolled for.
+    case maximumTTL(enrolledMilliseconds: Int64)
+    /// What lies at the place of the record is none.
+    case unreadableRecord
+    /// Neither the server process nor its marker is known, so a restart could not be told.
+    case restartsUnknown
+    /// Another address of the list leads to the same server.
+    case listedTwice(with: Int)
+    /// The server's clock is too far from those of the other nodes.
+    case clockApart(milliseconds: Int64)
+    /// The user may not ask for the server's time.
+    case clockUnknown
+}
+
+/// Why a node must be enrolled anew: whatever it held before may be gone.
+public enum EnrolmentReason: Hashable, Sendable {
+    /// It has no record: it is new, was emptied, or lost its data.
+    case noRecord
+    /// The server process is another one, and not every write was certain to be on disk.
+    case restarted
+    /// The server was a copy of another one, and may lack its last writes.
+    case promoted
+    /// The server deleted keys to make room.
+    case evicted
+    /// The server's clock jumped, so keys may have expired early.
+    case clockJumped
+    /// An operator asked for it.
+    case requested
+}
+
+/// What the rules say of one node, by what it tells of itself; the rules that compare nodes come on top.
+public enum AdmissionJudgement: Hashable, Sendable {
+    /// Its record stands: it votes once its quarantine is over.
+    case recordStands(NodeRecord)
+    /// It must be enrolled anew, in place of the record that it has.
+    case enrol(EnrolmentReason)
+    /// It has no vote.
+    case refuse(Refusal)
+
+    /// Judges one node.
+    ///
+    /// - Parameters:
+    ///   - facts: what the server tells of itself.
+    ///   - record: the text at the place of the record; nil if there is none.
+    ///   - membership: what the client expects.
+    public static func judge(_ facts: ServerFacts, record text: String?, expecting membership: Membership) -> Self {
+        if facts.isMaster == false { return .refuse(.replica) }
+        if facts.mayEvict { return .refuse(.evicting(policy: facts.evictionPolicy ?? "")) }
+        guard let text else { return .enrol(.noRecord) }
+        guard let record = NodeRecord(text: text) else { return .refuse(.unreadableRecord) }
+        guard record.members == membership.members, record.node == membership.node else {
+            return .refuse(.otherMembership(node: record.node, members: record.members))
+        }
+        guard membership.maximumTTLMilliseconds <= record.maximumTTLMilliseconds else {
+            return .refuse(.maximumTTL(enrolledMilliseconds: record.maximumTTLMilliseconds))
+        }
+        switch isSameProcess(facts, as: record) {
+        case nil: return .refuse(.restartsUnknown)
+        case false?:
+            if facts.wasPromoted == true { return .enrol(.promoted) }
+            // Durable now is not enough: what was lost was lost under the settings of that time.
+            guard facts.isDurable, record.isDurable else { return .enrol(.restarted) }
+        case true?:
+            if let evictedKeys = facts.evictedKeys, evictedKeys > record.evictedKeys { return .enrol(.evicted) }
+        }
+        return .recordStands(record)
+    }
+
+    /// Whether the server process is the one that was enrolled; nil if there is no way to tell.
+    private static func isSameProcess(_ facts: ServerFacts, as record: NodeRecord) -> Bool? {
+        if let enrolled = record.runID, let current = facts.runID { return enrolled == current }
+        guard record.marker != nil else { return facts.runID == nil ? nil : false }
+        return facts.hasMarker
+    }
+}

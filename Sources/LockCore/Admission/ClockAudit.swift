@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A server's clock, read between two instants of the client's own.
+public struct ClockSample: Hashable, Sendable {
+    /// Before the question was sent.
+    public let sent: Instant
+
+    /// When the answer was there.
+    public let received: Instant
+
+    /// What the server's clock said in between, in microseconds since 1970.
+    public let serverMicroseconds: Int64
+
+    /// One reading.
+    public init(sent: Instant, received: Instant, serverMicroseconds: Int64) {
+        self.sent = sent
+        self.received = received
+        self.serverMicroseconds = serverMicroseconds
+    }
+
+    /// How far the server's clock is ahead of the client's, in nanoseconds; the origin of the client's is arbitrary, so
+    /// the number means something only in comparison.
+    public var offsetNanoseconds: Int64 {
+        let middle = sent.nanoseconds / 2 + received.nanoseconds / 2
+        return serverMicroseconds.multipliedSaturating(by: 1_000).subtractingSaturating(middle)
+    }
+}
+
+/// How far a server's clock went beyond what its drift and the round trips explain.
+public struct ClockDeviation: Hashable, Sendable {
+    /// The least and the most by which the server's clock advanced more than the client's, in nanoseconds; negative
+    /// if it advanced less.
+    public let range: ClosedRange<Int64>
+
+    /// A deviation between the least and the most.
+    public init(range: ClosedRange<Int64>) {
+        self.range = range
+    }
+
+    /// Whether both may be the same deviation: then it is the client's clock that it belongs to.
+    public func isAlike(_ other: ClockDeviation) -> Bool {
+        range.overlaps(other.range)
+    }
+
+    /// The middle of the range, in milliseconds.
+    public var milliseconds: Int64 { (range.lowerBound / 2 + range.upperBound / 2) / 1_000_000 }
+}
+
+/// Follows the clock of one server: whatever it says must agree with the client's clock, within round trip and drift.
+public struct ClockAudit: Hashable, Sendable {
+    /// How old the reading that others are compared with may become. Compared with the one just before, a clock that
+    /// runs wildly fast would hide behind the round trips.
+    private static let baselineLifeNanoseconds: Int64 = 2_000_000_000
+
+    private let drift: ClockDrift
+    private var baseline: ClockSample?
+
+    /// An audit that has read nothing.
+    public init(drift: ClockDrift) {
+        self.drift = drift
+    }
+
+    /// When the clock was last known to agree; nil if never.
+    public private(set) var lastRead: Instant?
+
+    /// Takes a reading; returns how far it deviates, nil if it agrees.
+    public mutating func read(_ sample: ClockSample) -> ClockDeviation? {
+        guard let baseline else {
+            restart(at: sample)
+            return nil
+        }
+        let advanced = (sample.serverMicroseconds - baseline.serverMicroseconds).multipliedSaturating(by: 1_000)
+        let longest = baseline.sent.nanoseconds(until: sample.received)
+        let shortest = max(0, baseline.received.nanoseconds(until: sample.sent))
+        let tolerance = drift.nanoseconds(forTTLNanoseconds: longest)
+        let least = advanced.subtractingSaturating(longest)
+        let most = advanced.subtractingSaturating(shortest)
+        guard least <= tolerance, most >= -tolerance else {
+            return ClockDeviation(range: least - tolerance...most.addingSaturating(tolerance))
+        }
+        if baseline.received.nanoseconds(until: sample.sent) >= Self.baselineLifeNanoseconds { restart(at: sample) }
+        lastRead = sample.received
+        return nil
+    }
+
+    /// Begins anew: from here on, others are compared with this reading.
+    public mutating func restart(at sample: ClockSample) {
+        baseline = sample
+        lastRead = sample.received
+    }
+}
+
+/// Compares the clocks of the nodes with each other.
+public enum ClockComparison {
+    /// The median of the offsets of several servers; nil without any.
+    public static func median(_ offsets: [Int64]) -> Int64? {
+        guard !offsets.isEmpty else { return nil }
+        let sorted = offsets.sorted()
+        let middle = sorted.count / 2
+        return sorted.count % 2 == 1 ? sorted[middle] : sorted[middle - 1] / 2 + sorted[middle] / 2
+    }
+
+    /// Whose clock went wrong.
+    public enum Culprit: Hashable, Sendable {
+        /// The servers that deviate.
+        case servers
+        /// The client: its clock stood still, or ran on without the servers.
+        case client
+        /// One of the two: there are too few nodes to tell.
+        case either
+    }
+
+    /// A majority of all nodes that deviates alike shows that it is the client's clock; one or two nodes show nothing.
+    public static func culprit(_ deviations: [ClockDeviation], nodeCount: Int) -> Culprit {
+        let isMajorityAlike = deviations.contains { deviation in
+            deviations.count { $0.isAlike(deviation) } > nodeCount / 2
+        }
+        guard isMajorityAlike else { return .servers }
+        return nodeCount > 2 ? .client : .either
+    }
+}
+
+extension Int64 {
+    fileprivate func multipliedSaturating(by factor: Int64) -> Int64 {
+        let (product, overflow) = multipliedReportingOverflow(by: factor)
+        return overflow ? ((self < 0) == (factor < 0) ? .max : .min) : product
+    }
+
+    fileprivate func subtractingSaturating(_ other: Int64) -> Int64 {
+        let (difference, overflow) = subtractingReportingOverflow(other)
+        return overflow ? (other > 0 ? .min : .max) : difference
+    }
+
+    fileprivate func addingSaturating(_ other: Int64) -> Int64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? (other > 0 ? .max : .min) : sum
+    }
+}

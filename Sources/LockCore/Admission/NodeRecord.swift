@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What tells one enrolment of a node from every other: 64 random bits, written as 16 hexadecimal digits.
+public struct RecordID: Hashable, Sendable, CustomStringConvertible {
+    /// How many digits an id has.
+    public static let digitCount = 16
+
+    /// The bits.
+    public let bits: UInt64
+
+    /// The id of the given bits.
+    public init(bits: UInt64) {
+        self.bits = bits
+    }
+
+    init?(_ text: Substring) {
+        guard text.utf8.count == Self.digitCount, let bits = UInt64(text, radix: 16) else { return nil }
+        self.bits = bits
+    }
+
+    /// The 16 digits.
+    public var description: String {
+        let digits = String(bits, radix: 16)
+        return String(repeating: "0", count: Self.digitCount - digits.count) + digits
+    }
+}
+
+/// What a client expects of every node's record: the place of the node among the nodes that it was given.
+public struct Membership: Hashable, Sendable {
+    /// The name of the node that the record lies on.
+    public let node: String
+
+    /// The names of all nodes, in an order that does not depend on how they were listed.
+    public let members: [String]
+
+    /// The longest TTL that the client may ask for.
+    public let maximumTTLMilliseconds: Int64
+
+    /// The membership of one node of a list.
+    public init(node: String, members: [String], maximumTTLMilliseconds: Int64) {
+        self.node = node
+        self.members = members.sorted()
+        self.maximumTTLMilliseconds = maximumTTLMilliseconds
+    }
+}
+
+/// The record that a node keeps of its own enrolment.
+///
+/// It is one line of text, so that a person can read it and a script on the node can compare its first characters:
+///
+///     89abcdef01234567 1767225600000000 wall=1767225600000123 quarantine=31300 maximum-ttl=30000 …
+///
+/// First the id and the server's time at the enrolment, both of a fixed length; the rest are names and values. A node
+/// without its record has lost its data, and one with another id than a client admitted was enrolled anew since then.
+public struct NodeRecord: Hashable, Sendable {
+    /// The id of this enrolment.
+    public var id: RecordID
+
+    /// The server's clock at the enrolment, in microseconds since 1970.
+    public var serverMicroseconds: Int64
+
+    /// The enroller's wall clock at the enrolment, in microseconds since 1970.
+    public var wallMicroseconds: Int64
+
+    /// How long after the enrolment the node has no vote.
+    public var quarantineMilliseconds: Int64
+
+    /// The longest TTL that a client of these nodes may ask for.
+    public var maximumTTLMilliseconds: Int64
+
+    /// The server process that was enrolled; nil if the enroller was not allowed to know.
+    public var runID: String?
+
+    /// The digest of a script that only this server process has in its memory; nil if the enroller could not load one.
+    public var marker: String?
+
+    /// Whether the server kept every write on disk before it answered.
+    public var isDurable: Bool
+
+    /// How many keys the server process had evicted.
+    public var evictedKeys: Int64
+
+    /// The name of the node that the record lies on.
+    public var node: String
+
+    /// The names of all nodes of the set, sorted.
+    public var members: [String]
+
+    /// A record of the given values.
+    public init(
+        id: RecordID,
+        serverMicroseconds: Int64,
+        wallMicroseconds: Int64,
+        quarantineMilliseconds: Int64,
+        runID: String?,
+        marker: String?,
+        isDurable: Bool,
+        evictedKeys: Int64,
+        membership: Membership
+    ) {
+        self.id = id
+        self.serverMicroseconds = serverMicroseconds
+        self.wallMicroseconds = wallMicroseconds
+        self.quarantineMilliseconds = quarantineMilliseconds
+        self.maximumTTLMilliseconds = membership.maximumTTLMilliseconds
+        self.runID = runID
+        self.marker = marker
+        self.isDurable = isDurable
+        self.evictedKeys = evictedKeys
+        self.node = membership.node
+        self.members = membership.members
+    }
+
+    /// How much longer the node has no vote, by the server's clock and by the reader's wall clock: both must have
+    /// passed the end, as either may have jumped. Zero when the quarantine is over.
+    public func quarantineRemainingMicroseconds(serverMicroseconds: Int64, wallMicroseconds: Int64) -> Int64 {
+        let length = quarantineMilliseconds * 1_000
+        guard length > 0 else { return 0 }
+        let byServer = self.serverMicroseconds + length - serverMicroseconds
+        let byWall = self.wallMicroseconds + length - wallMicroseconds
+        return max(0, byServer, byWall)
+    }
+
+    /// How long a node must have no vote, so that every lease that it may have forgotten has ended: the longest TTL, by
+    /// a clock that may run fast or slow, and a second more for commands that are still on their way.
+    public static func quarantineMilliseconds(maximumTTLMilliseconds: Int64, drift: ClockDrift) -> Int64 {
+        maximumTTLMilliseconds + drift.nanoseconds(forTTLNanoseconds: maximumTTLMilliseconds * 1_000_000) / 1_000_000
+            + 1_000
+    }
+}
+
+// MARK: Text
+
+extension NodeRecord {
+    /// How many digits the server's time has in the text.
+    public static let timeDigitCount = 16
+
+    /// The text without the server's time, which the node fills in: what stands before it and what stands behind it.
+    public var textAroundServerTime: (before: String, after: String) {
+        let values: [(String, String)] = [
+            ("wall", "\(wallMicroseconds)"),
+            ("quarantine", "\(quarantineMilliseconds)"),
+            ("maximum-ttl", "\(maximumTTLMilliseconds)"),
+            ("run", runID ?? "-"),
+            ("marker", marker ?? "-"),
+            ("durable", isDurable ? "yes" : "no"),
+            ("evicted", "\(evictedKeys)"),
+            ("node", Self.escaped(node)),
+            ("members", members.map(Self.escaped).joined(separator: ",")),
+        ]
+        return (id.description, values.map { "\($0)=\($1)" }.joined(separator: " "))
+    }
+
+    /// The record as it stands on the node.
+    public var text: String {
+        let digits = String(serverMicroseconds)
+        let padding = String(repeating: "0", count: max(0, Self.timeDigitCount - digits.count))
+        let (before, after) = textAroundServerTime
+        return "\(before) \(padding)\(digits) \(after)"
+    }
+
+    /// The record that a node keeps; nil if the text is none.
+    public init?(text: String) {
+        let words = text.split(separator: " ", omittingEmptySubsequences: false)
+        guard words.count >= 2, let id = RecordID(words[0]),
+            words[1].utf8.count == Self.timeDigitCount, let serverMicroseconds = Int64(words[1])
+        else { return nil }
+        var values: [Substring: Substring] = [:]
+        for word in words.dropFirst(2) {
+            guard let separator = word.firstIndex(of: "=") else { return nil }
+            values[word[..<separator]] = word[word.index(after: separator)...]
+        }
+        func number(_ name: Substring) -> Int64? { values[name].flatMap { Int64($0) } }
+        func optional(_ name: Substring) -> String?? { values[name].map { $0 == "-" ? nil : String($0) } }
+        guard let wallMicroseconds = number("wall"), let quarantineMilliseconds = number("quarantine"),
+            let maximumTTLMilliseconds = number("maximum-ttl"), let runID = optional("run"),
+            let marker = optional("marker"), let durable = values["durable"], let evictedKeys = number("evicted"),
+            let node = values["node"], let members = values["members"]
+        else { return nil }
+        // A record is data from outside: sums of its numbers must not overflow.
+        let numbers = [
+            serverMicroseconds, wallMicroseconds, quarantineMilliseconds, maximumTTLMilliseconds, evictedKeys,
+        ]
+        guard numbers.allSatisfy({ (0...(1 << 53)).contains($0) }) else { return nil }
+        self.id = id
+        self.serverMicroseconds = serverMicroseconds
+        self.wallMicroseconds = wallMicroseconds
+        self.quarantineMilliseconds = quarantineMilliseconds
+        self.maximumTTLMilliseconds = maximumTTLMilliseconds
+        self.runID = runID
+        self.marker = marker
+        self.isDurable = durable == "yes"
+        self.evictedKeys = evictedKeys
+        self.node = Self.unescaped(node)
+        self.members = members.split(separator: ",", omittingEmptySubsequences: false).map(Self.unescaped)
+    }
+
+    /// Names may have characters that separate values in the text; those are written as `%` and two digits.
+    private static func escaped(_ name: String) -> String {
+        var bytes: [UInt8] = []
+        for byte in name.utf8 {
+            if byte > 0x20, byte != UInt8(ascii: "%"), byte != UInt8(ascii: ","), byte != 0x7F {
+                bytes.append(byte)
+            } else {
+                bytes.append(UInt8(ascii: "%"))
+                for digit in [byte >> 4, byte & 0xF] {
+                    bytes.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "A") + digit - 10)
+                }
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private static func unescaped(_ text: Substring) -> String {
+        var bytes: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "%"), rest.count >= 2,
+                let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+            {
+                bytes.append(value)
+                rest = rest.dropFirst(2)
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}

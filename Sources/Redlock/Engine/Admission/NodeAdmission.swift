@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Hiredis
+import LockCore
+import Logging
+import RedisTransport
+
+/// Decides whose vote counts.
+///
+/// A node is asked what it is on every new connection and every few seconds after; a restart always ends the
+/// connection, so one that lives proves that there was none. What else may happen meanwhile shows in band: an acquire
+/// names the record that was admitted, and every write ends with a look at the clock.
+final class NodeAdmission {
+    /// One node, as far as it is known.
+    struct Node {
+        var isConnected = false
+        var isBeingAsked = false
+        var facts: ServerFacts?
+        var recordText: String?
+        var judgement: AdmissionJudgement?
+        /// Why the record that stands was written, if this client knows.
+        var enrolmentReason: EnrolmentReason?
+        var enrolmentFailure: String?
+        var isEnrolling = false
+        var nextInspection = Instant(nanoseconds: .min)
+        var audit: ClockAudit
+        /// How far its clock is ahead of ours, at the last reading.
+        var offsetNanoseconds: Int64?
+        var mayAskTime = true
+        var standing = NodeStanding.unknown
+
+        /// The record, if it stands.
+        var record: NodeRecord? {
+            if case .recordStands(let record) = judgement { record } else { nil }
+        }
+    }
+
+    private static let heartbeatNanoseconds: Int64 = 1_000_000_000
+    private static let inspectionNanoseconds: Int64 = 10_000_000_000
+    private static let refusedInspectionNanoseconds: Int64 = 2_000_000_000
+
+    unowned let engine: LockEngine
+    let isGuarding: Bool
+    /// Whether nodes that need it are enrolled; not while an operator is about to do so.
+    var enrolsNodes = true
+    var nodes: [Node]
+    /// Where the replies of each node go.
+    let replies: [NodeReplies]
+    /// A clock that deviated, until it is known whose it is.
+    var incident: ClockIncident?
+    private var heartbeat: (any LoopTimer)?
+
+    /// The nodes whose votes count.
+    private(set) var admitted: NodeSet = []
+    /// The nodes whose extensions count.
+    private(set) var extendable: NodeSet = []
+    /// The ids of the records that were admitted, by node.
+    private(set) var recordIDs: [RecordID]
+
+    init(engine: LockEngine) {
+        self.engine = engine
+        let profile = engine.profile
+        isGuarding = profile.isStandard
+        recordIDs = Array(repeating: RecordID(bits: 0), count: engine.quorum.nodeCount)
+        let audit = ClockAudit(drift: engine.configuration.drift.lockCore)
+        nodes = Array(repeating: Node(audit: audit), count: engine.quorum.nodeCount)
+        replies = engine.nodeNames.indices.map { node in
+            NodeReplies(
+                node: node,
+                verifiesVotes: profile.isStandard,
+                now: { [unowned engine] in engine.surroundings.now },
+                judge: { [unowned engine] sample in engine.admission.clockRead(sample, at: node) }
+            )
+        }
+    }
+
+    /// What the client expects of a node's record.
+    func membership(of node: Int) -> Membership {
+        Membership(
+            node: engine.nodeNames[node],
+            members: engine.nodeNames,
+            maximumTTLMilliseconds: engine.configuration.maximumTTL.nanoseconds / 1_000_000
+        )
+    }
+
+    // MARK: Connections
+
+    func connected(_ node: Int, handshakeReplies: [RESPValue]) {
+        nodes[node].isConnected = true
+        guard isGuarding else { return settleUnguarded(node) }
+        startHeartbeat()
+        inspected(node, .success(Array(handshakeReplies.prefix(NodeInspection.commandCount))))
+        // The first reading that later ones are compared with.
+        engine.readClocks(of: [node])
+    }
+
+    func disconnected(_ node: Int) {
+        nodes[node].isConnected = false
+        nodes[node].isBeingAsked = false
+        nodes[node].isEnrolling = false
+        nodes[node].judgement = nil
+        nodes[node].offsetNanoseconds = nil
+        guard isGuarding else { return settleUnguarded(node) }
+        clockUnheard(of: node)
+        reconsider()
+    }
+
+    private func settleUnguarded(_ node: Int) {
+        let isConnected = nodes[node].isConnected
+        nodes[node].standing = isConnected ? .admitted : .unknown
+        if isConnected { admitted.insert(node) } else { admitted.remove(node) }
+        extendable = admitted
+        engine.admissionChanged()
+    }
+
+    // MARK: Inspection
+
+    /// Asks a node again, because of what it answered: its record is another one, or it is no longer what it was.
+    func inspect(_ node: Int) {
+        guard isGuarding, nodes[node].isConnected, !nodes[node].isBeingAsked else { return }
+        nodes[node].isBeingAsked = true
+        let commands = NodeInspection.commands(recordKey: engine.profile.recordKey)
+        let collector = ReplyCollector(replyCount: commands.count) { [unowned self] result in
+            nodes[node].isBeingAsked = false
+            if nodes[node].isConnected { inspected(node, result) }
+        }
+        for command in commands { engine.send(.plain(command), to: [node], receiver: collector) }
+    }
+
+    private func inspected(_ node: Int, _ result: Result<[RESPValue], NodeFailure>) {
+        do {
+            // A connection that failed is reported as such.
+            guard case .success(let replies) = result else { return }
+            let inspection = try NodeInspection(replies: replies)
+            nodes[node].facts = inspection.facts
+            nodes[node].recordText = inspection.record
+            nodes[node].mayAskTime = inspection.serverMicroseconds != nil
+            if nodes[node].offsetNanoseconds == nil, let serverMicroseconds = inspection.serverMicroseconds {
+                let now = engine.surroundings.now
+                let sample = ClockSample(sent: now, received: now, serverMicroseconds: serverMicroseconds)
+                nodes[node].offsetNanoseconds = sample.offsetNanoseconds
+            }
+            lookForMarker(node)
+        } catch {
+            nodes[node].enrolmentFailure = error.message
+            nodes[node].judgement = nil
+            scheduleInspection(node)
+            reconsider()
+        }
+    }
+
+    /// Where the user may not learn which process the server is, the script that only it has in its memory tells.
+    func lookForMarker(_ node: Int) {
+        guard nodes[node].facts?.runID == nil, let text = nodes[node].recordText,
+            let marker = NodeRecord(text: text)?.marker
+        else { return judge(node) }
+        nodes[node].isBeingAsked = true
+        let collector = ReplyCollector(replyCount: 1) { [unowned self] result in
+            nodes[node].isBeingAsked = false
+            guard nodes[node].isConnected, case .success(let replies) = result else { return }
+            if replies[0].error?.hasPrefix("NOSCRIPT") == true {
+                nodes[node].facts?.hasMarker = false
+            } else if replies[0].error == nil {
+                nodes[node].facts?.hasMarker = true
+            }
+            judge(node)
+        }
+        engine.send(.plain(["EVALSHA", marker, "0"]), to: [node], receiver: collector)
+    }
+
+    func judge(_ node: Int) {
+        guard let facts = nodes[node].facts else { return }
+        nodes[node].enrolmentFailure = nil
+        let text = nodes[node].recordText
+        let judgement = AdmissionJudgement.judge(facts, record: text, expecting: membership(of: node))
+        if case .enrol(let reason) = judgement { nodes[node].enrolmentReason = reason }
+        nodes[node].judgement = judgement
+        scheduleInspection(node)
+        engine.nodeWasTried(node)
+        reconsider()
+    }
+
+    private func scheduleInspection(_ node: Int) {
+        let isGood = nodes[node].record != nil
+        let delay = isGood ? Self.inspectionNanoseconds : Self.refusedInspectionNanoseconds
+        // Spread, so that clients that started together do not ask together.
+        let spread = Int64(engine.surroundings.randomBits() % UInt64(delay / 4))
+        nodes[node].nextInspection = engine.surroundings.now.advanced(byNanoseconds: delay - spread)
+    }
+
+    // MARK: Standing
+
+    /// Decides anew whose votes count; what has changed is told.
+    func reconsider() {
+        var changed: [(node: Int, standing: NodeStanding)] = []
+        let standings = nodes.indices.map { standing(of: $0) }
+        admitted = []
+        extendable = []
+        for (node, standing) in standings.enumerated() {
+            if standing != nodes[node].standing { changed.append((node, standing)) }
+            nodes[node].standing = standing
+            if standing == .admitted, let record = nodes[node].record {
+                admitted.insert(node)
+                recordIDs[node] = record.id
+            }
+            if standing.countsExtensions { extendable.insert(node) }
+        }
+        for change in changed { engine.standingChanged(of: change.node, to: change.standing) }
+        enrolThoseWhoAreDue()
+        if !changed.isEmpty { engine.admissionChanged() }
+    }
+
+    private func standing(of node: Int) -> NodeStanding {
+        let this = nodes[node]
+        guard this.isConnected else { return .unknown }
+        if !this.mayAskTime { return .refused(.clockUnknown) }
+        guard let judgement = this.judgement else { return this.enrolmentFailure.map { .enrolmentFailed($0) } ?? .unknown }
+        if case .refuse(let refusal) = judgement { return .refused(refusal) }
+        if let twin = twin(of: node) { return .refused(.listedTwice(with: twin)) }
+        if let stranger = nodes.indices.first(where: { isOfOtherMembership($0) }) { return .membersDisagree(node: stranger) }
+        if let milliseconds = clockDistanceMilliseconds(of: node), isTooFar(milliseconds) {
+            return .refused(.clockApart(milliseconds: milliseconds))
+        }
+        switch judgement {
+        case .enrol(let reason): return this.enrolmentFailure.map { .enrolmentFailed($0) } ?? .enrolling(reason)
+        case .recordStands(let record):
+            return quarantineRemainingMicroseconds(of: record, on: node) > 0
+                ? .quarantined(this.enrolmentReason) : .admitted
+        case .refuse(let refusal): return .refused(refusal)
+        }
+    }
+
+    private func isOfOtherMembership(_ node: Int) -> Bool {
+        if case .refuse(.otherMembership) = nodes[node].judgement { true } else { false }
+    }
+
+    func twin(of node: Int) -> Int? {
+        guard let runID = nodes[node].facts?.runID else { return nil }
+        return nodes.indices.first { $0 != node && nodes[$0].isConnected && nodes[$0].facts?.runID == runID }
+    }
+
+    /// How far the node's clock is ahead of the median of all, in milliseconds; nil while it was not read.
+    func clockDistanceMilliseconds(of node: Int) -> Int64? {
+        guard let offset = nodes[node].offsetNanoseconds,
+            let median = ClockComparison.median(nodes.compactMap(\.offsetNanoseconds))
+        else { return nil }
+        return offset.subtractingReportingOverflow(median).partialValue / 1_000_000
+    }
+
+    private func isTooFar(_ milliseconds: Int64) -> Bool {
+        milliseconds.magnitude > UInt64(engine.configuration.maximumTTL.nanoseconds / 4_000_000)
+    }
+
+    /// How much longer a node has no vote because of its last enrolment.
+    func quarantineRemainingMicroseconds(of record: NodeRecord, on node: Int) -> Int64 {
+        let offset = nodes[node].offsetNanoseconds ?? 0
+        return record.quarantineRemainingMicroseconds(
+            serverMicroseconds: (engine.surroundings.now.nanoseconds + offset) / 1_000,
+            wallMicroseconds: engine.surroundings.wallMicroseconds
+        )
+    }
+
+    /// The nodes that will have a vote without anybody doing anything.
+    var temporarilyRefused: NodeSet {
+        NodeSet(nodes.indices.filter { nodes[$0].standing.isTemporary })
+    }
+
+    /// Why a node that is connected has no vote, as it is told.
+    func problem(of node: Int) -> String? {
+        switch nodes[node].standing {
+        case .admitted: return nil
+        case .unknown: return "not asked yet"
+        case .quarantined(let reason):
+            let remaining = nodes[node].record.map { quarantineRemainingMicroseconds(of: $0, on: node) } ?? 0
+            let why = reason.map { "; \($0.text)" } ?? ""
+            return "in quarantine for another \((remaining + 999_999) / 1_000_000) s\(why)"
+        case .enrolling(let reason): return "about to be enrolled: \(reason.text)"
+        case .enrolmentFailed(let problem): return "could not be enrolled: \(problem)"
+        case .refused(let refusal):
+            let (reason, remedy) = refusal.text(nodeNames: engine.nodeNames)
+            return "has no vote: \(reason); \(remedy)"
+        case .membersDisagree(let other):
+            return "has no vote: \(engine.nodeNames[other]) was enrolled with other members than this client knows"
+        }
+    }
+
+    // MARK: Heartbeat
+
+    private func startHeartbeat() {
+        guard heartbeat == nil else { return }
+        let next = engine.surroundings.now.advanced(byNanoseconds: Self.heartbeatNanoseconds)
+        heartbeat = engine.surroundings.schedule(at: next) { [weak self] in
+            guard let self else { return }
+            heartbeat = nil
+            beat()
+            if nodes.contains(where: \.isConnected) { startHeartbeat() }
+        }
+    }
+
+    /// Reads the clocks that no other traffic reads, asks again who is due, and ends quarantines.
+    private func beat() {
+        let now = engine.surroundings.now
+        let longAgo = now.advanced(byNanoseconds: -Self.heartbeatNanoseconds)
+        var silent: NodeSet = []
+        for (node, state) in nodes.enumerated() where state.isConnected && state.mayAskTime {
+            if state.audit.lastRead.map({ $0 <= longAgo }) ?? true { silent.insert(node) }
+        }
+        if !silent.isEmpty { engine.readClocks(of: silent) }
+        for node in nodes.indices where nodes[node].nextInspection <= now { inspect(node) }
+        reconsider()
+    }
+
+    /// Ends what goes on by itself.
+    func stop() {
+        heartbeat?.cancel()
+        heartbeat = nil
+        incident?.timer?.cancel()
+        incident = nil
+    }
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Hiredis
+import LockCore
+import RedisTransport
+
+/// What a node is asked before its votes count, on every new connection and now and then.
+struct NodeInspection {
+    let facts: ServerFacts
+    /// The text at the place of the record; nil if there is none.
+    let record: String?
+    /// The server's clock; nil if the user may not ask for it.
+    let serverMicroseconds: Int64?
+
+    /// The questions, in the order of the answers. Users may lack the right to INFO and CONFIG.
+    static func commands(recordKey: String) -> [[String]] {
+        [
+            ["INFO"],
+            ["CONFIG", "GET", "appendfsync"],
+            ["CONFIG", "GET", "no-appendfsync-on-rewrite"],
+            ["GET", recordKey],
+            ["TIME"],
+        ]
+    }
+
+    /// How many questions there are.
+    static let commandCount = 5
+
+    /// What the answers say.
+    ///
+    /// - Throws: `NodeFailure` if not even the record can be read.
+    init(replies: [RESPValue]) throws(NodeFailure) {
+        var facts = replies[0].string.map(Self.facts(inInfo:)) ?? ServerFacts()
+        facts.fsyncPolicy = Self.setting(replies[1])
+        facts.suspendsFsyncDuringRewrite = Self.setting(replies[2]).map { $0 == "yes" }
+        self.facts = facts
+        switch replies[3] {
+        case .null: record = nil
+        case .bulkString(let bytes): record = String(decoding: bytes, as: UTF8.self)
+        default:
+            throw NodeFailure(.permission, "its record cannot be read: \(replies[3].problem.printable())")
+        }
+        serverMicroseconds = replies[4].serverMicroseconds
+    }
+
+    /// The value of one setting in an answer to CONFIG GET; nil if the user may not ask.
+    private static func setting(_ reply: RESPValue) -> String? {
+        guard case .array(let parts) = reply, parts.count == 2 else { return nil }
+        return parts[1].string
+    }
+
+    /// What INFO says of the server; see https://redis.io/docs/latest/commands/info/.
+    static func facts(inInfo text: String) -> ServerFacts {
+        var facts = ServerFacts()
+        for line in text.utf8.split(separator: UInt8(ascii: "\n")) {
+            guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { continue }
+            let name = String(Substring(line[..<colon]))
+            let end = line.last == UInt8(ascii: "\r") ? line.index(before: line.endIndex) : line.endIndex
+            let value = String(Substring(line[line.index(after: colon)..<end]))
+            switch name {
+            case "redis_version", "valkey_version": facts.version = value
+            case "run_id": facts.runID = value.isEmpty ? nil : value
+            case "role": facts.isMaster = value == "master"
+            // A master of its own has never had another history than this one.
+            case "second_repl_offset": facts.wasPromoted = Int64(value).map { $0 >= 0 }
+            case "aof_enabled": facts.hasAppendOnlyFile = value == "1"
+            case "maxmemory": facts.memoryLimitBytes = Int64(value)
+            case "maxmemory_policy": facts.evictionPolicy = value
+            case "evicted_keys": facts.evictedKeys = Int64(value)
+            default: break
+            }
+        }
+        return facts
+    }
+}
+
+/// Collects the answers of one inspection, or of several other questions that belong together.
+final class ReplyCollector: ReplyReceiver {
+    private let replyCount: Int
+    private var replies: [RESPValue] = []
+    private var completion: ((Result<[RESPValue], NodeFailure>) -> Void)?
+
+    init(replyCount: Int, completion: @escaping (Result<[RESPValue], NodeFailure>) -> Void) {
+        self.replyCount = replyCount
+        self.completion = completion
+    }
+
+    func received(_ reply: RESPValue, from node: Int) {
+        replies.append(reply)
+        if replies.count == replyCount { complete(.success(replies)) }
+    }
+
+    func failed(_ failure: NodeFailure, at node: Int) {
+        complete(.failure(failure))
+    }
+
+    private func complete(_ result: Result<[RESPValue], NodeFailure>) {
+        let completion = self.completion
+        self.completion = nil
+        completion?(result)
+    }
+}

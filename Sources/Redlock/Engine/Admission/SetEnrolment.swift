@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Hiredis
+import LockCore
+import RedisTransport
+
+/// The enrolment of a whole set of nodes by an operator: every node is looked at before the first is changed.
+struct SetEnrolment {
+    let engine: LockEngine
+
+    private struct Candidate {
+        let node: Int
+        let inspection: NodeInspection
+        var record: NodeRecord? { inspection.record.flatMap(NodeRecord.init(text:)) }
+    }
+
+    func enrolNewSet() async throws {
+        let candidates = try await inspectAll()
+        var problems = problems(of: candidates)
+        for candidate in candidates where problems[candidate.node] == nil {
+            if candidate.inspection.record != nil {
+                problems[candidate.node] = "it has a record already, so it may have granted locks"
+            } else if let held = try await problemOfHeldLocks(on: candidate.node) {
+                problems[candidate.node] = held
+            }
+        }
+        try refuse(problems, "no node was enrolled; `redlock init --update` enrols nodes that have a record")
+        try await write(candidates, .atOnce)
+    }
+
+    func updateSet() async throws -> Duration {
+        let candidates = try await inspectAll()
+        try refuse(problems(of: candidates), "no node was enrolled anew")
+        try refuseToLeaveOldQuorum(candidates)
+        try await write(candidates, .quarantine)
+        let remaining = await engine.onLoop { engine in
+            engine.allNodes.compactMap { node in
+                engine.admission.nodes[node].record.map {
+                    engine.admission.quarantineRemainingMicroseconds(of: $0, on: node)
+                }
+            }.max()
+        }
+        return .microseconds(remaining ?? 0)
+    }
+
+    // MARK: Looking
+
+    private func inspectAll() async throws -> [Candidate] {
+        try await engine.waitUntilConnected()
+        // A quorum is enough to lock, but not to found a set.
+        try await waitForStragglers()
+        var candidates: [Candidate] = []
+        var problems: [Int: String] = [:]
+        let commands = NodeInspection.commands(recordKey: engine.profile.recordKey).map { NodeCommand.plain($0) }
+        for node in engine.allNodes {
+            do {
+                let replies = try await engine.ask(node, commands).get()
+                candidates.append(Candidate(node: node, inspection: try NodeInspection(replies: replies)))
+            } catch {
+                problems[node] = "\(error)"
+            }
+        }
+        guard problems.isEmpty else {
+            throw RedlockError(
+                .quorumUnavailable,
+                "every node must answer to be enrolled, and \(problems.count) of \(engine.quorum.nodeCount) do not",
+                nodes: engine.report(problems, otherwise: "answers")
+            )
+        }
+        return candidates
+    }
+
+    private func waitForStragglers() async throws {
+        let clock = ContinuousClock()
+        let patience = clock.now + engine.configuration.connectTimeout
+        while clock.now < patience, await engine.onLoop({ !$0.untriedNodes.isEmpty }) {
+            try await clock.sleep(for: .milliseconds(10))
+        }
+    }
+
+    /// What stands against a node, whatever its record says.
+    private func problems(of candidates: [Candidate]) -> [Int: String] {
+        var problems: [Int: String] = [:]
+        for candidate in candidates {
+            let facts = candidate.inspection.facts
+            let twin = candidates.first {
+                $0.node != candidate.node && facts.runID != nil && $0.inspection.facts.runID == facts.runID
+            }
+            var refusal: Refusal?
+            if facts.isMaster == false {
+                refusal = .replica
+            } else if facts.mayEvict {
+                refusal = .evicting(policy: facts.evictionPolicy ?? "")
+            } else if let twin {
+                refusal = .listedTwice(with: twin.node)
+            } else if candidate.inspection.serverMicroseconds == nil {
+                refusal = .clockUnknown
+            } else if candidate.inspection.record != nil, candidate.record == nil {
+                refusal = .unreadableRecord
+            }
+            if let refusal {
+                let (reason, remedy) = refusal.text(nodeNames: engine.nodeNames)
+                problems[candidate.node] = "\(reason); \(remedy)"
+            }
+        }
+        return problems
+    }
+
+    /// Looks for locks of the standard profile below the prefix.
+    private func problemOfHeldLocks(on node: Int) async throws -> String? {
+        var cursor = "0"
+        // What separates the resource from the rest of the key is its beginning.
+        let pattern = Self.escaped(engine.profile.lockKey("")) + "*"
+        repeat {
+            let question = NodeCommand.plain(["SCAN", cursor, "MATCH", pattern, "COUNT", "500"])
+            let reply = try await engine.ask(node, [question]).get()[0]
+            guard case .array(let parts) = reply, parts.count == 2, let next = parts[0].string,
+                let keys = parts[1].array
+            else { return "nobody can tell whether it holds locks: \(reply.problem); grant +scan" }
+            if let key = keys.first?.string { return "it holds locks, for example \(key)" }
+            cursor = next
+        } while cursor != "0"
+        return nil
+    }
+
+    /// The text as a pattern that matches nothing else.
+    private static func escaped(_ text: String) -> String {
+        text.reduce(into: "") { pattern, character in
+            if "*?[]\\^-".contains(character) { pattern.append("\\") }
+            pattern.append(character)
+        }
+    }
+
+    /// Clients that still have an old list must not find a quorum in which no node knows of the new one.
+    private func refuseToLeaveOldQuorum(_ candidates: [Candidate]) throws {
+        let renewed = Set(engine.nodeNames)
+        for members in Set(candidates.compactMap { $0.record?.members }) {
+            let left = members.filter { !renewed.contains($0) }
+            guard left.count > members.count / 2 else { continue }
+            throw RedlockError(
+                .enrolmentRefused,
+                "the new list leaves out \(left.joined(separator: ", ")), a majority of the old one, so clients with the "
+                    + "old list could go on locking there; replace at most a minority at a time"
+            )
+        }
+    }
+
+    private func refuse(_ problems: [Int: String], _ message: String) throws {
+        guard !problems.isEmpty else { return }
+        let report = engine.report(problems, otherwise: "nothing stands against it")
+        throw RedlockError(.enrolmentRefused, message, nodes: report)
+    }
+
+    // MARK: Writing
+
+    private func write(_ candidates: [Candidate], _ kind: NodeAdmission.EnrolmentKind) async throws {
+        var problems: [Int: String] = [:]
+        for candidate in candidates {
+            let node = candidate.node
+            let (facts, record) = (candidate.inspection.facts, candidate.inspection.record)
+            let problem: String? = await withCheckedContinuation { continuation in
+                engine.submit { engine in
+                    let admission = engine.admission
+                    admission.nodes[node].facts = facts
+                    admission.nodes[node].recordText = record
+                    let membership = admission.membership(of: node)
+                    admission.enrol(node, .requested, at: kind, membership: membership) {
+                        continuation.resume(returning: $0)
+                    }
+                }
+            }
+            if let problem { problems[node] = problem }
+        }
+        guard problems.isEmpty else {
+            throw RedlockError(
+                .enrolmentRefused,
+                "not every node could be enrolled; `redlock init --update` enrols them all anew",
+                nodes: engine.report(problems, otherwise: "enrolled")
+            )
+        }
+    }
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Hiredis
+import LockCore
+import RedisTransport
+
+/// Questions outside the protocol, for what is asked seldom and reads better one step after the other.
+extension LockEngine {
+    /// Waits until every node was tried, or a quorum can be used and the others had a node timeout to follow.
+    func waitUntilConnected() async throws(RedlockError) {
+        let isShuttingDown = await withCheckedContinuation { continuation in
+            submit { engine in
+                engine.whenConnected { continuation.resume(returning: engine.isShuttingDown) }
+            }
+        }
+        if isShuttingDown { throw RedlockError.shutDown }
+    }
+
+    /// Asks one node several things at once; an answer may be an error.
+    func ask(_ node: Int, _ commands: [NodeCommand]) async -> Result<[RESPValue], NodeFailure> {
+        await withCheckedContinuation { continuation in
+            submit { engine in
+                let collector = ReplyCollector(replyCount: commands.count) { continuation.resume(returning: $0) }
+                for command in commands {
+                    engine.send(command, to: [node], receiver: collector, wholeScript: command.script != nil)
+                }
+            }
+        }
+    }
+
+    /// Runs on the loop and waits for the outcome.
+    func onLoop<Value: Sendable>(_ body: @escaping @Sendable (LockEngine) -> Value) async -> Value {
+        await withCheckedContinuation { continuation in
+            submit { continuation.resume(returning: body($0)) }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The rules that a client follows: which keys it uses, and whether nodes are trusted unseen.
+enum LockProfile: Hashable, Sendable {
+    /// Keys below a prefix, fencing tokens, and votes only from nodes that can be trusted.
+    case standard(prefix: String)
+    /// The published algorithm and nothing else: the key of a lock is exactly its name.
+    case compatible
+
+    /// Whether nodes count their grants and must be admitted.
+    var isStandard: Bool { self != .compatible }
+
+    /// The key that holds the owner token. The resource comes last, so that no two names give one key.
+    func lockKey(_ resource: String) -> String {
+        switch self {
+        case .standard(let prefix): "\(prefix)lock:\(resource)"
+        case .compatible: resource
+        }
+    }
+
+    /// The key that counts the grants of a resource; the compatible profile has none.
+    func fenceKey(_ resource: String) -> String {
+        switch self {
+        case .standard(let prefix): "\(prefix)fence:\(resource)"
+        case .compatible: preconditionFailure("nodes of the compatible profile do not count their grants")
+        }
+    }
+
+    /// The key of a node's own record; the compatible profile has none.
+    var recordKey: String {
+        switch self {
+        case .standard(let prefix): "\(prefix)node"
+        case .compatible: preconditionFailure("nodes of the compatible profile have no record")
+        }
+    }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Hiredis
+import LockCore
+import RedisTransport
+
+/// The request of one attempt to raise counters that stand below its token.
+final class RaiseExchange: ReplyReceiver {
+    private let command: NodeCommand
+    private let attempt: AcquireAttempt
+    private let engine: LockEngine
+    private var fallback = WholeScriptFallback()
+
+    init(command: NodeCommand, attempt: AcquireAttempt, engine: LockEngine) {
+        self.command = command
+        self.attempt = attempt
+        self.engine = engine
+    }
+
+    func received(_ reply: RESPValue, from node: Int) {
+        guard !fallback.answers(reply, to: command, from: node, receiver: self, engine: engine) else { return }
+        switch reply {
+        case .integer(1): attempt.countRaise(.raised, by: node, problem: nil)
+        case .integer(0): attempt.countRaise(.gone, by: node, problem: "lost the lock again")
+        default: attempt.countRaise(.unknown, by: node, problem: reply.problem)
+        }
+    }
+
+    func failed(_ failure: NodeFailure, at node: Int) {
+        attempt.countRaise(.unknown, by: node, problem: failure.message)
+    }
+}
+
+extension LockEngine {
+    /// Has nodes that granted raise their counters to the end of the block that begins with the token.
+    func raise(to token: Int64, for attempt: AcquireAttempt, on nodes: NodeSet) {
+        let command = NodeCommand.raise(
+            lock: profile.lockKey(attempt.resource),
+            fence: profile.fenceKey(attempt.resource),
+            ownerToken: attempt.ownerToken,
+            blockEnd: token + NodeCommand.tokensPerGrant - 1,
+            lifeMilliseconds: counterLifeMilliseconds(token: token)
+        )
+        metrics.raised()
+        send(command, to: nodes, receiver: RaiseExchange(command: command, attempt: attempt, engine: self))
+    }
+
+    func counterLifeMilliseconds(token: Int64) -> Int64 {
+        NodeCommand.counterLifeMilliseconds(token: token, wallMicroseconds: surroundings.wallMicroseconds)
+    }
+}

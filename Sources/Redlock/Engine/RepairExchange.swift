@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Hiredis
+import LockCore
+import RedisTransport
+
+/// Sets the key of a lease again on one node that lost it.
+///
+/// It adds to what excludes others and is no vote. The node counts in the next round, by what it says then.
+final class RepairExchange: ReplyReceiver {
+    private let command: NodeCommand
+    private let resource: String
+    private let engine: LockEngine
+    private var fallback = WholeScriptFallback()
+
+    init(command: NodeCommand, resource: String, engine: LockEngine) {
+        self.command = command
+        self.resource = resource
+        self.engine = engine
+    }
+
+    func received(_ reply: RESPValue, from node: Int) {
+        guard !fallback.answers(reply, to: command, from: node, receiver: self, engine: engine) else { return }
+        if case .integer(1) = reply { engine.repaired(resource, on: node) }
+        // Anything else: the node has the key of somebody else, or cannot write; the next extension will tell.
+    }
+
+    /// What the node may have set is released with the lease.
+    func failed(_ failure: NodeFailure, at node: Int) {}
+}
+
+extension LockEngine {
+    /// Sets the key of a lease again on a node that said, in a round that succeeded, that it does not have it.
+    func repair(_ lease: HeldLease, on node: Int, timing: LeaseTiming) {
+        guard let token = lease.fencingToken, lease.isKept else { return }
+        let blockEnd = token.rawValue + NodeCommand.tokensPerGrant - 1
+        let command = NodeCommand.repair(
+            NodeCommand.Repair(
+                lock: profile.lockKey(lease.resource),
+                fence: profile.fenceKey(lease.resource),
+                ownerToken: lease.ownerToken,
+                ttlMilliseconds: timing.ttlMilliseconds,
+                blockEnd: blockEnd,
+                counterLifeMilliseconds: counterLifeMilliseconds(token: blockEnd)
+            )
+        )
+        lease.attempt.willRepair(node)
+        send(command, to: [node], receiver: RepairExchange(command: command, resource: lease.resource, engine: self))
+    }
+}

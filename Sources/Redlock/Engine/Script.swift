@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A script that runs on the nodes, and the digest by which a node knows it.
+struct Script: Sendable {
+    let text: String
+    /// SHA-1 of the text, in hexadecimal digits.
+    let digest: String
+
+    /// The scripts of the standard profile that are worth keeping on the nodes; the others are sent whole.
+    static let standard = [acquire, raise, extend, repair, release, read]
+
+    /// The scripts of the compatible profile.
+    static let compatible = [extend, release, readPlain]
+
+    /// Answers the first token of the block that is granted, 0 if the record is not the one that was admitted, or
+    /// -1 - n if the lock is held for another n milliseconds, for ever if n is 2^53 - 2.
+    ///
+    /// The free path has four calls, and every one counts. What can fail comes first: where INCRBY fails, nothing is
+    /// set. A counter below the time of the enrolment was lost, expired or restored from an old file; it goes on from
+    /// the highest of what it says, the time of the enrolment, and the time that the client proposes, or the node's own
+    /// if the two are far apart. Lua counts in doubles, which are exact up to 2^53.
+    ///
+    /// KEYS: record, lock, fence. ARGV: owner token, TTL, tokens to reserve, proposed time, how far it may be from the
+    /// node's (both in microseconds), life of a new counter in milliseconds, id of the admitted record.
+    static let acquire = Script(
+        text: """
+            local record = redis.call('GET', KEYS[1])
+            if not record or string.sub(record, 1, 16) ~= ARGV[7] then return 0 end
+            if redis.call('EXISTS', KEYS[2]) == 1 then
+                local left = redis.call('PTTL', KEYS[2])
+                return left < 0 and -9007199254740991 or -1 - left
+            end
+            local last = redis.call('INCRBY', KEYS[3], ARGV[3])
+            local enrolled = tonumber(string.sub(record, 18, 33))
+            if last - ARGV[3] < enrolled then
+                local time = redis.call('TIME')
+                local now = time[1] * 1000000 + time[2]
+                local proposal = tonumber(ARGV[4])
+                if math.abs(proposal - now) > tonumber(ARGV[5]) then proposal = now end
+                last = math.max(last - ARGV[3], proposal, enrolled) + ARGV[3]
+                redis.call('SET', KEYS[3], string.format('%.0f', last), 'PX', ARGV[6])
+            end
+            if last > 9007199253692416 then
+                return redis.error_reply('ERR the counter of fencing tokens is used up')
+            end
+            redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+            return last - ARGV[3] + 1
+            """,
+        digest: "c786f1e7082193ef3f07f582f5742eb703827d6d"
+    )
+
+    /// Raises the counter to the end of a block, if the lock is still held. 1: it stands there or above, 0: not held.
+    ///
+    /// KEYS: lock, fence. ARGV: owner token, end of the block, life of the counter in milliseconds.
+    static let raise = Script(
+        text: """
+            if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+            local counter = tonumber(redis.call('GET', KEYS[2]) or '0')
+            if counter < tonumber(ARGV[2]) then
+                redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+            else
+                local left = redis.call('PTTL', KEYS[2])
+                if left >= 0 and left < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[2], ARGV[3]) end
+            end
+            return 1
+            """,
+        digest: "d366634fc4c05a021b0bc38d101273e162b8e935"
+    )
+
+    /// Raises the life of the lock to the TTL if it is held under the owner token; never creates it, never shortens its
+    /// life. Answers how long it still lived, or -1: for ever, -2: missing, -3: foreign, -4: not allowed to know.
+    ///
+    /// PTTL is asked by pcall because a user may lack the right to it.
+    ///
+    /// KEYS: lock. ARGV: owner token, TTL.
+    static let extend = Script(
+        text: """
+            local owner = redis.call('GET', KEYS[1])
+            if not owner then return -2 end
+            if owner ~= ARGV[1] then return -3 end
+            local left = redis.pcall('PTTL', KEYS[1])
+            if type(left) ~= 'number' then left = -4 end
+            if left < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+            return left
+            """,
+        digest: "ff1ab2687c933c4b9b2bfe2f716e37706e7d225a"
+    )
+
+    /// Sets the lock again on a node that lost it, unless somebody else has it there, and raises the counter to the end
+    /// of the lease's block. 1: set, 0: not.
+    ///
+    /// KEYS: lock, fence. ARGV: owner token, TTL, end of the block, life of the counter in milliseconds.
+    static let repair = Script(
+        text: """
+            if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+            local counter = tonumber(redis.call('GET', KEYS[2]) or '0')
+            if counter < tonumber(ARGV[3]) then redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4]) end
+            redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+            return 1
+            """,
+        digest: "ccb171466a627c0962017232cbe0a15412762237"
+    )
+
+    /// Deletes the lock if it is held under the owner token. 1: deleted, 0: not held.
+    ///
+    /// KEYS: lock. ARGV: owner token.
+    static let release = Script(
+        text: """
+            if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+            return 0
+            """,
+        digest: "7f8f6677b8f2b4b65b9b9905151ced126e6b7e49"
+    )
+
+    /// The owner token, its life in milliseconds (-1: for ever, -3: not allowed to know) and the counter; null for what
+    /// is not there.
+    ///
+    /// KEYS: lock, fence.
+    static let read = Script(
+        text: """
+            local left = redis.pcall('PTTL', KEYS[1])
+            if type(left) ~= 'number' then left = -3 end
+            return {redis.call('GET', KEYS[1]), left, redis.call('GET', KEYS[2])}
+            """,
+        digest: "32dbc6d7807099fb9661beb1380bd0b492ae692f"
+    )
+
+    /// The same without a counter.
+    ///
+    /// KEYS: lock.
+    static let readPlain = Script(
+        text: """
+            local left = redis.pcall('PTTL', KEYS[1])
+            if type(left) ~= 'number' then left = -3 end
+            return {redis.call('GET', KEYS[1]), left, false}
+            """,
+        digest: "3f38a49d5dd6967c3ef03ddf9c6a24dd31edff6f"
+    )
+
+    /// Writes a record in place of the one that the client read, or of none; answers what is there afterwards.
+    ///
+    /// KEYS: record. ARGV: the record that is there, or nothing; the new one before and after the server's time.
+    static let enrol = Script(
+        text: """
+            local current = redis.call('GET', KEYS[1]) or ''
+            if current ~= ARGV[1] then return current end
+            local time = redis.call('TIME')
+            local record = ARGV[2] .. ' ' .. string.format('%010d%06d', time[1], time[2]) .. ' ' .. ARGV[3]
+            redis.call('SET', KEYS[1], record)
+            return record
+            """,
+        digest: "22de82164796620c308833eccf10e06199d21e27"
+    )
+
+    /// Raises the counter, whoever holds the lock; answers where it stands.
+    ///
+    /// KEYS: fence. ARGV: the least that the counter shall stand at, its life in milliseconds.
+    static let raiseByHand = Script(
+        text: """
+            local counter = tonumber(redis.call('GET', KEYS[1]) or '0')
+            if counter >= tonumber(ARGV[1]) then return counter end
+            redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+            return tonumber(ARGV[1])
+            """,
+        digest: "0bfedcf0a87d883ab8257f942f25cf1a87742624"
+    )
+}

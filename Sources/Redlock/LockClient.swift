@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import LockCore
+public import Logging
+public import NIOCore
+public import NIOPosix
+public import RedisTransport
+public import ServiceLifecycle
+
+/// A client of N independent Redis servers that grant locks by quorum: what `RedlockClient` and
+/// `CompatibleRedlockClient` have in common.
+///
+/// A client connects by itself and keeps connecting; there is nothing to run, though it can be run as a `Service`. It
+/// may be used from any number of tasks. All its connections live on one event loop.
+public protocol LockClient: Service {
+    /// Whether the leases of this client have fencing tokens.
+    associatedtype Fencing: LeaseFencing
+
+    /// What the client is made of.
+    var core: LockClientCore { get }
+
+    /// A client of the given servers.
+    ///
+    /// - Parameters:
+    ///   - endpoints: the nodes; one, or better three or five, each a server of its own.
+    ///   - configuration: times and names.
+    ///   - eventLoopGroup: gives the one event loop that all connections live on.
+    ///   - logger: takes what operators should know; nothing is logged without it.
+    /// - Throws: `RedlockError` with `invalidConfiguration` for a value that cannot be used.
+    init(
+        endpoints: [RedisEndpoint],
+        configuration: RedlockConfiguration,
+        eventLoopGroup: any EventLoopGroup,
+        logger: Logger?
+    ) throws(RedlockError)
+}
+
+extension LockClient {
+    /// A client of the servers at the given URLs; see `RedisEndpoint` for their form.
+    ///
+    /// - Throws: `RedlockError` with `invalidConfiguration` for a URL or a value that cannot be used.
+    public init(
+        nodes: [String],
+        configuration: RedlockConfiguration = RedlockConfiguration(),
+        eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        logger: Logger? = nil
+    ) throws(RedlockError) {
+        var endpoints: [RedisEndpoint] = []
+        for url in nodes {
+            do throws(RedisEndpointError) {
+                endpoints.append(try RedisEndpoint(url: url))
+            } catch {
+                throw RedlockError(.invalidConfiguration, error.description)
+            }
+        }
+        try self.init(
+            endpoints: endpoints,
+            configuration: configuration,
+            eventLoopGroup: eventLoopGroup,
+            logger: logger
+        )
+    }
+
+    /// What is allowed in the configuration but is probably not what was meant.
+    public var configurationWarnings: [String] { core.configurationWarnings }
+
+    /// What happens to the locks and the nodes of this client, from the moment of listening.
+    public var events: RedlockEvents { RedlockEvents(hub: engine.events) }
+
+    var engine: LockEngine { core.engine }
+}
+
+/// What a client is made of: connections and the engine that drives them. Nothing in it is for users.
+public final class LockClientCore: Sendable {
+    let engine: LockEngine
+    let configurationWarnings: [String]
+
+    init(
+        profile: LockProfile,
+        endpoints: [RedisEndpoint],
+        configuration: RedlockConfiguration,
+        eventLoopGroup: any EventLoopGroup,
+        logger: Logger?
+    ) throws(RedlockError) {
+        try configuration.validate(endpoints)
+        configurationWarnings = RedlockConfiguration.warnings(nodeCount: endpoints.count)
+        let logger = logger ?? Logger(label: "redlock", factory: { _ in SwiftLogNoOpLogHandler() })
+        for warning in configurationWarnings { logger.warning("\(warning)") }
+        let surroundings = NIOSurroundings(
+            endpoints: endpoints,
+            profile: profile,
+            configuration: configuration,
+            eventLoop: eventLoopGroup.next(),
+            logger: logger
+        )
+        engine = LockEngine(
+            profile: profile,
+            quorum: configuration.quorum(nodeCount: endpoints.count),
+            configuration: configuration,
+            nodeNames: endpoints.map(\.nodeName),
+            surroundings: surroundings,
+            logger: logger
+        )
+        try surroundings.makeLinks(delegate: engine)
+        engine.submit { $0.surroundings.connect() }
+    }
+
+    deinit {
+        let engine = self.engine
+        engine.submit { $0.end() }
+    }
+}
+
+// MARK: Acquiring
+
+extension LockClient {
+    /// Acquires the lock, waiting for it as the options say.
+    ///
+    /// - Parameters:
+    ///   - resource: the name of the lock, 1 to 512 bytes without control characters.
+    ///   - options: TTL, waiting and more.
+    ///   - renewal: whether the client keeps the lease alive until it is released.
+    /// - Returns: the lease; release it when the work is done.
+    /// - Throws: `RedlockError` with `timedOut` if others held the lock all the time, `quorumUnavailable` if too few
+    ///   nodes answered; `CancellationError` if the task is cancelled, and then nothing stays locked.
+    public func acquire(
+        _ resource: String,
+        options: LockOptions = LockOptions(),
+        renewal: Renewal = .none
+    ) async throws -> Lease<Fencing> {
+        let operation = try operation(resource, options, options.wait, renewal: renewal, namesHolder: true)
+        return Lease(try await acquire(operation), of: core)
+    }
+
+    /// Acquires the lock if it is free: one attempt, without waiting.
+    ///
+    /// - Returns: the lease, or nil if somebody holds the lock.
+    /// - Throws: as `acquire`, but for `timedOut`.
+    public func tryAcquire(
+        _ resource: String,
+        options: LockOptions = LockOptions(),
+        renewal: Renewal = .none
+    ) async throws -> Lease<Fencing>? {
+        let operation = try operation(resource, options, .none, renewal: renewal, namesHolder: false)
+        do {
+            return Lease(try await acquire(operation), of: core)
+        } catch let error as RedlockError where error.code == .timedOut {
+            return nil
+        }
+    }
+
+    func operation(
+        _ resource: String,
+        _ options: LockOptions,
+        _ wait: WaitPolicy,
+        renewal: Renewal,
+        namesHolder: Bool
+    ) throws(RedlockError) -> AcquireOperation {
+        try ResourceName.validate(resource)
+        let terms = try LeaseTerms(options, renewal: renewal, configuration: engine.configuration)
+        return AcquireOperation(resource: resource, terms: terms, wait: wait, namesHolder: namesHolder)
+    }
+
+    func acquire(_ operation: AcquireOperation) async throws -> HeldLease {
+        let engine = self.engine
+        return try await withTaskCancellationHandler {
+            // Unsafe only in name: the engine completes every operation exactly once, and this is the hot path.
+            try await withUnsafeThrowingContinuation { continuation in
+                operation.completion = { continuation.resume(with: $0) }
+                engine.submit { $0.begin(operation) }
+            }
+        } onCancel: {
+            engine.submit { $0.cancel(operation) }
+        }
+    }
+}

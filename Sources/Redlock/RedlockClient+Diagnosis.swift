@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Hiredis
+internal import LockCore
+
+extension RedlockClient {
+    /// Looks at every node and says of each assumption whether it holds.
+    ///
+    /// Nothing is changed, but that nodes without a record are enrolled, as by every client.
+    ///
+    /// - Throws: `RedlockError` with `clientShutDown`. Nodes that do not answer are part of the diagnosis.
+    public func diagnose() async throws -> Diagnosis {
+        try await engine.waitUntilConnected()
+        return await Examination(engine: engine).diagnosis()
+    }
+}

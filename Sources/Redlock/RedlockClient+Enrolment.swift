@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Hiredis
+internal import LockCore
+public import Logging
+public import NIOCore
+public import NIOPosix
+public import RedisTransport
+
+extension RedlockClient {
+    /// Enrols a brand-new set of nodes, so that their votes count at once.
+    ///
+    /// Whoever calls it vouches for what no client can know: that none of the servers has ever granted a lock that may
+    /// still be held, for example before it was restarted without its data. Nodes that nobody enrols this way are
+    /// enrolled by the first client that meets them, and have no vote until every lock that they may have forgotten has
+    /// ended: a little longer than ``RedlockConfiguration/maximumTTL``.
+    ///
+    /// - Throws: `RedlockError` with `quorumUnavailable` if a node cannot be reached, and `enrolmentRefused` if one has a
+    ///   record, holds locks, or could not be trusted anyway; then no node was changed.
+    public static func enrolNewSet(
+        endpoints: [RedisEndpoint],
+        configuration: RedlockConfiguration = RedlockConfiguration(),
+        eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        logger: Logger? = nil
+    ) async throws {
+        try await enrol(endpoints, configuration, eventLoopGroup, logger) { enrolment in
+            try await enrolment.enrolNewSet()
+        }
+    }
+
+    /// Enrols the nodes anew, as the set that a client of this list and configuration expects: for nodes that join or
+    /// are replaced, another number of nodes, other names, or another maximum TTL.
+    ///
+    /// Clients with the old list have no quorum from then on, and those with the new one have none until every lock that
+    /// was granted under the old list has ended: a little longer than the larger of the two maximum TTLs. That time is
+    /// returned.
+    ///
+    /// - Throws: `RedlockError` with `quorumUnavailable` if a node cannot be reached, and `enrolmentRefused` if one cannot
+    ///   be trusted, or if the new list leaves so many nodes of the old one out that clients which still have the old
+    ///   list could go on without the new one: change at most a minority at a time.
+    public static func updateSet(
+        endpoints: [RedisEndpoint],
+        configuration: RedlockConfiguration = RedlockConfiguration(),
+        eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        logger: Logger? = nil
+    ) async throws -> Duration {
+        try await enrol(endpoints, configuration, eventLoopGroup, logger) { enrolment in
+            try await enrolment.updateSet()
+        }
+    }
+
+    private static func enrol<Value>(
+        _ endpoints: [RedisEndpoint],
+        _ configuration: RedlockConfiguration,
+        _ eventLoopGroup: any EventLoopGroup,
+        _ logger: Logger?,
+        _ body: (SetEnrolment) async throws -> Value
+    ) async throws -> Value {
+        let client = try RedlockClient(
+            endpoints: endpoints,
+            configuration: configuration,
+            eventLoopGroup: eventLoopGroup,
+            logger: logger
+        )
+        // Before the first node is heard: it would be enrolled with a quarantine.
+        client.engine.submit { $0.admission.enrolsNodes = false }
+        do {
+            let value = try await body(SetEnrolment(engine: client.engine))
+            await client.shutdown()
+            return value
+        } catch {
+            await client.shutdown()
+            throw error
+        }
+    }
+
+    /// Raises the fence of a resource by hand: every token that is granted from now on is higher than the number.
+    ///
+    /// For a store that has seen higher tokens than the nodes remember, for example after all of them were replaced.
+    ///
+    /// - Returns: the highest token that the nodes have granted or must not grant any more.
+    /// - Throws: `RedlockError` with `quorumUnavailable` if too few nodes answered.
+    public func raiseFence(of resource: String, toAtLeast token: FencingToken) async throws -> FencingToken {
+        try ResourceName.validate(resource)
+        guard (1...FencingToken.highest).contains(token.rawValue) else {
+            throw RedlockError(.invalidArgument, "a fencing token lies between 1 and \(FencingToken.highest)")
+        }
+        try await engine.waitUntilConnected()
+        let voting = await engine.onLoop { $0.votingNodes }
+        let engine = self.engine
+        let command = NodeCommand.raiseByHand(
+            fence: engine.profile.fenceKey(resource),
+            atLeast: token.rawValue,
+            lifeMilliseconds: engine.counterLifeMilliseconds(token: token.rawValue)
+        )
+        var problems = await engine.onLoop { $0.problems(ofNodesOutside: voting) }
+        var counters: [Int64] = []
+        for node in voting {
+            switch await engine.ask(node, [command]) {
+            case .success(let replies):
+                if let counter = replies[0].integer {
+                    counters.append(counter)
+                } else {
+                    problems[node] = replies[0].problem
+                }
+            case .failure(let failure): problems[node] = failure.message
+            }
+        }
+        guard counters.count >= engine.quorum.votesNeeded, let highest = counters.max() else {
+            let report = engine.report(problems, otherwise: "raised")
+            let message = "too few nodes raised the fence of \"\(resource)\""
+            throw RedlockError(.quorumUnavailable, resource: resource, message, nodes: report)
+        }
+        return FencingToken(rawValue: highest)
+    }
+}
