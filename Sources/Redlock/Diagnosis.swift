@@ -89,6 +89,8 @@ public struct Diagnosis: Hashable, Sendable {
         public let hasVote: Bool
         /// Why its vote does not count.
         public let reason: String?
+        /// How much longer the node is in quarantine, if that is why its vote does not count: it counts again by itself.
+        public let quarantineRemaining: Duration?
         /// Its assumptions; empty if it cannot be reached.
         public let findings: [Finding]
     }

@@ -8,9 +8,10 @@ extension RedlockClient {
     ///
     /// Nothing is changed, but that nodes without a record are enrolled, as by every client.
     ///
-    /// - Throws: `RedlockError` with `clientShutDown`. Nodes that do not answer are part of the diagnosis.
+    /// - Throws: `RedlockError` with `clientShutDown`; `CancellationError`. Nodes that do not answer are part of the diagnosis.
     public func diagnose() async throws -> Diagnosis {
         try await engine.waitUntilConnected()
+        try await engine.waitForStragglers()
         return await Examination(engine: engine).diagnosis()
     }
 }

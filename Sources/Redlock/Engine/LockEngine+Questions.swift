@@ -16,6 +16,16 @@ extension LockEngine {
         if isShuttingDown { throw RedlockError.shutDown }
     }
 
+    /// Waits, for a connect timeout at most, until every node was tried: a quorum is enough to lock, but not to speak of
+    /// all nodes.
+    func waitForStragglers() async throws {
+        let clock = ContinuousClock()
+        let patience = clock.now + configuration.connectTimeout
+        while clock.now < patience, await onLoop({ !$0.untriedNodes.isEmpty }) {
+            try await clock.sleep(for: .milliseconds(10))
+        }
+    }
+
     /// Asks one node several things at once; an answer may be an error.
     func ask(_ node: Int, _ commands: [NodeCommand]) async -> Result<[RESPValue], NodeFailure> {
         await withCheckedContinuation { continuation in

@@ -14,6 +14,7 @@ struct Examination {
         let record: NodeRecord?
         let standing: NodeStanding
         let problem: String?
+        let quarantineMicroseconds: Int64?
         let isConnected: Bool
         let clockDistanceMilliseconds: Int64?
         let twin: Int?
@@ -22,12 +23,21 @@ struct Examination {
     }
 
     func diagnosis() async -> Diagnosis {
+        await waitForEnrolments()
         var nodes: [Diagnosis.Node] = []
         for node in engine.allNodes {
             let name = engine.nodeNames[node]
             var snapshot = await engine.onLoop { Self.snapshot(of: node, in: $0) }
             guard snapshot.isConnected else {
-                nodes.append(Diagnosis.Node(name: name, hasVote: false, reason: snapshot.problem, findings: []))
+                nodes.append(
+                    Diagnosis.Node(
+                        name: name,
+                        hasVote: false,
+                        reason: snapshot.problem,
+                        quarantineRemaining: nil,
+                        findings: []
+                    )
+                )
                 continue
             }
             if case .success(let replies) = await engine.ask(node, [.plain(["INFO", "commandstats"])]) {
@@ -38,6 +48,7 @@ struct Examination {
                     name: name,
                     hasVote: snapshot.standing == .admitted,
                     reason: snapshot.problem,
+                    quarantineRemaining: snapshot.quarantineMicroseconds.map { .microseconds($0) },
                     findings: findings(of: snapshot)
                 )
             )
@@ -51,13 +62,26 @@ struct Examination {
         )
     }
 
+    /// A node that is being enrolled at this moment is in quarantine in the next, and then it can be told for how long.
+    private func waitForEnrolments() async {
+        for _ in 0..<10 where await engine.onLoop({ $0.admission.nodes.contains(where: \.isEnrolling) }) {
+            try? await Task.sleep(for: engine.configuration.nodeTimeout / 10)
+        }
+    }
+
     private static func snapshot(of node: Int, in engine: LockEngine) -> Snapshot {
         let state = engine.admission.nodes[node]
+        let record = state.recordText.flatMap(NodeRecord.init(text:))
+        var quarantineMicroseconds: Int64?
+        if case .quarantined = state.standing, let record {
+            quarantineMicroseconds = engine.admission.quarantineRemainingMicroseconds(of: record, on: node)
+        }
         return Snapshot(
             facts: state.facts,
-            record: state.recordText.flatMap(NodeRecord.init(text:)),
+            record: record,
             standing: state.standing,
             problem: state.standing == .admitted ? nil : engine.problem(of: node),
+            quarantineMicroseconds: quarantineMicroseconds,
             isConnected: state.isConnected,
             clockDistanceMilliseconds: engine.admission.clockDistanceMilliseconds(of: node),
             twin: engine.admission.twin(of: node)

@@ -48,7 +48,7 @@ struct SetEnrolment {
     private func inspectAll() async throws -> [Candidate] {
         try await engine.waitUntilConnected()
         // A quorum is enough to lock, but not to found a set.
-        try await waitForStragglers()
+        try await engine.waitForStragglers()
         var candidates: [Candidate] = []
         var problems: [Int: String] = [:]
         let commands = NodeInspection.commands(recordKey: engine.profile.recordKey).map { NodeCommand.plain($0) }
@@ -68,14 +68,6 @@ struct SetEnrolment {
             )
         }
         return candidates
-    }
-
-    private func waitForStragglers() async throws {
-        let clock = ContinuousClock()
-        let patience = clock.now + engine.configuration.connectTimeout
-        while clock.now < patience, await engine.onLoop({ !$0.untriedNodes.isEmpty }) {
-            try await clock.sleep(for: .milliseconds(10))
-        }
     }
 
     /// What stands against a node, whatever its record says.
