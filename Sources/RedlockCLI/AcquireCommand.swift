@@ -14,7 +14,8 @@ struct AcquireCommand: ResourceCommand {
             Both need the owner token, which is secret: keep it out of arguments and logs. Prefer `redlock run`, which \
             renews, releases, and stops the work when the lock is lost.
 
-            With --json prints {"name", "token", "validityMilliseconds", "owner"}.
+            With --json prints {"name", "token", "fencingToken", "validityMilliseconds", "owner"}. "token" is the secret \
+            owner token; "fencingToken" is the number of this grant, for stores to compare, null with --compatible.
 
             EXAMPLES
               REDLOCK_TOKEN=$(redlock acquire batch --ttl 30s) || exit
@@ -30,6 +31,7 @@ struct AcquireCommand: ResourceCommand {
     }
 
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var profile: ProfileOptions
     @OptionGroup var waiting: WaitingOptions
     @OptionGroup var output: OutputOptions
 
@@ -45,47 +47,58 @@ struct AcquireCommand: ResourceCommand {
     var name: String
 
     func run() throws {
-        var options = connection.partialSettings.or(waiting.partialSettings)
+        var options = connection.partialSettings.or(profile.partialSettings).or(waiting.partialSettings)
         options.ttl = ttl
         let (complete, path, name, printsJSON) = (options, connection.config, name, output.json)
         let (reporter, notice) = (output.reporter(resource: name), WaitingNotice(output))
         try InterruptibleOperation.run {
             let settings = try await Settings.resolve(options: complete, configurationPath: path)
-            let client = try LockClient(settings, reporter: reporter)
-            let start = ContinuousClock.now
+            let client = try settings.makeClient(reporter)
             let noticeTask = notice.map { notice in
                 // Unstructured: it ends with the waiting, which is not the end of this function.
-                Task { await notice.tell(name, client.redlock) { reporter.reportWaiting(holder: $0, remaining: $1) } }
+                Task { await notice.tell(name, client) { reporter.reportWaiting(for: $0) } }
             }
             defer { noticeTask?.cancel() }
-            let lease = try await settings.calling {
-                try await client.redlock.acquire(
-                    name,
-                    options: LockOptions(
-                        ttl: Self.ttl(settings.values),
-                        wait: LockClient.waitPolicy(settings.values.wait),
-                        label: settings.values.label ?? LockClient.defaultLabel
-                    )
-                )
-            }
-            noticeTask?.cancel()
-            reporter.report(
-                .acquired(owner: lease.ownerLabel, waited: .now - start, validity: lease.remaining)
-            )
-            guard StandardOutput.write(Self.text(for: lease, asJSON: printsJSON)) else {
-                // Nobody has the token, so nobody could release it.
-                await lease.release()
-                throw CommandFailure(exitCode: ExitStatus.systemError, "the owner token could not be written")
-            }
+            try await Self.acquire(name, client, settings, reporter, printsJSON: printsJSON)
             return ExitStatus.success
         }
     }
 
-    private static func text(for lease: Lease<Fenced>, asJSON: Bool) -> String {
+    private static func acquire(
+        _ name: String,
+        _ client: some LockClient,
+        _ settings: Settings,
+        _ reporter: Reporter,
+        printsJSON: Bool
+    ) async throws {
+        let start = ContinuousClock.now
+        let options = LockOptions(
+            ttl: ttl(settings.values),
+            wait: WaitPolicy(settings.values.wait),
+            label: settings.values.label ?? LockOptions.defaultLabel
+        )
+        let lease = try await settings.calling { try await client.acquire(name, options: options) }
+        reporter.report(
+            .acquired(
+                owner: lease.ownerLabel,
+                fencingToken: lease.token,
+                waited: .now - start,
+                validity: lease.remaining
+            )
+        )
+        guard StandardOutput.write(text(for: lease, asJSON: printsJSON)) else {
+            // Nobody has the token, so nobody could release it.
+            await lease.release()
+            throw CommandFailure(exitCode: ExitStatus.systemError, "the owner token could not be written")
+        }
+    }
+
+    private static func text(for lease: Lease<some LeaseFencing>, asJSON: Bool) -> String {
         guard asJSON else { return lease.ownerToken.secretText }
         return JSONLine.object([
             ("name", .string(lease.resource)),
             ("token", .string(lease.ownerToken.secretText)),
+            ("fencingToken", .token(lease.token)),
             ("validityMilliseconds", .integer(lease.remaining.wholeMilliseconds)),
             ("owner", .string(lease.ownerLabel)),
         ]).text
@@ -114,24 +127,6 @@ extension Settings {
             options: options,
             configurationPath: configurationPath,
             environment: ProcessInfo.processInfo.environment
-        )
-    }
-
-    /// Calls the library, and throws its errors as this command ends with them.
-    func calling<Value>(_ body: () async throws -> Value) async throws -> Value {
-        do {
-            return try await body()
-        } catch {
-            throw failure(error)
-        }
-    }
-
-    /// An error of the library as this command ends with it.
-    private func failure(_ error: any Error) -> CommandFailure {
-        CommandFailure(
-            error,
-            conflictExitCode: values.conflictExitCode ?? ExitStatus.conflict,
-            nodesAreDefault: nodesAreDefault
         )
     }
 }

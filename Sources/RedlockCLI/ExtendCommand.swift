@@ -18,6 +18,7 @@ struct ExtendCommand: ResourceCommand {
     )
 
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var profile: ProfileOptions
     @OptionGroup var output: OutputOptions
 
     @Option(
@@ -32,16 +33,16 @@ struct ExtendCommand: ResourceCommand {
     var name: String
 
     func run() throws {
-        var options = connection.partialSettings
+        var options = connection.partialSettings.or(profile.partialSettings)
         options.ttl = ttl
         let (complete, path, name, printsJSON) = (options, connection.config, name, output.json)
         let reporter = output.reporter(resource: name)
         try InterruptibleOperation.run {
             let token = try OwnerTokenInput.read()
             let settings = try await Settings.resolve(options: complete, configurationPath: path)
-            let client = try LockClient(settings, reporter: reporter)
+            let client = try settings.makeClient(reporter)
             let validity = try await settings.calling {
-                try await client.redlock.extend(name, ownerToken: token, ttl: AcquireCommand.ttl(settings.values))
+                try await client.extend(name, ownerToken: token, ttl: AcquireCommand.ttl(settings.values))
             }
             if printsJSON {
                 let line = JSONLine.object([

@@ -78,6 +78,10 @@ extension LocalCommand {
         static let configuration = CommandConfiguration(
             abstract: "Start servers again on their ports; running ones are stopped before.",
             discussion: """
+                A server that keeps its data keeps its vote. One that comes back without (--empty, or a set that was \
+                started with --no-persistence) has no vote until every lock that it forgot has ended, 31 s later: \
+                `redlock doctor` shows it.
+
                 EXAMPLES
                   redlock local restart 2
                   redlock local restart 2 --empty        as after a lost disk

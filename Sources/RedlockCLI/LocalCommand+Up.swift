@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
 import LocalRedis
+import RedisTransport
+import Redlock
 
 extension LocalCommand {
     struct Up: AsyncParsableCommand {
@@ -13,6 +15,8 @@ extension LocalCommand {
 
                 With servers already there it prints the same line again; servers stopped by \
                 'redlock local down --keep-data' or by a reboot are started again with their data.
+
+                Locks work at once: servers that are started without data are enrolled, as 'redlock init' does.
                 """
         )
 
@@ -71,6 +75,13 @@ extension LocalCommand {
             options.directory = set.path
             options.ports = .preferred(startingAt: basePort ?? Self.defaultBasePort)
             let servers = try await LocalRedisSet.start(nodes: nodes ?? Self.defaultNodeCount, options: options)
+            do {
+                try await enrol(servers)
+                try Task.checkCancellation()
+            } catch {
+                try await servers.remove()
+                throw error
+            }
             LocalCommand.say("started \(servers.servers.count) servers in \(set.path)")
             return servers
         }
@@ -81,6 +92,9 @@ extension LocalCommand {
             let dead = existing.servers.filter { $0.state == .dead }
             if dead.count == existing.servers.count {
                 try await existing.startAll()
+                // With their data the servers have their records, and votes. Without, whoever starts them all knows that
+                // they are new.
+                if existing.persistence == .none { try await enrol(existing) }
                 LocalCommand.say("started the \(dead.count) servers in \(set.path) again")
                 return existing
             }
@@ -88,6 +102,19 @@ extension LocalCommand {
             tell(of: dead, "dead", remedy: "restart", in: existing)
             tell(of: existing.servers.filter { $0.state == .paused }, "paused", remedy: "resume", in: existing)
             return existing
+        }
+
+        /// Has the votes of new servers count at once.
+        ///
+        /// - Throws: `CancellationError`. Servers that cannot be enrolled are of use all the same, after the quarantine.
+        private func enrol(_ servers: LocalRedisSet) async throws {
+            do {
+                try await RedlockClient.enrolNewSet(endpoints: try servers.urls.map { try RedisEndpoint(url: $0) })
+            } catch let error as CancellationError {
+                throw error
+            } catch {
+                LocalCommand.say("warning: locks do not work at once: \(error)")
+            }
         }
 
         private func tell(of servers: [LocalRedisServer], _ what: String, remedy: String, in set: LocalRedisSet) {

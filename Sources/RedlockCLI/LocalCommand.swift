@@ -16,6 +16,8 @@ struct LocalCommand: AsyncParsableCommand {
               redlock local pause 3          only two of five answer: no quorum
               redlock local resume 3
               redlock local restart 1 2
+              redlock local restart 1 --empty; redlock doctor
+                                             a server that lost its data has no vote for a while
               redlock local status
               redlock local down             everything gone, data included
 

@@ -16,6 +16,8 @@ struct RedlockCommand: AsyncParsableCommand {
               TOKEN=$(redlock acquire batch --ttl 30s) || exit
               REDLOCK_TOKEN=$TOKEN redlock release batch
               redlock status nightly-report
+              redlock init           # once, for servers that were set up just now
+              redlock doctor         # do all votes count, and if not, why?
 
             SERVERS
               --redis (once per node), else REDLOCK_REDIS (comma separated), else "redis" in the --config file, else \
@@ -25,36 +27,59 @@ struct RedlockCommand: AsyncParsableCommand {
             CONFIGURATION FILE
               One JSON object; its keys are the long options and "password". Options win over the environment, the \
             environment over the file.
-              {"redis": ["rediss://a.example", "rediss://b.example", "rediss://c.example"], "password": "…",
-               "ttl": "10s", "wait": "1m", "conflict-exit-code": 1, "signal": "TERM", "kill-after": "5s",
-               "max-hold": "1h", "label": "…", "node-timeout": "100ms", "max-ttl": "30s",
-               "tls-ca": "ca.pem", "tls-certificate": "client.pem", "tls-key": "client.key"}
+              {"redis": ["rediss://a.example", "rediss://b.example", "rediss://c.example"],
+               "password": "…", "tls-ca": "ca.pem", "tls-certificate": "client.pem",
+               "tls-key": "client.key", "node-timeout": "100ms", "max-ttl": "30s",
+               "quorum": 2, "drift": "standard", "prefix": "redlock:", "compatible": false,
+               "ttl": "10s", "wait": "1m", "conflict-exit-code": 1, "label": "…",
+               "signal": "TERM", "kill-after": "5s", "max-hold": "1h"}
+
+            VOTES
+              A lock is granted by a quorum of servers whose votes count. A server that is new, was restarted without its \
+            data, was emptied, evicts keys, is a replica, or whose clock jumped has no vote until whatever it may have \
+            forgotten has ended. `redlock doctor` shows it, `redlock init` has brand-new servers vote at once.
+              --compatible speaks the published algorithm alone, with the names as keys, to share locks with clients of \
+            other kinds: no fencing tokens, and every server's vote counts, whatever happened to it.
 
             DURATIONS
               500ms, 10s, 5m, 1h, 2d, with fractions (0.5s); a plain number is seconds.
 
             EXIT CODES
-              0    done            69  no quorum: too few servers reachable
-              1    lock not obtained or not held (run, acquire: or --conflict-exit-code); status: free
-              64   wrong usage     70  internal error       71  refused by the operating system
+              0    done; run: the command's own code is 0
+              1    lock not obtained (run, acquire: or --conflict-exit-code), not held;
+                   status: free; init: refused
+              64   wrong usage
+              69   no quorum: too few servers reachable, or too few whose votes count;
+                   doctor: a vote does not count; init: a server does not answer
+              70   internal error
+              71   refused by the operating system
               75   lock lost, and the command stopped
               run: otherwise the command's own code, 128+signal if a signal ended it,
               126 if it cannot be executed, 127 if it is not found.
 
             EVENTS (--json), one object per line on standard error
               Every event has "event" and "timeMilliseconds" (Unix time), and "resource" once it is known.
-              waiting   holder, holderRemainingMilliseconds     acquired  owner, waitedMilliseconds, validityMilliseconds
-              signal    signal                                  exited    exitCode, signal
+              waiting   holder, holderRemainingMilliseconds, nodesWithoutVote: [{node,
+                        reason, quarantineMilliseconds}], empty unless a quorum of votes is
+                        missing
+              acquired  owner, fencingToken (null with --compatible),
+                        waitedMilliseconds, validityMilliseconds
+              signal    signal
+              exited    exitCode, signal
               lost      reason (lost, maximumHold), signal, killAfterMilliseconds
-              released  heldMilliseconds                        warning   message
-              error     code, message, exitCode, holder (with timedOut). The code is timedOut, quorumUnavailable, lost,
-                        maximumHold, notHeld, usage, systemError, internalError, notExecutable, notFound, interrupted
-                        or clientShutDown.
+              released  heldMilliseconds
+              warning   message
+              error     code, message, exitCode, holder (with timedOut), nodes: [{node,
+                        outcome}] (where nodes were asked)
+                        The code is timedOut, quorumUnavailable, votesMissing,
+                        enrolmentRefused, lost, maximumHold, notHeld, usage, systemError,
+                        internalError, notExecutable, notFound, interrupted or
+                        clientShutDown.
             """,
         version: "0.1.0",
         subcommands: [
             RunCommand.self, AcquireCommand.self, ExtendCommand.self, ReleaseCommand.self, StatusCommand.self,
-            LocalCommand.self,
+            DoctorCommand.self, InitCommand.self, FenceCommand.self, LocalCommand.self,
         ]
     )
 }

@@ -19,20 +19,22 @@ struct ReleaseCommand: ResourceCommand {
     )
 
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var profile: ProfileOptions
     @OptionGroup var output: OutputOptions
 
     @Argument(help: ArgumentHelp("What is locked.", valueName: "name"))
     var name: String
 
     func run() throws {
-        let (options, path, name, printsJSON) = (connection.partialSettings, connection.config, name, output.json)
+        let options = connection.partialSettings.or(profile.partialSettings)
+        let (path, name, printsJSON) = (connection.config, name, output.json)
         let reporter = output.reporter(resource: name)
         try InterruptibleOperation.run {
             let token = try OwnerTokenInput.read()
             let settings = try await Settings.resolve(options: options, configurationPath: path)
-            let client = try LockClient(settings, reporter: reporter)
+            let client = try settings.makeClient(reporter)
             let wasHeld = try await settings.calling {
-                try await client.redlock.release(name, ownerToken: token)
+                try await client.release(name, ownerToken: token)
             }
             if printsJSON {
                 let line = JSONLine.object([("name", .string(name)), ("released", .boolean(wasHeld))])

@@ -15,25 +15,30 @@ struct RunCommand: ResourceCommand {
             then KILL before anybody else can hold the lock, and the exit code is 75.
 
             The command has the terminal and standard input. HUP, INT, QUIT, TERM, USR1 and USR2 sent to redlock reach \
-            its whole process group. In its environment are REDLOCK_NAME, REDLOCK_OWNER and, with --max-hold, \
-            REDLOCK_DEADLINE_MS: the Unix time in milliseconds by which the hold ends. Passwords are removed from it. \
+            its whole process group. In its environment are REDLOCK_NAME, REDLOCK_OWNER, \
+            REDLOCK_FENCING_TOKEN (not with --compatible) and, with --max-hold, REDLOCK_DEADLINE_MS: the Unix time in \
+            milliseconds by which the hold ends. The fencing token is a number that grows with every grant of NAME: a \
+            store that keeps the highest it saw, and refuses a lower one, is safe from a command that wrote too late. \
+            Passwords are removed from it. \
             Processes that the command leaves behind when it ends by itself go on, without the lock.
 
             If redlock itself is stopped (STOP, Ctrl-Z), the command is killed before the lock ends.
 
-            Tells once whom it waits for: after 200 ms on a terminal, else after 5 seconds. With -v it also tells when the \
+            Tells once whom it waits for, or which nodes have no vote yet: after 200 ms on a terminal, else after 5 seconds. With -v it also tells when the \
             lock is acquired and released, with -q nothing but errors.
 
             EXAMPLES
               redlock run nightly-report -- ./report.sh --all
-              redlock run -n deploy -- make deploy                  # fail at once if it is held
-              redlock run -w 30s -E 99 deploy -- make deploy        # wait at most 30 seconds, else exit 99
-              redlock run --max-hold 1h -k 10s backup -- ./backup   # TERM, then KILL, within one hour
-              redlock run deploy -c 'git pull && make'              # a line for /bin/sh
+              redlock run -n deploy -- make deploy             # fail at once if held
+              redlock run -w 30s -E 99 deploy -- make deploy   # wait 30 s, else exit 99
+              redlock run --max-hold 1h -k 10s backup -- ./backup     # 1 h at most
+              redlock run deploy -c 'git pull && make'         # a line for /bin/sh
+              redlock run export -c './export --fence "$REDLOCK_FENCING_TOKEN"'
             """
     )
 
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var profile: ProfileOptions
     @OptionGroup var waiting: WaitingOptions
     @OptionGroup var output: OutputOptions
 
@@ -105,11 +110,11 @@ struct RunCommand: ResourceCommand {
         let inheritedEnvironment = ChildEnvironment.inherited()
         let reporter = output.reporter(resource: name)
         let settings = try settings()
-        let client = try LockClient(settings, reporter: reporter)
+        let client = try settings.makeClient(reporter)
         let timing = RunTiming(settings.values)
         let commandEnded = Gate()
         let session = LockSession(
-            client: client.redlock,
+            client: client,
             resource: name,
             options: timing.lockOptions(settings.values),
             notice: WaitingNotice(output),
@@ -137,7 +142,7 @@ struct RunCommand: ResourceCommand {
     }
 
     private func settings() throws -> Settings {
-        var options = connection.partialSettings.or(waiting.partialSettings)
+        var options = connection.partialSettings.or(profile.partialSettings).or(waiting.partialSettings)
         options.ttl = ttl
         options.signal = signal
         options.killAfter = killAfter
@@ -169,10 +174,10 @@ struct RunTiming {
     func lockOptions(_ settings: PartialSettings) -> LockOptions {
         LockOptions(
             ttl: ttl,
-            wait: LockClient.waitPolicy(settings.wait),
+            wait: WaitPolicy(settings.wait),
             maximumHold: settings.maximumHold,
             cancellationMargin: deadlines.margin,
-            label: settings.label ?? LockClient.defaultLabel
+            label: settings.label ?? LockOptions.defaultLabel
         )
     }
 }

@@ -11,12 +11,15 @@ struct StatusCommand: ResourceCommand {
         discussion: """
             Exit code 0 says that the lock cannot be had: a quorum shows one holder, or too many nodes have keys of \
             several owners or keys that are no locks. 1 says that it is free on a quorum, 69 that no quorum of nodes \
-            answered. Looking changes nothing; the answer may be outdated when it is read.
+            answered, or that too few votes count: a node in quarantine that says free may have forgotten. Looking \
+            changes no lock; the answer may be outdated when it is read.
 
-            With --json prints {"name", "held", "free", "quorumReachable", "owner", "remainingMilliseconds", "nodes": \
-            [{"node", "state": "free" | "held" | "notALock" | "unavailable", "owner", "remainingMilliseconds", "holder", \
-            "reason"}]}, with null where there is nothing to say ("held" and "free" when no quorum answered); "holder" \
-            tells holders apart that have the same label.
+            With --json prints {"name", "held", "free", "quorumReachable", "owner", "remainingMilliseconds", \
+            "lastFencingToken", "nodes": [{"node", "state": "free" | "held" | "notALock" | "unavailable", "owner", \
+            "remainingMilliseconds", "holder", "reason", "voteCounts", "voteReason"}]}, with null where there is nothing \
+            to say ("held" and "free" when no quorum can tell); "holder" tells holders apart that have the same label. \
+            "lastFencingToken" is the highest that was granted, as far as the nodes know; with --compatible it is null, as \
+            are "voteCounts" and "voteReason".
 
             EXAMPLE
               redlock status nightly-report
@@ -24,23 +27,30 @@ struct StatusCommand: ResourceCommand {
     )
 
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var profile: ProfileOptions
     @OptionGroup var output: OutputOptions
 
     @Argument(help: ArgumentHelp("What to look at.", valueName: "name"))
     var name: String
 
     func run() throws {
-        let (options, path, name, printsJSON) = (connection.partialSettings, connection.config, name, output.json)
+        let options = connection.partialSettings.or(profile.partialSettings)
+        let (path, name, printsJSON) = (connection.config, name, output.json)
         let reporter = output.reporter(resource: name)
         try InterruptibleOperation.run {
             let settings = try await Settings.resolve(options: options, configurationPath: path)
-            let client = try LockClient(settings, reporter: reporter)
-            let status = try await settings.calling { try await client.redlock.inspect(name) }
-            let text = StatusText(status)
+            let client = try settings.makeClient(reporter)
+            let text = try await settings.calling {
+                StatusText(
+                    try await client.inspect(name),
+                    votes: try await (client as? RedlockClient)?.diagnose(),
+                    quorum: settings.values.quorum
+                )
+            }
             try StandardOutput.writeResult(printsJSON ? text.json.text : text.lines.joined(separator: "\n"))
             guard text.verdict != .unknown else {
                 let hint = settings.nodesAreDefault ? CommandFailure.hintToStartServers : ""
-                throw CommandFailure(exitCode: ExitStatus.unavailable, "no quorum of nodes answered\(hint)")
+                throw CommandFailure(exitCode: ExitStatus.unavailable, "\(text.lackOfQuorum)\(hint)")
             }
             return text.verdict == .free ? ExitStatus.conflict : ExitStatus.success
         }

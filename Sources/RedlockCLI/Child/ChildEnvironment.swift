@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Redlock
 
 /// The environment of the command: the own one, without users and passwords of Redis, with what the command may know of its lock.
 ///
@@ -9,17 +10,23 @@ enum ChildEnvironment {
     /// Variables that hold a password, or the secret of a lock.
     private static let removed: Set<String> = ["REDLOCK_REDIS_PASSWORD", "REDISCLI_AUTH", "REDLOCK_TOKEN"]
 
-    /// - Parameter deadlineMilliseconds: Unix time by which the hold ends, if it is bounded.
+    /// - Parameters:
+    ///   - fencingToken: the number of the grant, unless the profile has none.
+    ///   - deadlineMilliseconds: Unix time by which the hold ends, if it is bounded.
     static func entries(
         inherited: [[UInt8]],
         resource: String,
         ownerLabel: String,
+        fencingToken: FencingToken?,
         deadlineMilliseconds: Int64?
     ) -> [[UInt8]] {
         var added = [("REDLOCK_NAME", resource), ("REDLOCK_OWNER", ownerLabel)]
+        if let fencingToken { added.append(("REDLOCK_FENCING_TOKEN", fencingToken.description)) }
         if let deadlineMilliseconds { added.append(("REDLOCK_DEADLINE_MS", String(deadlineMilliseconds))) }
-        // An inherited deadline is that of an outer lock: it would be taken for this one's.
-        let replaced = removed.union(["REDLOCK_NAME", "REDLOCK_OWNER", "REDLOCK_DEADLINE_MS"])
+        // An inherited token or deadline is that of an outer lock: it would be taken for this one's.
+        let replaced = removed.union([
+            "REDLOCK_NAME", "REDLOCK_OWNER", "REDLOCK_FENCING_TOKEN", "REDLOCK_DEADLINE_MS",
+        ])
         let kept = inherited.compactMap { entry -> [UInt8]? in
             let name = String(decoding: entry.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)
             guard !replaced.contains(name) else { return nil }

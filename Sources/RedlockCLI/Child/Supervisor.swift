@@ -53,8 +53,8 @@ final class Supervisor {
             switch mailbox.next(within: timeUntilNextCheck()) {
             case .signal(let number):
                 handle(signal: number)
-            case .waiting(let holder, let remaining):
-                if grant == nil { reporter.reportWaiting(holder: holder, remaining: remaining) }
+            case .waiting(let obstacle):
+                if grant == nil { reporter.reportWaiting(for: obstacle) }
             case .acquired(let grant):
                 start(grant)
             case .endangered:
@@ -81,7 +81,12 @@ final class Supervisor {
         // Interrupted in the moment of success: the lock goes back unused.
         guard interruption == nil else { return commandEnded.open() }
         reporter.report(
-            .acquired(owner: grant.ownerLabel, waited: grant.waited, validity: grant.validUntil() - acquiredAt)
+            .acquired(
+                owner: grant.ownerLabel,
+                fencingToken: grant.fencingToken,
+                waited: grant.waited,
+                validity: grant.validUntil() - acquiredAt
+            )
         )
         let deadline = plan.maximumHold.map { Int64(Date().timeIntervalSince1970 * 1_000) + $0.wholeMilliseconds }
         do {
@@ -91,6 +96,7 @@ final class Supervisor {
                     inherited: plan.inheritedEnvironment,
                     resource: plan.resource,
                     ownerLabel: grant.ownerLabel,
+                    fencingToken: grant.fencingToken,
                     deadlineMilliseconds: deadline
                 )
             )

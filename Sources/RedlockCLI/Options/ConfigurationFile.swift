@@ -14,6 +14,7 @@ struct ConfigurationFile: Sendable {
     private static let redis = "redis"
     private static let password = "password"
     private static let conflictExitCode = "conflict-exit-code"
+    private static let compatible = "compatible"
     // Computed, as key paths cannot be shared between threads.
     private static var durations: [String: WritableKeyPath<PartialSettings, Duration?>] {
         [
@@ -22,11 +23,16 @@ struct ConfigurationFile: Sendable {
         ]
     }
     private static var texts: [String: WritableKeyPath<PartialSettings, String?>] {
-        ["label": \.label, "tls-ca": \.authorityFile, "tls-certificate": \.certificateFile, "tls-key": \.keyFile]
+        [
+            "label": \.label, "prefix": \.keyPrefix,
+            "tls-ca": \.authorityFile, "tls-certificate": \.certificateFile, "tls-key": \.keyFile,
+        ]
     }
 
     /// Every key that a file may have.
-    static let keys = [redis, password, conflictExitCode, "signal"] + durations.keys.sorted() + texts.keys.sorted()
+    static let keys =
+        [redis, password, compatible, "quorum", "drift", conflictExitCode, "signal"] + durations.keys.sorted()
+        + texts.keys.sorted()
 
     /// - Throws: `UsageError` that names the file, and the key where there is one; never a value, which may be secret.
     static func load(path: String) async throws -> ConfigurationFile {
@@ -44,6 +50,9 @@ struct ConfigurationFile: Sendable {
         let reader = Reader(path: path, reader: ConfigReader(provider: provider), presentKeys: Set(object.keys))
         settings.redis = try reader.urls(redis)
         settings.password = try reader.text(password)
+        settings.isCompatible = try reader.boolean(compatible)
+        settings.quorum = try reader.value("quorum") { try quorumOption($0) }
+        settings.drift = try reader.value("drift") { try DriftArgument.parse($0) }
         settings.conflictExitCode = try reader.value(conflictExitCode) { try exitCodeOption($0) }
         settings.signal = try reader.value("signal") { try SignalName(parsing: $0) }
         for (key, destination) in durations {
@@ -86,7 +95,7 @@ struct ConfigurationFile: Sendable {
         }
         var values: [AbsoluteConfigKey: ConfigValue] = [:]
         for key in keys.map({ AbsoluteConfigKey([$0]) }) {
-            let kinds: [ConfigType] = [.string, .int, .double, .stringArray]
+            let kinds: [ConfigType] = [.string, .bool, .int, .double, .stringArray]
             // A value of another kind stays out, and is found to be of the wrong kind by whoever asks for it.
             values[key] = kinds.lazy.compactMap { try? snapshot.value(forKey: key, type: $0).value }.first
         }
@@ -126,6 +135,14 @@ private struct Reader {
             throw UsageError("\(path): \"\(key)\" must be a string")
         }
         return text
+    }
+
+    func boolean(_ key: String) throws -> Bool? {
+        guard presentKeys.contains(key) else { return nil }
+        guard let value = reader.bool(forKey: ConfigKey([key])) else {
+            throw UsageError("\(path): \"\(key)\" must be true or false")
+        }
+        return value
     }
 
     /// A value that people write as a string or as a number (`"ttl": 10`).

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Redlock
 
 /// Which servers, and how to reach them.
 struct ConnectionOptions: ParsableArguments {
@@ -46,6 +47,41 @@ struct ConnectionOptions: ParsableArguments {
     var maximumTTL: Duration?
 
     @Option(
+        name: .long,
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "How many nodes must agree. (default: a majority, which is the least)",
+            discussion: "More survive nodes that forget what they granted, and fewer nodes may fail.",
+            valueName: "count"
+        ),
+        transform: quorumOption
+    )
+    var quorum: Int?
+
+    @Option(
+        name: .long,
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "How far clocks may run apart: standard (1%), strict (16%) or a percentage. (default: standard)",
+            discussion: "Strict is enough where chrony slews with its defaults.",
+            valueName: "drift"
+        ),
+        transform: DriftArgument.option
+    )
+    var drift: DriftProfile?
+
+    @Option(
+        name: .long,
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "What the keys begin with. (default: redlock:)",
+            discussion: "Locks under different prefixes have nothing to do with each other.",
+            valueName: "text"
+        )
+    )
+    var prefix: String?
+
+    @Option(
         name: .customLong("tls-ca"),
         parsing: .unconditional,
         help: ArgumentHelp("PEM file with the authorities to trust, instead of the system's.", valueName: "file"),
@@ -77,7 +113,10 @@ struct ConnectionOptions: ParsableArguments {
             maximumTTL: maximumTTL,
             authorityFile: authorityFile,
             certificateFile: certificateFile,
-            keyFile: keyFile
+            keyFile: keyFile,
+            quorum: quorum,
+            drift: drift,
+            keyPrefix: prefix
         )
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Redlock
 
 // Every option that takes a value reads the next argument as it is (`.unconditional`): `--ttl -5` is then told to be
 // negative, rather than to lack a value.
@@ -8,6 +9,13 @@ import ArgumentParser
 extension DurationArgument {
     /// For `@Option(transform:)`.
     static func option(_ text: String) throws -> Duration {
+        try asValidationError { try parse(text) }
+    }
+}
+
+extension DriftArgument {
+    /// For `@Option(transform:)`.
+    static func option(_ text: String) throws -> DriftProfile {
         try asValidationError { try parse(text) }
     }
 }
@@ -25,6 +33,20 @@ func exitCodeOption(_ text: String) throws -> Int32 {
         throw ValidationError("\"\(text)\" is not an exit code from 0 to 255")
     }
     return code
+}
+
+/// For `@Option(transform:)`: how many nodes must agree. Whether so many make sense depends on the number of nodes.
+func quorumOption(_ text: String) throws -> Int {
+    guard let quorum = Int(text), quorum > 0 else { throw ValidationError("\"\(text)\" is not a number of nodes") }
+    return quorum
+}
+
+/// For `@Option(transform:)`: a number that a fence can be raised to.
+func fencingTokenOption(_ text: String) throws -> FencingToken {
+    guard let token = FencingToken(text) else {
+        throw ValidationError("\"\(text)\" is not a fencing token; it is a whole number from 1")
+    }
+    return token
 }
 
 /// ArgumentParser shows the text of its own error type only.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Redlock
+
 /// Settings of one origin (options, environment or file); nil where it says nothing.
 struct PartialSettings: Equatable, Sendable {
     var redis: [String]?
@@ -16,6 +18,10 @@ struct PartialSettings: Equatable, Sendable {
     var authorityFile: String?
     var certificateFile: String?
     var keyFile: String?
+    var isCompatible: Bool?
+    var quorum: Int?
+    var drift: DriftProfile?
+    var keyPrefix: String?
 
     /// These settings, with those of a weaker origin where these say nothing.
     func or(_ weaker: PartialSettings) -> PartialSettings {
@@ -33,7 +39,11 @@ struct PartialSettings: Equatable, Sendable {
             maximumTTL: maximumTTL ?? weaker.maximumTTL,
             authorityFile: authorityFile ?? weaker.authorityFile,
             certificateFile: certificateFile ?? weaker.certificateFile,
-            keyFile: keyFile ?? weaker.keyFile
+            keyFile: keyFile ?? weaker.keyFile,
+            isCompatible: isCompatible ?? weaker.isCompatible,
+            quorum: quorum ?? weaker.quorum,
+            drift: drift ?? weaker.drift,
+            keyPrefix: keyPrefix ?? weaker.keyPrefix
         )
     }
 }

@@ -5,7 +5,7 @@ import Redlock
 /// The exit codes of `redlock`, as its help states them; numbers from sysexits(3) and the shells.
 enum ExitStatus {
     static let success: Int32 = 0
-    /// The lock was not obtained, or is not held; `--conflict-exit-code` replaces it where a lock is waited for.
+    /// The lock was not obtained, or is not held, or the nodes are not enrolled; `--conflict-exit-code` replaces it where a lock is waited for.
     static let conflict: Int32 = 1
     static let usage: Int32 = 64
     /// No quorum: too few nodes reachable, or too few that count.
@@ -24,7 +24,7 @@ enum ExitStatus {
     static func code(for code: RedlockError.Code, conflictExitCode: Int32 = conflict) -> Int32 {
         switch code {
         case .timedOut: conflictExitCode
-        case .notHeld: conflict
+        case .notHeld, .enrolmentRefused: conflict
         case .quorumUnavailable: unavailable
         case .lost: lost
         case .invalidConfiguration, .invalidArgument: usage
@@ -50,6 +50,10 @@ struct CommandFailure: Error, CustomStringConvertible {
     let description: String
     /// Who holds the lock, where that is the failure.
     var holder: LockStatus.Holder?
+    /// What each node contributed, where nodes were asked.
+    var nodes: [RedlockError.NodeReport] = []
+    /// Whether people see the nodes on lines of their own, as the description does not name them.
+    var listsNodes = false
 
     init(exitCode: Int32, code: String? = nil, _ description: String) {
         self.exitCode = exitCode
@@ -89,9 +93,17 @@ struct CommandFailure: Error, CustomStringConvertible {
                 error.description + hint + (isUsage ? Self.hintToOptions(error.message) : "")
             )
             holder = error.holder
+            nodes = error.nodes
         default:
             self.init(exitCode: ExitStatus.internalError, String(describing: error))
         }
+    }
+
+    /// An error about a set of nodes: each has its reason on a line of its own.
+    init(listingNodesOf error: RedlockError) {
+        self.init(exitCode: ExitStatus.code(for: error.code), code: error.code.description, error.message)
+        nodes = error.nodes
+        listsNodes = true
     }
 
     /// The library speaks of its own words.

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Redlock
 
 /// What `redlock` tells on standard error.
 ///
 /// The kinds and their fields are stable: scripts read them (`--json`).
 enum Report: Sendable {
-    case waiting(holder: String?, remaining: Duration?)
-    case acquired(owner: String, waited: Duration, validity: Duration)
+    case waiting(Obstacle)
+    /// The token is nil where the profile has none.
+    case acquired(owner: String, fencingToken: FencingToken?, waited: Duration, validity: Duration)
     /// The lock is being lost: the command gets `signal`, and KILL once `killAfter` has passed.
     case lost(reason: LossReason, signal: SignalName, killAfter: Duration)
     case released(held: Duration)
@@ -43,12 +45,12 @@ struct Reporter: Sendable {
         Self.write(line + "\n", to: descriptor)
     }
 
-    func reportWaiting(holder: String?, remaining: Duration?) {
-        report(.waiting(holder: holder, remaining: remaining))
+    func reportWaiting(for obstacle: Obstacle) {
+        report(.waiting(obstacle))
         if let warning = resource.flatMap({ WaitingNotice.warning($0) }) { report(warning) }
     }
 
-    /// The line for one report, or nil where the verbosity leaves it out.
+    /// The line for one report, for some errors with more lines below it, or nil where the verbosity leaves it out.
     ///
     /// With JSON only `quiet` leaves anything out.
     func line(for report: Report, time: Date) -> String? {
@@ -59,18 +61,18 @@ struct Reporter: Sendable {
             default: usesJSON ? .normal : .verbose
             }
         guard verbosity >= needed else { return nil }
-        return usesJSON ? jsonLine(for: report, time: time) : "redlock: " + Self.inOneLine(humanText(for: report))
+        guard !usesJSON else { return jsonLine(for: report, time: time) }
+        return (["redlock: " + humanText(for: report)] + details(of: report)).map(Self.inOneLine).joined(separator: "\n")
     }
 
     private func humanText(for report: Report) -> String {
         let name = resource.map { "\"\($0)\"" } ?? ""
         switch report {
-        case .waiting(let holder, let remaining):
-            guard let holder else { return "waiting for \(name)" }
-            let left = remaining.map { ", \($0.readable) left unless renewed" } ?? ""
-            return "waiting for \(name), held by \(holder)\(left)"
-        case .acquired(let owner, let waited, _):
-            return "acquired \(name) as \(owner) after \(waited.readable)"
+        case .waiting(let obstacle):
+            return "waiting for \(name)" + Self.text(of: obstacle)
+        case .acquired(let owner, let token, let waited, _):
+            let number = token.map { ", fencing token \($0)" } ?? ""
+            return "acquired \(name) as \(owner) after \(waited.readable)\(number)"
         case .lost(let reason, let signal, let killAfter):
             let what = reason == .maximumHold ? "the maximum hold of \(name) ends" : "losing \(name)"
             return "\(what); sending \(signal) to the command, KILL in \(killAfter.readable)"
@@ -81,6 +83,19 @@ struct Reporter: Sendable {
         case .error(let failure): return failure.description
         case .warning(let message): return "warning: \(message)"
         }
+    }
+
+    private static func text(of obstacle: Obstacle) -> String {
+        if let holder = obstacle.holder {
+            return ", held by \(holder.name)" + (holder.remaining.map { ", \($0.readable) left unless renewed" } ?? "")
+        }
+        return obstacle.missingVotes.map { ": only \($0.text)" } ?? ""
+    }
+
+    /// Lines below the first, for people.
+    private func details(of report: Report) -> [String] {
+        guard case .error(let failure) = report, failure.listsNodes else { return [] }
+        return failure.nodes.map { "  \($0.node): \($0.outcome)" }
     }
 
     private func jsonLine(for report: Report, time: Date) -> String {
@@ -96,19 +111,21 @@ struct Reporter: Sendable {
     private static func jsonFields(of report: Report) -> (kind: String, fields: [(String, JSONLine)]) {
         func milliseconds(_ duration: Duration) -> JSONLine { .integer(duration.wholeMilliseconds) }
         return switch report {
-        case .waiting(let holder, let remaining):
+        case .waiting(let obstacle):
             (
                 "waiting",
                 [
-                    ("holder", holder.map(JSONLine.string) ?? .null),
-                    ("holderRemainingMilliseconds", remaining.map(milliseconds) ?? .null),
+                    ("holder", .optional(obstacle.holder?.name)),
+                    ("holderRemainingMilliseconds", .milliseconds(obstacle.holder?.remaining)),
+                    ("nodesWithoutVote", obstacle.missingVotes?.json ?? .array([])),
                 ]
             )
-        case .acquired(let owner, let waited, let validity):
+        case .acquired(let owner, let token, let waited, let validity):
             (
                 "acquired",
                 [
                     ("owner", .string(owner)),
+                    ("fencingToken", .token(token)),
                     ("waitedMilliseconds", milliseconds(waited)),
                     ("validityMilliseconds", milliseconds(validity)),
                 ]
@@ -142,7 +159,12 @@ struct Reporter: Sendable {
             ("code", .string(failure.code)),
             ("message", .string(failure.description)),
             ("exitCode", .integer(Int64(failure.exitCode))),
-        ] + (failure.code == "timedOut" ? [("holder", failure.holder.map { .string($0.name) } ?? .null)] : [])
+        ] + (failure.code == "timedOut" ? [("holder", .optional(failure.holder?.name))] : [])
+            + (failure.nodes.isEmpty ? [] : [("nodes", .array(failure.nodes.map(json(of:))))])
+    }
+
+    private static func json(of node: RedlockError.NodeReport) -> JSONLine {
+        .object([("node", .string(node.node)), ("outcome", .string(node.outcome))])
     }
 
     /// Names and labels come from other people: no line break and no terminal escape of theirs may reach a terminal.

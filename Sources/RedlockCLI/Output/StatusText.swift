@@ -14,12 +14,19 @@ struct StatusText {
     }
 
     private let status: LockStatus
+    /// Nil in the compatible profile, where the vote of every node counts.
+    private let votes: Diagnosis?
     let verdict: Verdict
 
-    init(_ status: LockStatus) {
+    /// - Parameter quorum: how many nodes must agree, if more than a majority.
+    init(_ status: LockStatus, votes: Diagnosis? = nil, quorum: Int? = nil) {
         self.status = status
-        let quorum = status.nodes.count / 2 + 1
-        let free = status.nodes.count { $0.state == .free }
+        self.votes = votes
+        let quorum = quorum ?? status.nodes.count / 2 + 1
+        // A node without a vote may say so because it forgot.
+        let free = status.nodes.indices.count { index in
+            status.nodes[index].state == .free && votes?.nodes[index].hasVote != false
+        }
         verdict =
             if status.holder != nil {
                 .held
@@ -35,17 +42,33 @@ struct StatusText {
     /// One line on the whole, then one per node.
     var lines: [String] {
         let width = status.nodes.map(\.name.count).max() ?? 0
-        let nodes = status.nodes.map { node in
-            "  " + node.name + String(repeating: " ", count: width - node.name.count) + "  " + Self.text(of: node.state)
+        let nodes = status.nodes.indices.map { index in
+            let node = status.nodes[index]
+            let padding = String(repeating: " ", count: width - node.name.count)
+            return "  " + node.name + padding + "  " + Self.text(of: node.state) + voteText(of: index)
         }
-        return (["\(status.resource): \(summary)"] + nodes).map(Reporter.inOneLine)
+        let token = status.lastFencingToken.map { "; last fencing token \($0)" } ?? ""
+        return (["\(status.resource): \(summary)\(token)"] + nodes).map(Reporter.inOneLine)
+    }
+
+    /// Why the vote of a node that answered does not count.
+    private func voteText(of index: Int) -> String {
+        guard let node = votes?.nodes[index], !node.hasVote else { return "" }
+        if case .unavailable = status.nodes[index].state { return "" }
+        return node.reason.map { "; \($0)" } ?? ""
+    }
+
+    /// Why nobody can say whether the lock is free.
+    var lackOfQuorum: String {
+        guard status.isQuorumReachable, let votes else { return "no quorum of nodes answered" }
+        return "too few votes count to tell: \(MissingVotes(votes).text)"
     }
 
     private var summary: String {
         switch verdict {
         case .held: status.holder.map(Self.text(of:)) ?? ""
         case .free: "free"
-        case .unknown: "unknown, no quorum of nodes answered"
+        case .unknown: "unknown, " + (status.isQuorumReachable ? "too few votes count" : "no quorum of nodes answered")
         case .taken:
             "not held by a quorum, but \(Self.takenCount(status)) of \(status.nodes.count) nodes have keys"
                 + (Self.ownerCount(status) > 1 ? " of several owners" : "")
@@ -98,18 +121,23 @@ struct StatusText {
                 ("held", held),
                 ("free", verdict == .unknown ? .null : .boolean(verdict == .free)),
                 ("quorumReachable", .boolean(verdict != .unknown)),
-            ] + Self.fields(of: status.holder) + [("nodes", .array(status.nodes.map(Self.json)))]
+            ] + Self.fields(of: status.holder) + [
+                ("lastFencingToken", .token(status.lastFencingToken)),
+                ("nodes", .array(status.nodes.indices.map(jsonOfNode))),
+            ]
         )
     }
 
     private static func fields(of holder: LockStatus.Holder?) -> [(String, JSONLine)] {
         [
-            ("owner", holder?.label.map(JSONLine.string) ?? .null),
-            ("remainingMilliseconds", holder?.remaining.map { .integer($0.wholeMilliseconds) } ?? .null),
+            ("owner", .optional(holder?.label)),
+            ("remainingMilliseconds", .milliseconds(holder?.remaining)),
         ]
     }
 
-    private static func json(of node: LockStatus.Node) -> JSONLine {
+    private func jsonOfNode(_ index: Int) -> JSONLine {
+        let node = status.nodes[index]
+        let vote = votes?.nodes[index]
         var (state, holder, number, reason): (String, LockStatus.Holder?, JSONLine, JSONLine) =
             ("free", nil, .null, .null)
         switch node.state {
@@ -117,11 +145,15 @@ struct StatusText {
         case .held(let theHolder, let ownerNumber):
             (state, holder, number) = ("held", theHolder, .integer(Int64(ownerNumber)))
         case .unavailable(let text):
-            (state, reason) = (holdsSomethingElse(node.state) ? "notALock" : "unavailable", .string(text))
+            (state, reason) = (Self.holdsSomethingElse(node.state) ? "notALock" : "unavailable", .string(text))
         }
         return .object(
-            [("node", .string(node.name)), ("state", .string(state))] + fields(of: holder)
-                + [("holder", number), ("reason", reason)]
+            [("node", .string(node.name)), ("state", .string(state))] + Self.fields(of: holder)
+                + [
+                    ("holder", number), ("reason", reason),
+                    ("voteCounts", vote.map { .boolean($0.hasVote) } ?? .null),
+                    ("voteReason", .optional(vote?.reason)),
+                ]
         )
     }
 }

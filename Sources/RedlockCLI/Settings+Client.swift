@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Redlock
+
+extension Settings {
+    /// The library's client for one command, of the profile that was asked for; what the user should know is told.
+    ///
+    /// - Throws: `CommandFailure` for settings that the library refuses.
+    func makeClient(_ reporter: Reporter) throws -> any LockClient {
+        guard values.isCompatible == true else { return try makeStandardClient(reporter) }
+        return try prepared(reporter) { try CompatibleRedlockClient(endpoints: endpoints, configuration: configuration) }
+    }
+
+    /// The client for a command that the compatible profile has no use for.
+    ///
+    /// - Throws: `UsageError` if that profile was asked for, `CommandFailure` for settings that the library refuses.
+    func makeStandardClient(for command: String, _ reporter: Reporter) throws -> RedlockClient {
+        try requireStandardProfile(for: command)
+        return try makeStandardClient(reporter)
+    }
+
+    /// - Throws: `UsageError` if the compatible profile was asked for.
+    func requireStandardProfile(for command: String) throws {
+        guard values.isCompatible != true else {
+            throw UsageError("`redlock \(command)` and --compatible exclude each other: that profile has neither records nor tokens")
+        }
+    }
+
+    private func makeStandardClient(_ reporter: Reporter) throws -> RedlockClient {
+        try prepared(reporter) { try RedlockClient(endpoints: endpoints, configuration: configuration) }
+    }
+
+    private func prepared<Client: LockClient>(_ reporter: Reporter, _ make: () throws -> Client) throws -> Client {
+        for warning in warnings { reporter.report(.warning(warning)) }
+        do {
+            let client = try make()
+            for warning in client.configurationWarnings { reporter.report(.warning(warning)) }
+            return client
+        } catch {
+            throw CommandFailure(error)
+        }
+    }
+
+    /// What the library needs to know besides the addresses.
+    var configuration: RedlockConfiguration {
+        var configuration = RedlockConfiguration()
+        if let nodeTimeout = values.nodeTimeout { configuration.nodeTimeout = nodeTimeout }
+        if let maximumTTL = values.maximumTTL { configuration.maximumTTL = maximumTTL }
+        if let drift = values.drift { configuration.drift = drift }
+        if let keyPrefix = values.keyPrefix { configuration.keyPrefix = keyPrefix }
+        configuration.quorum = values.quorum
+        return configuration
+    }
+
+    /// Calls the library, and throws its errors as this command ends with them.
+    func calling<Value>(_ body: () async throws -> Value) async throws -> Value {
+        do {
+            return try await body()
+        } catch {
+            throw CommandFailure(
+                error,
+                conflictExitCode: values.conflictExitCode ?? ExitStatus.conflict,
+                nodesAreDefault: nodesAreDefault
+            )
+        }
+    }
+}
+
+extension WaitPolicy {
+    /// What `--wait` says.
+    init(_ wait: Duration?) {
+        switch wait {
+        case nil: self = .forever
+        case Duration.zero?: self = .none
+        case let wait?: self = .atMost(wait)
+        }
+    }
+}
+
+extension LockOptions {
+    /// The library's own label, and the user before it: `user@host:pid`.
+    ///
+    /// The user is taken from the environment: a look-up may ask a directory server.
+    static let defaultLabel: String = {
+        let environment = ProcessInfo.processInfo.environment
+        let user = environment["USER"] ?? environment["LOGNAME"] ?? String(geteuid())
+        return "\(user)@\(RedlockConfiguration().label)"
+    }()
+}
+
+extension Lease {
+    /// The fencing token; nil where the profile has none.
+    var token: FencingToken? { (self as? Lease<Fenced>)?.fencingToken }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Redlock
+
+/// What stands between us and a lock, as far as it can be seen.
+struct Obstacle: Sendable {
+    var holder: LockStatus.Holder?
+    /// The nodes without a vote, where too few votes count for anybody to be granted the lock.
+    var missingVotes: MissingVotes?
+}
+
+/// Says what we wait for, once it is clear that we wait at all.
+struct WaitingNotice: Sendable {
+    /// A person sees it soon; in a log it should stand only where there is something to see.
+    static let soon: Duration = .milliseconds(200)
+    static let late: Duration = .seconds(5)
+
+    let delay: Duration
+
+    /// Nil where nothing would be told.
+    init?(_ output: OutputOptions, isTerminal: Bool = isatty(STDERR_FILENO) == 1) {
+        guard !output.quiet else { return nil }
+        delay = isTerminal || output.verbose || output.json ? Self.soon : Self.late
+    }
+
+    func tell(_ resource: String, _ client: any LockClient, _ report: @Sendable (Obstacle) -> Void) async {
+        do {
+            try await Task.sleep(for: delay)
+            var obstacle = Obstacle(holder: try await client.inspect(resource).holder)
+            if obstacle.holder == nil, let client = client as? RedlockClient {
+                let missing = MissingVotes(try await client.diagnose())
+                if !missing.isQuorumLeft { obstacle.missingVotes = missing }
+            }
+            try Task.checkCancellation()
+            report(obstacle)
+        } catch {
+            // Only told for information: the acquire itself reports what is wrong.
+        }
+    }
+
+    /// What a command inside `redlock run` is told that asks for the lock it runs under.
+    static func warning(
+        _ resource: String,
+        environment: [String: String] = ProcessInfo.processInfo.environment
+    ) -> Report? {
+        guard environment["REDLOCK_NAME"] == resource else { return nil }
+        return .warning("this command runs under \"\(resource)\" already (REDLOCK_NAME), so it may wait for itself")
+    }
+}
