@@ -19,7 +19,7 @@ struct ConnectionTests {
     @Test
     func databaseAndName() async throws {
         try await withLocalRedis(nodes: 1) { redis in
-            let client = try RedlockClient(nodes: [redis[0].url + "/3"])
+            let client = try CompatibleRedlockClient(nodes: [redis[0].url + "/3"])
             let lease = try await client.acquire("numbered")
             #expect(try await redis[0].send("EXISTS", "numbered") == "0")
             #expect(try await redis[0].send("INFO", "keyspace")?.contains("db3:keys=1") == true)
@@ -63,7 +63,7 @@ struct ConnectionTests {
         ]
         try await withLocalRedis(nodes: 3, options: options) { redis in
             let nodes = redis.servers.map { "redis://locker:open-sesame@127.0.0.1:\($0.port)" }
-            let client = try RedlockClient(nodes: nodes, configuration: .patient)
+            let client = try CompatibleRedlockClient(nodes: nodes, configuration: .patient)
             let lease = try await client.acquire("lk:report", options: LockOptions(ttl: .seconds(2)))
             try await lease.extend(ttl: .seconds(10))
             let status = try await client.inspect("lk:report")
@@ -105,6 +105,7 @@ struct ConnectionTests {
                     keyFile: certificates.path("client.key"),
                     serverName: "localhost"
                 )
+                try await RedlockClient.enrolNewSet(endpoints: endpoints(good), configuration: .patient)
                 try await expectLock(RedlockClient(endpoints: endpoints(good), configuration: .patient))
 
                 // The certificate is made out to localhost: neither to another name nor to the bare address.
@@ -148,6 +149,7 @@ struct ConnectionTests {
     // MARK: Support
 
     private func expectLock(nodes: [String]) async throws {
+        try await RedlockClient.enrolNewSet(nodes: nodes, configuration: .patient)
         try await expectLock(RedlockClient(nodes: nodes, configuration: .patient))
     }
 

@@ -9,7 +9,7 @@ import Testing
 struct InteroperationTests {
     @Test
     func lockOfAnotherClientBlocksOurs() async throws {
-        try await Layout.three.withClient { client, redis in
+        try await CompatibleRedlockClient.withThreeNodes { client, redis in
             for server in redis.servers {
                 #expect(try await server.send("SET", "shared", "their-token", "NX", "PX", "600") == "OK")
             }
@@ -28,7 +28,7 @@ struct InteroperationTests {
 
     @Test
     func ourLockBlocksOthers() async throws {
-        try await Layout.three.withClient { client, redis in
+        try await CompatibleRedlockClient.withThreeNodes { client, redis in
             try await client.waitUntilAllNodesAnswer()
             let lease = try await client.acquire("shared")
             for server in redis.servers {
@@ -46,7 +46,7 @@ struct InteroperationTests {
 
     @Test
     func foreignLockIsNeverTouched() async throws {
-        try await Layout.three.withClient { client, redis in
+        try await CompatibleRedlockClient.withThreeNodes { client, redis in
             for server in redis.servers { _ = try await server.send("SET", "theirs", "their-token", "PX", "60000") }
             _ = try await client.tryAcquire("theirs")
             let stranger = try #require(OwnerToken(secretText: "not-their-token"))
@@ -65,7 +65,7 @@ struct InteroperationTests {
     /// A key without an end is somebody's mistake; it is told, and never deleted.
     @Test
     func keyWithoutAnEndStays() async throws {
-        try await Layout.three.withClient { client, redis in
+        try await CompatibleRedlockClient.withThreeNodes { client, redis in
             for server in redis.servers { _ = try await server.send("SET", "squatted", "for-ever") }
             #expect(try await client.tryAcquire("squatted") == nil)
             let status = try await client.inspect("squatted")
@@ -78,7 +78,7 @@ struct InteroperationTests {
     @Test
     func scriptsHaveTheirDigests() async throws {
         try await withLocalRedis(nodes: 1) { redis in
-            let client = try RedlockClient(nodes: redis.urls)
+            let client = try CompatibleRedlockClient(nodes: redis.urls)
             try await client.waitUntilAllNodesAnswer()
             // The handshake loaded the scripts; a wrong digest would have been answered with NOSCRIPT and sent whole.
             _ = try await redis[0].send("CONFIG", "RESETSTAT")

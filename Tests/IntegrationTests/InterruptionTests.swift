@@ -13,7 +13,7 @@ struct InterruptionTests {
     func lateVoteIsTakenBack() async throws {
         try await withLocalRedis(nodes: 1) { redis in
             try await withFaultProxy(target: .init(port: redis[0].port)) { proxy in
-                let client = try RedlockClient(nodes: ["redis://127.0.0.1:\(proxy.port)"])
+                let client = try await RedlockClient.enrolled(["redis://127.0.0.1:\(proxy.port)"])
                 await (try await client.acquire("warm")).release()
                 await proxy.set(.stall, direction: .toClient)
                 let error = await #expect(throws: RedlockError.self) {
@@ -21,7 +21,7 @@ struct InterruptionTests {
                 }
                 #expect(error?.code == .quorumUnavailable)
                 try await Task.sleep(for: .milliseconds(100))
-                #expect(try await redis[0].send("EXISTS", "late") == "0")
+                #expect(try await redis[0].send("EXISTS", "late".lockKey) == "0")
                 await client.shutdown()
             }
         }
@@ -32,13 +32,13 @@ struct InterruptionTests {
     func lateCommandIsUndone() async throws {
         try await withLocalRedis(nodes: 1) { redis in
             try await withFaultProxy(target: .init(port: redis[0].port)) { proxy in
-                let client = try RedlockClient(nodes: ["redis://127.0.0.1:\(proxy.port)"])
+                let client = try await RedlockClient.enrolled(["redis://127.0.0.1:\(proxy.port)"])
                 await (try await client.acquire("warm")).release()
                 await proxy.set(.stall, direction: .toServer)
                 await #expect(throws: RedlockError.self) { try await client.acquire("late", options: .once) }
                 await proxy.set(.pass)
                 try await Task.sleep(for: .milliseconds(200))
-                #expect(try await redis[0].send("EXISTS", "late") == "0")
+                #expect(try await redis[0].send("EXISTS", "late".lockKey) == "0")
                 await client.shutdown()
             }
         }
@@ -50,15 +50,15 @@ struct InterruptionTests {
         try await withLocalRedis(nodes: 3) { redis in
             try await withFaultProxy(target: .init(port: redis[0].port)) { proxy in
                 let nodes = ["redis://127.0.0.1:\(proxy.port)", redis[1].url, redis[2].url]
-                let client = try RedlockClient(nodes: nodes, configuration: .patient)
+                let client = try await RedlockClient.enrolled(nodes)
                 try await client.waitUntilAllNodesAnswer()
                 let lease = try await client.acquire("kept", options: LockOptions(ttl: .seconds(30)))
                 await proxy.set(.blackHole, direction: .toServer)
                 await lease.release()
-                #expect(try await redis[0].send("EXISTS", "kept") == "1")
+                #expect(try await redis[0].send("EXISTS", "kept".lockKey) == "1")
                 try await Task.sleep(for: .milliseconds(300))
                 await proxy.set(.pass)
-                try await eventually { try await redis[0].send("EXISTS", "kept") == "0" }
+                try await eventually { try await redis[0].send("EXISTS", "kept".lockKey) == "0" }
                 await client.shutdown()
             }
         }
@@ -68,8 +68,8 @@ struct InterruptionTests {
     @Test
     func minorityKeysDoNotBlockTheNextAttempt() async throws {
         try await Layout.three.withClient { client, redis in
-            _ = try await redis[0].send("SET", "partly", "somebody", "PX", "400")
-            _ = try await redis[1].send("SET", "partly", "somebody", "PX", "400")
+            _ = try await redis[0].send("SET", "partly".lockKey, "somebody", "PX", "400")
+            _ = try await redis[1].send("SET", "partly".lockKey, "somebody", "PX", "400")
             let lease = try await client.acquire("partly", options: LockOptions(wait: .atMost(.seconds(3))))
             #expect(lease.isValid)
             await lease.release()
@@ -77,8 +77,8 @@ struct InterruptionTests {
     }
 
     @Test
-    func serverThatRestartsIsUsedAgain() async throws {
-        try await Layout.three.withClient { client, redis in
+    func durableServerThatRestartsIsUsedAgain() async throws {
+        try await Layout.three.withClient(persistence: .appendOnlyAlways) { client, redis in
             for server in redis.servers {
                 await server.kill()
                 let lease = try await client.acquire("restart", options: LockOptions(wait: .atMost(.seconds(5))))
@@ -98,13 +98,14 @@ struct InterruptionTests {
             #expect(lease.remaining > .seconds(15))
             for server in redis.servers { _ = try await server.send("SCRIPT", "FLUSH") }
             await lease.release()
-            for server in redis.servers { #expect(try await server.send("EXISTS", "script") == "0") }
+            for server in redis.servers { #expect(try await server.send("EXISTS", "script".lockKey) == "0") }
         }
     }
 
     @Test
     func frozenNodeDoesNotSlowTheFirstAcquisition() async throws {
         try await withLocalRedis(nodes: 5) { redis in
+            try await RedlockClient.enrolNewSet(nodes: redis.urls, configuration: .patient)
             try await redis[2].pause()
             let client = try RedlockClient(nodes: redis.urls, configuration: .patient)
             let began = ContinuousClock.now
@@ -148,7 +149,7 @@ struct InterruptionTests {
     }
 }
 
-extension RedlockClient {
+extension LockClient {
     /// Waits until every node answers an inspection.
     func waitUntilAllNodesAnswer() async throws {
         try await eventually {

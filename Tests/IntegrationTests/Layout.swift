@@ -11,6 +11,7 @@ enum Layout: CaseIterable {
     /// Runs the body with servers in this layout and a client of all of them.
     func withClient<Result: Sendable>(
         configuration: RedlockConfiguration = .patient,
+        persistence: LocalRedisPersistence = .none,
         _ body: (RedlockClient, LocalRedisSet) async throws -> Result
     ) async throws -> Result {
         let count =
@@ -19,7 +20,8 @@ enum Layout: CaseIterable {
             case .three: 3
             case .five, .threeOfFive: 5
             }
-        return try await withLocalRedis(nodes: count) { redis in
+        return try await withLocalRedis(nodes: count, options: LocalRedisOptions(persistence: persistence)) { redis in
+            try await RedlockClient.enrolNewSet(nodes: redis.urls, configuration: configuration)
             if self == .threeOfFive {
                 await redis[1].kill()
                 await redis[4].kill()
@@ -39,6 +41,46 @@ extension RedlockConfiguration {
         configuration.nodeTimeout = .milliseconds(100)
         configuration.connectTimeout = .seconds(2)
         return configuration
+    }
+}
+
+extension CompatibleRedlockClient {
+    /// Runs the body with three servers and a client of them.
+    static func withThreeNodes<Result: Sendable>(
+        _ body: (CompatibleRedlockClient, LocalRedisSet) async throws -> Result
+    ) async throws -> Result {
+        try await withLocalRedis(nodes: 3) { redis in
+            let client = try CompatibleRedlockClient(nodes: redis.urls, configuration: .patient)
+            let result = try await body(client, redis)
+            await client.shutdown()
+            return result
+        }
+    }
+}
+
+extension String {
+    /// The key of the lock of this name.
+    var lockKey: String { "redlock:lock:" + self }
+}
+
+extension RedlockClient {
+    /// A client of servers that were just started for a test.
+    static func enrolled(
+        _ redis: LocalRedisSet,
+        configuration: RedlockConfiguration = .patient,
+        logger: Logger? = nil
+    ) async throws -> RedlockClient {
+        try await enrolled(redis.urls, configuration: configuration, logger: logger)
+    }
+
+    /// A client of servers that were just started for a test.
+    static func enrolled(
+        _ urls: [String],
+        configuration: RedlockConfiguration = .patient,
+        logger: Logger? = nil
+    ) async throws -> RedlockClient {
+        try await enrolNewSet(nodes: urls, configuration: configuration)
+        return try RedlockClient(nodes: urls, configuration: configuration, logger: logger)
     }
 }
 

@@ -20,7 +20,7 @@ struct LockTests {
             let second = try #require(try await client.tryAcquire("invoices/42"))
             await second.release()
             for server in redis.servers where server.isRunning {
-                #expect(try await server.send("EXISTS", "invoices/42") == "0")
+                #expect(try await server.send("EXISTS", "invoices/42".lockKey) == "0")
             }
         }
     }
@@ -112,7 +112,7 @@ struct LockTests {
                 if let lease = try? await attempt.value { await lease.release() }
             }
             try await Task.sleep(for: .milliseconds(100))
-            for server in redis.servers { #expect(try await server.send("DBSIZE") == "0") }
+            for server in redis.servers { #expect(try await server.send("KEYS", "redlock:lock:*") == "") }
         }
     }
 }

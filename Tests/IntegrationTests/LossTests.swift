@@ -78,7 +78,7 @@ struct LossTests {
             let began = ContinuousClock.now
             let error = await #expect(throws: RedlockError.self) {
                 try await client.withLock("stolen", options: LockOptions(ttl: .seconds(3))) { _ in
-                    for server in redis.servers { _ = try await server.send("DEL", "stolen") }
+                    for server in redis.servers { _ = try await server.send("DEL", "stolen".lockKey) }
                     try? await Task.sleep(for: .seconds(30))
                 }
             }

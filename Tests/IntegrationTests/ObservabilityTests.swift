@@ -64,7 +64,7 @@ struct ObservabilityTests {
             var logger = Logger(label: "test", factory: { _ in log })
             logger.logLevel = .trace
             let nodes = redis.servers.map { "redis://:open-sesame@127.0.0.1:\($0.port)" }
-            let client = try RedlockClient(nodes: nodes, configuration: .patient, logger: logger)
+            let client = try await RedlockClient.enrolled(nodes, logger: logger)
             try await client.waitUntilAllNodesAnswer()
             try await client.withLock("logged too") { _ in }
             let lease = try await client.acquire("logged", options: LockOptions(ttl: .seconds(1)), renewal: .automatic)
@@ -90,13 +90,13 @@ extension ObservabilityTests {
         options.extraConfiguration = ["rename-command AUTH \"\"", "rename-command EVALSHA \"\""]
         try await withLocalRedis(nodes: 1, options: options) { redis in
             let address = "127.0.0.1:\(redis[0].port)"
-            let client = try RedlockClient(nodes: ["redis://:open-sesame@\(address)"])
+            let client = try CompatibleRedlockClient(nodes: ["redis://:open-sesame@\(address)"])
             let refusal = await #expect(throws: RedlockError.self) { try await client.acquire("secret") }
             #expect(refusal?.description.contains("unknown command") == true)
             #expect(refusal?.description.contains("open-sesame") == false)
             await client.shutdown()
 
-            let second = try RedlockClient(nodes: ["redis://\(address)"])
+            let second = try CompatibleRedlockClient(nodes: ["redis://\(address)"])
             let lease = try await second.acquire("secret")
             let error = await #expect(throws: RedlockError.self) { try await lease.extend() }
             #expect(error?.description.contains("unknown command") == true)

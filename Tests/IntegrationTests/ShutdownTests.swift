@@ -13,7 +13,7 @@ struct ShutdownTests {
     @Test
     func servicesShutDownTogether() async throws {
         try await withLocalRedis(nodes: 3) { redis in
-            let client = try RedlockClient(nodes: redis.urls, configuration: .patient)
+            let client = try await RedlockClient.enrolled(redis)
             let finished = Counter()
             let worker = Worker(client: client, finished: finished)
             let group = ServiceGroup(services: [client, worker], logger: Logger(label: "test"))
@@ -22,7 +22,7 @@ struct ShutdownTests {
             await group.triggerGracefulShutdown()
             try await running
             #expect(await finished.entered == 2, "the body ended by itself")
-            for server in redis.servers { #expect(try await server.send("EXISTS", "service") == "0") }
+            for server in redis.servers { #expect(try await server.send("EXISTS", "service".lockKey) == "0") }
             let error = await #expect(throws: RedlockError.self) { try await client.acquire("late") }
             #expect(error?.code == .clientShutDown)
         }
@@ -56,7 +56,7 @@ struct ShutdownTests {
             #expect(error?.code == .clientShutDown)
             #expect(!ours.isValid)
             #expect(await ours.ended())
-            for server in redis.servers { #expect(try await server.send("EXISTS", "ours") == "0") }
+            for server in redis.servers { #expect(try await server.send("EXISTS", "ours".lockKey) == "0") }
             await theirs.release()
             await holder.shutdown()
         }
@@ -68,14 +68,14 @@ struct ShutdownTests {
             let body = Task {
                 try await client.withLock("long") { _ in try? await Task.sleep(for: .seconds(30)) }
             }
-            try await eventually { try await redis[0].send("EXISTS", "long") == "1" }
+            try await eventually { try await redis[0].send("EXISTS", "long".lockKey) == "1" }
             let began = ContinuousClock.now
             await client.shutdown(graceTime: .milliseconds(300))
             #expect(ContinuousClock.now - began > .milliseconds(250))
             #expect(ContinuousClock.now - began < .seconds(3))
             let error = await #expect(throws: RedlockError.self) { try await body.value }
             #expect(error?.code == .lost)
-            for server in redis.servers { #expect(try await server.send("EXISTS", "long") == "0") }
+            for server in redis.servers { #expect(try await server.send("EXISTS", "long".lockKey) == "0") }
         }
     }
 
@@ -91,7 +91,7 @@ struct ShutdownTests {
             await lease.release()
             await ending
             #expect(ContinuousClock.now - began < .seconds(2))
-            for server in redis.servers { #expect(try await server.send("EXISTS", "last") == "0") }
+            for server in redis.servers { #expect(try await server.send("EXISTS", "last".lockKey) == "0") }
         }
     }
 
@@ -137,27 +137,29 @@ struct ShutdownTests {
             let lease = try await client.acquire("given away")
             await lease.detach()
             await client.shutdown()
-            for server in redis.servers { #expect(try await server.send("EXISTS", "given away") == "1") }
+            for server in redis.servers { #expect(try await server.send("EXISTS", "given away".lockKey) == "1") }
         }
     }
 
     @Test
     func leaseKeepsItsClientAlive() async throws {
         try await withLocalRedis(nodes: 3) { redis in
-            func acquire() async throws -> Lease {
+            try await RedlockClient.enrolNewSet(nodes: redis.urls, configuration: .patient)
+            func acquire() async throws -> Lease<Fenced> {
                 try await RedlockClient(nodes: redis.urls, configuration: .patient).acquire("orphan")
             }
             let lease = try await acquire()
             try await lease.extend(ttl: .seconds(20))
             #expect(lease.remaining > .seconds(15))
             await lease.release()
-            for server in redis.servers { #expect(try await server.send("EXISTS", "orphan") == "0") }
+            for server in redis.servers { #expect(try await server.send("EXISTS", "orphan".lockKey) == "0") }
         }
     }
 
     @Test
     func clientThatIsForgottenClosesItsConnections() async throws {
         try await withLocalRedis(nodes: 1) { redis in
+            try await RedlockClient.enrolNewSet(nodes: redis.urls)
             func use() async throws {
                 let client = try RedlockClient(nodes: redis.urls)
                 await (try await client.acquire("brief")).release()

@@ -2,6 +2,7 @@
 
 import Foundation
 import LocalRedis
+import Redlock
 import RedlockTesting
 import Testing
 
@@ -76,6 +77,7 @@ struct Soak {
     func run(persistence: LocalRedisPersistence, untilOverlap: Bool = false) async throws -> Result {
         let began = ContinuousClock.now
         return try await withLocalRedis(nodes: 5, options: LocalRedisOptions(persistence: persistence)) { redis in
+            try await RedlockClient.enrolNewSet(nodes: redis.urls)
             let judge = try Judge()
             defer { judge.remove() }
             let workers = try start(redis: redis, judge: judge)
@@ -97,7 +99,8 @@ struct Soak {
             // What a killed server could not be told dies with its TTL.
             try await Task.sleep(for: .seconds(Self.ttlSeconds + 1))
             for server in redis.servers {
-                result.keysLeftBehind += Int(try await server.send("DBSIZE") ?? "") ?? 1
+                let keys = try await server.send("KEYS", "".lockKey + "*") ?? "?"
+                result.keysLeftBehind += keys.split(separator: "\n").count
             }
             return result
         }

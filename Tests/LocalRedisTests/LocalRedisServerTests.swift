@@ -138,6 +138,41 @@ import Testing
         }
     }
 
+    @Test func environmentReachesTheServersItIsFor() async throws {
+        try await withTemporaryDirectory { directory in
+            var options = LocalRedisOptions()
+            options.executable = directory + "/telling-server"
+            options.directory = directory + "/set"
+            options.additionalEnvironment = [2: ["LANG": "of-server-2", "REDLOCK_NAME": "a value = with \"signs\""]]
+            try writeFile(options.executable, "#!/bin/sh\nenv >> environment\nexec redis-server \"$@\"\n")
+            try await withLocalRedis(nodes: 2, options: options) { redis in
+                func environments(of server: LocalRedisServer) throws -> [Substring] {
+                    try String(contentsOfFile: server.directory + "/environment", encoding: .utf8)
+                        .split(separator: "\n").filter { $0.contains("of-server-2") || $0.hasPrefix("REDLOCK_NAME=") }
+                }
+                let expected: Set<Substring> = ["LANG=of-server-2", "REDLOCK_NAME=a value = with \"signs\""]
+                #expect(Set(try environments(of: redis[1])) == expected)
+                try await redis[1].restart()
+                let loaded = try LocalRedisSet.load(directory: redis.directory)[1]
+                try await loaded.restart()
+                await loaded.kill()
+                #expect(try environments(of: redis[1]).count == 3 * expected.count, "once for every start")
+                #expect(try environments(of: redis[0]).isEmpty)
+            }
+        }
+    }
+
+    @Test func environmentOfAServerThatIsNotThereIsRefused() async throws {
+        for number in [0, 3] {
+            var options = LocalRedisOptions()
+            options.additionalEnvironment = [number: [:]]
+            let error = await #expect(throws: LocalRedisError.self) {
+                try await LocalRedisSet.start(nodes: 2, options: options)
+            }
+            #expect(error?.code == .invalidArgument)
+        }
+    }
+
     private func silentServer(in directory: String) throws -> String {
         let path = directory + "/silent-server"
         try writeFile(

@@ -15,13 +15,13 @@ struct AcquireRoundTests {
         AcquireRound(quorum: Quorum(majorityOf: nodeCount), timing: Self.timing, start: Self.start)
     }
 
-    private static let allAnswers: [AcquireRound.Answer] = [.granted, .held, .refused, .unknown]
+    private static let allAnswers: [AcquireRound.Answer] = [.granted(token: nil), .held, .refused, .unknown]
 
     /// What the answers that were heard decide: nothing yet, a lease, or why there is none.
     private func expected(_ heard: [AcquireRound.Answer], nodeCount: Int) -> AcquireRound.Decision? {
         let needed = nodeCount / 2 + 1
-        let granted = heard.count { $0 == .granted }
-        if granted >= needed { return .granted(validUntil: Self.validUntil) }
+        let granted = heard.count { $0 == .granted(token: nil) }
+        if granted >= needed { return .granted(validUntil: Self.validUntil, token: nil) }
         let against = heard.count - granted
         guard nodeCount - against < needed else { return nil }
         // Could a quorum still have formed, had nobody held the key?
@@ -38,7 +38,7 @@ struct AcquireRoundTests {
                 var decision: AcquireRound.Decision?
                 for node in order {
                     heard.append(answers[node])
-                    let returned = round.answered(answers[node], by: node, at: Self.start)
+                    let returned = round.decision(after: answers[node], by: node, at: Self.start)
                     let isNew = decision == nil
                     if isNew { decision = expected(heard, nodeCount: nodeCount) }
                     guard returned == (isNew ? decision : nil), round.decision == decision else {
@@ -59,7 +59,7 @@ struct AcquireRoundTests {
                 var round = self.round(nodeCount: nodeCount)
                 var clean: NodeSet = []
                 for node in order {
-                    _ = round.answered(answers[node], by: node, at: Self.start)
+                    _ = round.decision(after: answers[node], by: node, at: Self.start)
                     // Only what a node said itself clears it.
                     if answers[node] == .held || answers[node] == .refused { clean.insert(node) }
                     let mayHold = NodeSet(firstNodes: nodeCount).subtracting(clean)
@@ -67,7 +67,7 @@ struct AcquireRoundTests {
                         return recordIssue("\(answers) in the order \(order): \(Array(round.mayHoldKey))")
                     }
                 }
-                guard round.granted == NodeSet((0..<nodeCount).filter { answers[$0] == .granted }) else {
+                guard round.granted == NodeSet((0..<nodeCount).filter { answers[$0] == .granted(token: nil) }) else {
                     return recordIssue("\(answers) in the order \(order): granted \(Array(round.granted))")
                 }
             }
@@ -86,26 +86,26 @@ struct AcquireRoundTests {
     @Test
     func validityCountsFromTheStart() {
         var round = round(nodeCount: 3)
-        #expect(round.answered(.granted, by: 2, at: Self.start.advanced(byNanoseconds: 1)) == nil)
-        let decision = round.answered(.granted, by: 0, at: Self.start.advanced(byNanoseconds: 3_000_000_000))
-        #expect(decision == .granted(validUntil: Instant(nanoseconds: 1_000_000_000 + 9_898_000_000)))
-        #expect(round.answered(.granted, by: 1, at: Self.start.advanced(byNanoseconds: 60_000_000_000)) == nil)
+        #expect(round.decision(after: .granted(token: nil), by: 2, at: Self.start.advanced(byNanoseconds: 1)) == nil)
+        let decision = round.decision(after: .granted(token: nil), by: 0, at: Self.start.advanced(byNanoseconds: 3_000_000_000))
+        #expect(decision == .granted(validUntil: Instant(nanoseconds: 1_000_000_000 + 9_898_000_000), token: nil))
+        #expect(round.decision(after: .granted(token: nil), by: 1, at: Self.start.advanced(byNanoseconds: 60_000_000_000)) == nil)
         #expect(round.decision == decision)
     }
 
     @Test
     func leaseWithLessThanHalfItsTTLLeftIsNotGranted() {
         let cases: [(Int64, AcquireRound.Decision)] = [
-            (-1, .granted(validUntil: Self.validUntil)),
-            (0, .granted(validUntil: Self.validUntil)),
+            (-1, .granted(validUntil: Self.validUntil, token: nil)),
+            (0, .granted(validUntil: Self.validUntil, token: nil)),
             (1, .failed(.tooSlow)),
             (Self.timing.ttlNanoseconds, .failed(.tooSlow)),
         ]
         for (offset, expected) in cases {
             var round = round(nodeCount: 3)
             let now = Self.lastChance.advanced(byNanoseconds: offset)
-            _ = round.answered(.granted, by: 0, at: Self.start)
-            #expect(round.answered(.granted, by: 1, at: now) == expected, "\(offset) ns after the last chance")
+            _ = round.decision(after: .granted(token: nil), by: 0, at: Self.start)
+            #expect(round.decision(after: .granted(token: nil), by: 1, at: now) == expected, "\(offset) ns after the last chance")
             #expect(round.mayHoldKey == [0, 1, 2])
         }
     }
@@ -114,19 +114,19 @@ struct AcquireRoundTests {
     func refusalsDoNotGetOldBeforeTheyDecide() {
         var round = round(nodeCount: 3)
         let late = Self.validUntil.advanced(byNanoseconds: 1)
-        #expect(round.answered(.held, by: 0, at: late) == nil)
-        #expect(round.answered(.held, by: 1, at: late) == .failed(.contended))
+        #expect(round.decision(after: .held, by: 0, at: late) == nil)
+        #expect(round.decision(after: .held, by: 1, at: late) == .failed(.contended))
     }
 
     @Test
     func decisionAgainstALeaseIsNotRevised() {
         var round = round(nodeCount: 3)
-        _ = round.answered(.unknown, by: 0, at: Self.start)
-        #expect(round.answered(.unknown, by: 1, at: Self.start) == .failed(.quorumUnavailable))
+        _ = round.decision(after: .unknown, by: 0, at: Self.start)
+        #expect(round.decision(after: .unknown, by: 1, at: Self.start) == .failed(.quorumUnavailable))
         // The late grants still have to be released.
-        #expect(round.answered(.granted, by: 0, at: Self.start) == nil)
-        #expect(round.answered(.granted, by: 1, at: Self.start) == nil)
-        #expect(round.answered(.granted, by: 2, at: Self.start) == nil)
+        #expect(round.decision(after: .granted(token: nil), by: 0, at: Self.start) == nil)
+        #expect(round.decision(after: .granted(token: nil), by: 1, at: Self.start) == nil)
+        #expect(round.decision(after: .granted(token: nil), by: 2, at: Self.start) == nil)
         #expect(round.decision == .failed(.quorumUnavailable))
         #expect(round.mayHoldKey == [0, 1, 2])
     }
@@ -135,11 +135,11 @@ struct AcquireRoundTests {
     @Test
     func grantIsNotTakenBackByALaterSilence() {
         var round = round(nodeCount: 3)
-        _ = round.answered(.granted, by: 0, at: Self.start)
-        _ = round.answered(.unknown, by: 0, at: Self.start)
+        _ = round.decision(after: .granted(token: nil), by: 0, at: Self.start)
+        _ = round.decision(after: .unknown, by: 0, at: Self.start)
         #expect(round.granted == [0])
         #expect(round.mayHoldKey == [0, 1, 2])
-        _ = round.answered(.granted, by: 0, at: Self.start)
+        _ = round.decision(after: .granted(token: nil), by: 0, at: Self.start)
         #expect(round.decision == nil, "one node voted twice")
     }
 }

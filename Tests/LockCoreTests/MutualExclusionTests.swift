@@ -140,10 +140,10 @@ private struct World {
     }
 
     private mutating func acquireAnswered(_ answer: AcquireRound.Answer, client: Int, node: Int, at now: Instant) {
-        guard let decision = clients[client].acquiring?.answered(answer, by: node, at: now) else { return }
+        guard let decision = clients[client].acquiring?.decision(after: answer, by: node, at: now) else { return }
         let ownerToken = clients[client].ownerToken
         switch decision {
-        case .granted(let validUntil):
+        case .granted(let validUntil, _):
             grants += 1
             for (other, holder) in clients.enumerated() where other != client {
                 if let otherValidUntil = holder.validUntil, now < otherValidUntil, now < validUntil {

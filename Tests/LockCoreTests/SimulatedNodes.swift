@@ -19,7 +19,7 @@ struct SimulatedNode {
     mutating func acquire(_ ownerToken: Int, ttlNanoseconds: Int64, at now: Instant) -> AcquireRound.Answer {
         guard holder(at: now) == nil else { return .held }
         key = (ownerToken, time(at: now) + ttlNanoseconds)
-        return .granted
+        return .granted(token: nil)
     }
 
     mutating func extend(_ ownerToken: Int, ttlNanoseconds: Int64, at now: Instant) -> ExtendRound.Answer {

@@ -5,14 +5,16 @@ import RedlockTesting
 import Testing
 
 extension NodeSet {
-    init(_ nodes: some Sequence<Int>) {
-        self = []
-        for node in nodes { insert(node) }
-    }
-
     /// The set whose members are the ones of a binary number.
     init(bits: Int) {
         self.init((0..<Int.bitWidth - 1).filter { bits & (1 << $0) != 0 })
+    }
+}
+
+extension AcquireRound {
+    /// Takes one node's answer; returns the decision if this answer made it.
+    mutating func decision(after answer: Answer, by node: Int, at now: Instant) -> Decision? {
+        if case .end(let decision) = answered(answer, by: node, at: now) { decision } else { nil }
     }
 }
 

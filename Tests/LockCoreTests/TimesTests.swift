@@ -61,7 +61,7 @@ struct LeaseTimingTests {
         let start = Instant(nanoseconds: 0)
         #expect(timing.validUntil(start: start) < start)
         var round = AcquireRound(quorum: Quorum(majorityOf: 1), timing: timing, start: start)
-        #expect(round.answered(.granted, by: 0, at: start) == .failed(.tooSlow))
+        #expect(round.decision(after: .granted(token: nil), by: 0, at: start) == .failed(.tooSlow))
     }
 
     @Test

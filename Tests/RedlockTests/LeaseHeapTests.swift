@@ -14,7 +14,14 @@ func heldLease(_ ownerToken: OwnerToken, engine: LockEngine) throws -> HeldLease
     let round = AcquireRound(quorum: engine.quorum, timing: terms.timing, start: start)
     let attempt = AcquireAttempt(operation: operation, ownerToken: ownerToken, round: round, engine: engine)
     let validUntil = terms.timing.validUntil(start: start)
-    return HeldLease(attempt: attempt, terms: terms, validUntil: validUntil, canceller: nil, engine: engine)
+    return HeldLease(
+        attempt: attempt,
+        terms: terms,
+        validUntil: validUntil,
+        fencingToken: nil,
+        canceller: nil,
+        engine: engine
+    )
 }
 
 @Suite

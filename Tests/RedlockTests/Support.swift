@@ -15,18 +15,27 @@ final class StandingStill: Surroundings {
 
     var now: Instant { Instant(nanoseconds: 0) }
     func clockInstant(of instant: Instant) -> ContinuousClock.Instant { .now }
+    var wallMicroseconds: Int64 { 0 }
     func randomBits() -> UInt64 { 4 }
     func runOnLoop(_ work: @escaping @Sendable () -> Void) {}
     func schedule(at instant: Instant, _ work: @escaping () -> Void) -> any LoopTimer { Timer() }
     func connect() {}
     func disconnect() {}
     func failure(of node: Int) -> NodeFailure? { nil }
-    func send(_ command: NodeCommand, wholeScript: Bool, to nodes: NodeSet, receiver: any ReplyReceiver) {}
+    func append(
+        _ command: NodeCommand,
+        wholeScript: Bool,
+        recordIDs: [RecordID],
+        to nodes: NodeSet,
+        receivers: [NodeReplies]
+    ) {}
+    func flush(_ nodes: NodeSet) {}
 }
 
 /// An engine in surroundings in which nothing happens.
 func stillEngine(nodeNames: [String] = ["a:6379"]) -> LockEngine {
     LockEngine(
+        profile: .compatible,
         quorum: Quorum(majorityOf: nodeNames.count),
         configuration: RedlockConfiguration(),
         nodeNames: nodeNames,
