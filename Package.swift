@@ -135,7 +135,7 @@ let package = Package(
         ),
         .testTarget(
             name: "RedlockCLITests",
-            dependencies: ["LocalRedis", "RedisTransport", "RedlockCLI", "RedlockTesting"],
+            dependencies: ["LocalRedis", "RedisTransport", "Redlock", "RedlockCLI", "RedlockTesting"],
             swiftSettings: strictSettings
         ),
         .testTarget(

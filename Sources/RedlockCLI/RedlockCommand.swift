@@ -45,7 +45,7 @@ struct RedlockCommand: AsyncParsableCommand {
               500ms, 10s, 5m, 1h, 2d, with fractions (0.5s); a plain number is seconds.
 
             EXIT CODES
-              0    done; run: the command's own code is 0
+              0    done
               1    lock not obtained (run, acquire: or --conflict-exit-code), not held;
                    status: free; init: refused
               64   wrong usage

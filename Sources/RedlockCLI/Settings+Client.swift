@@ -9,7 +9,9 @@ extension Settings {
     /// - Throws: `CommandFailure` for settings that the library refuses.
     func makeClient(_ reporter: Reporter) throws -> any LockClient {
         guard values.isCompatible == true else { return try makeStandardClient(reporter) }
-        return try prepared(reporter) { try CompatibleRedlockClient(endpoints: endpoints, configuration: configuration) }
+        return try prepared(reporter) {
+            try CompatibleRedlockClient(endpoints: endpoints, configuration: configuration)
+        }
     }
 
     /// The client for a command that the compatible profile has no use for.
@@ -23,7 +25,9 @@ extension Settings {
     /// - Throws: `UsageError` if the compatible profile was asked for.
     func requireStandardProfile(for command: String) throws {
         guard values.isCompatible != true else {
-            throw UsageError("`redlock \(command)` and --compatible exclude each other: that profile has neither records nor tokens")
+            throw UsageError(
+                "`redlock \(command)` and --compatible exclude each other: that profile has neither records nor tokens"
+            )
         }
     }
 

@@ -65,6 +65,25 @@ struct BadInputTests {
         Usage(["extend", "--ttl", "0", "x"], "token"),
         Usage(["acquire"], "name"),
         Usage(["status", "a\tb"], "control"),
+        Usage(["run", "--quorum", "0"] + echo, "number of nodes"),
+        Usage(["run", "--quorum", "2"] + echo, "quorum of 2"),
+        Usage(["run", "--drift", "51%"] + echo, "50%"),
+        Usage(["run", "--drift", "5"] + echo, "percentage"),
+        Usage(["run", "--drift", "nan%"] + echo, "percentage"),
+        Usage(["run", "--prefix", "a\nb"] + echo, "prefix"),
+        Usage(["run", "--compatible", "--prefix", "a:"] + echo, "--compatible and --prefix exclude"),
+        Usage(["doctor", "--compatible"], "`redlock doctor` and --compatible exclude"),
+        Usage(["init", "--compatible"], "`redlock init` and --compatible exclude"),
+        Usage(["fence", "x", "--at-least", "1", "--compatible"], "`redlock fence` and --compatible exclude"),
+        Usage(["fence", "x"], "at-least"),
+        Usage(["fence", "--at-least", "1"], "name"),
+        Usage(["fence", "x", "--at-least", "0"], "whole number from 1"),
+        Usage(["fence", "x", "--at-least", "-1"], "whole number from 1"),
+        Usage(["fence", "x", "--at-least", "1.5"], "whole number from 1"),
+        Usage(["fence", "x", "--at-least", "9007199254740993"], "between 1 and"),
+        Usage(["fence", "a\tb", "--at-least", "1"], "control"),
+        Usage(["init", "surplus"], "surplus"),
+        Usage(["doctor", "surplus"], "surplus"),
     ]
 
     @Test(arguments: wrongUsages)
@@ -91,7 +110,7 @@ struct BadInputTests {
 
     @Test
     func tooFewServersAreAnOutageWithEveryReason() async throws {
-        try await withLocalRedis(nodes: 3) { redis in
+        try await withEnrolledRedis(nodes: 3) { redis in
             await redis[0].kill()
             await redis[1].kill()
             for arguments in [["run", "x", "--", "echo", "ran"], ["acquire", "x"]] {
@@ -137,6 +156,12 @@ struct BadInputTests {
             )
             #expect(wrong.exitCode == 69)
             #expect(wrong.errorLines.count == 1 && !wrong.errors.contains("swordfish"), "\(wrong.errors)")
+            let enrolment = try await Executable.run(
+                ["init"],
+                redis: redis.urls,
+                environment: ["REDLOCK_REDIS_PASSWORD": "hunter2"]
+            )
+            #expect(enrolment.exitCode == 0, "\(enrolment.errors)")
             let right = try await Executable.run(
                 ["run", "-v", "--json", "x", "--", "sh", "-c", "tr '\\0' '\\n' < /proc/$PPID/cmdline; env"],
                 redis: redis.urls,
@@ -160,13 +185,17 @@ struct BadInputTests {
 
     @Test
     func helpVersionAndCompletionWork() async throws {
-        for arguments in [["--help"], ["run", "--help"], ["acquire", "--help"], ["status", "--help"], ["--version"]] {
+        for arguments in [
+            ["--help"], ["run", "--help"], ["acquire", "--help"], ["status", "--help"], ["doctor", "--help"],
+            ["init", "--help"], ["fence", "--help"], ["--version"],
+        ] {
             let result = try await Executable.run(arguments)
             #expect(result.exitCode == 0 && !result.output.isEmpty && result.errors.isEmpty, "\(arguments)")
         }
         for shell in ["bash", "zsh", "fish"] {
             let result = try await Executable.run(["--generate-completion-script", shell])
             #expect(result.exitCode == 0 && result.output.contains("max-hold"))
+            #expect(result.output.contains("doctor") && result.output.contains("at-least"))
         }
     }
 }

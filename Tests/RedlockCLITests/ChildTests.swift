@@ -3,15 +3,21 @@
 import Foundation
 import Testing
 
+@testable import Redlock
 @testable import RedlockCLI
 
 @Suite
 struct ChildEnvironmentTests {
-    private static func entries(_ inherited: [String], deadlineMilliseconds: Int64? = nil) -> [String] {
+    private static func entries(
+        _ inherited: [String],
+        fencingToken: FencingToken? = nil,
+        deadlineMilliseconds: Int64? = nil
+    ) -> [String] {
         ChildEnvironment.entries(
             inherited: inherited.map { Array($0.utf8) },
             resource: "report",
             ownerLabel: "me@here:1",
+            fencingToken: fencingToken,
             deadlineMilliseconds: deadlineMilliseconds
         ).map { String(decoding: $0, as: UTF8.self) }
     }
@@ -33,9 +39,12 @@ struct ChildEnvironmentTests {
 
     @Test
     func theInnerLockReplacesTheOuterOne() {
-        let outer = ["REDLOCK_NAME=outer", "REDLOCK_OWNER=outer", "REDLOCK_DEADLINE_MS=1"]
+        let outer = [
+            "REDLOCK_NAME=outer", "REDLOCK_OWNER=outer", "REDLOCK_FENCING_TOKEN=1", "REDLOCK_DEADLINE_MS=1",
+        ]
         #expect(Self.entries(outer) == ["REDLOCK_NAME=report", "REDLOCK_OWNER=me@here:1"])
-        #expect(Self.entries(outer, deadlineMilliseconds: 17).last == "REDLOCK_DEADLINE_MS=17")
+        let inner = Self.entries(outer, fencingToken: FencingToken(rawValue: 42), deadlineMilliseconds: 17)
+        #expect(inner.suffix(2) == ["REDLOCK_FENCING_TOKEN=42", "REDLOCK_DEADLINE_MS=17"])
     }
 
     @Test
@@ -45,6 +54,7 @@ struct ChildEnvironmentTests {
             inherited: [entry],
             resource: "a",
             ownerLabel: "b",
+            fencingToken: nil,
             deadlineMilliseconds: nil
         )
         #expect(entries.first == entry)
@@ -112,7 +122,7 @@ struct ReporterTests {
     func verbositySelects() {
         let reports: [(Report, Reporter.Verbosity)] = [
             (.error(CommandFailure(exitCode: 69, "e")), .quiet), (.warning("w"), .normal),
-            (.waiting(holder: "h", remaining: nil), .normal),
+            (.waiting(Obstacle()), .normal),
             (.released(held: .seconds(1)), .verbose),
         ]
         for (report, needed) in reports {
@@ -128,10 +138,13 @@ struct ReporterTests {
     @Test
     func everyEventIsOneJSONObjectInOneLine() throws {
         let reports: [(Report, String, Set<String>)] = [
-            (.waiting(holder: "h\n\"", remaining: nil), "waiting", ["holder", "holderRemainingMilliseconds"]),
             (
-                .acquired(owner: "o", waited: .zero, validity: .seconds(9)), "acquired",
-                ["owner", "waitedMilliseconds", "validityMilliseconds"]
+                .waiting(Obstacle(holder: LockStatus.Holder(label: "h\n\"", remaining: nil))), "waiting",
+                ["holder", "holderRemainingMilliseconds", "nodesWithoutVote"]
+            ),
+            (
+                .acquired(owner: "o", fencingToken: nil, waited: .zero, validity: .seconds(9)), "acquired",
+                ["owner", "fencingToken", "waitedMilliseconds", "validityMilliseconds"]
             ),
             (
                 .lost(reason: .lost, signal: SignalName(number: SIGTERM), killAfter: .zero), "lost",
@@ -162,7 +175,8 @@ struct ReporterTests {
     @Test
     func foreignTextCannotTearALineApart() throws {
         let reporter = Reporter(verbosity: .verbose, resource: "a\u{1B}[2J")
-        let line = try #require(reporter.line(for: .waiting(holder: "x\r\nroot", remaining: nil), time: Self.time))
+        let obstacle = Obstacle(holder: LockStatus.Holder(label: "x\r\nroot", remaining: nil))
+        let line = try #require(reporter.line(for: .waiting(obstacle), time: Self.time))
         #expect(!line.unicodeScalars.contains { $0.properties.generalCategory == .control })
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import LocalRedis
 import Testing
 
 /// The built command `redlock`, run as users run it.
@@ -16,6 +17,11 @@ struct Executable {
         /// The JSON events on standard error, by their kind.
         var events: [[String: Any]] {
             errorLines.compactMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] }
+        }
+
+        /// The JSON object on standard output.
+        func object() throws -> [String: Any] {
+            try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
         }
 
         func event(_ kind: String) -> [String: Any]? {
@@ -130,6 +136,20 @@ struct Executable {
             let data = (try? Data(contentsOf: folder.appendingPathComponent(name))) ?? Data()
             return String(decoding: data, as: UTF8.self)
         }
+    }
+}
+
+/// Runs the body with private servers whose votes count.
+func withEnrolledRedis<Value>(
+    nodes count: Int,
+    options: LocalRedisOptions = LocalRedisOptions(),
+    isolation: isolated (any Actor)? = #isolation,
+    _ body: (LocalRedisSet) async throws -> Value
+) async throws -> Value {
+    try await withLocalRedis(nodes: count, options: options) { redis in
+        let enrolment = try await Executable.run(["init"], redis: redis.urls)
+        #expect(enrolment.exitCode == 0, "\(enrolment.errors)")
+        return try await body(redis)
     }
 }
 

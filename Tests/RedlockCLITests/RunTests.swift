@@ -9,7 +9,7 @@ import Testing
 struct RunTests {
     @Test
     func exitsAsTheCommandDid() async throws {
-        try await withLocalRedis(nodes: 3) { redis in
+        try await withEnrolledRedis(nodes: 3) { redis in
             let table: [([String], Int32, String)] = [
                 (["--", "true"], 0, ""),
                 (["--", "false"], 1, ""),
@@ -36,7 +36,7 @@ struct RunTests {
 
     @Test
     func theCommandGetsInputArgumentsAndEnvironment() async throws {
-        try await withLocalRedis(nodes: 3) { redis in
+        try await withEnrolledRedis(nodes: 3) { redis in
             let input = "line 1\nline 2"
             let cat = try await Executable.run(["run", "a", "--", "cat"], redis: redis.urls, input: input)
             #expect(cat.output == input)
@@ -69,7 +69,7 @@ struct RunTests {
 
     @Test
     func theCommandInheritsNoDescriptorAndNoSignalMask() async throws {
-        try await withLocalRedis(nodes: 3) { redis in
+        try await withEnrolledRedis(nodes: 3) { redis in
             let line = "ls /proc/self/fd; grep -E '^Sig(Blk|Ign)' /proc/self/status"
             guard FileManager.default.fileExists(atPath: "/proc/self/fd") else { return }
             let result = try await Executable.run(["run", "a", "-c", line], redis: redis.urls)
@@ -87,7 +87,7 @@ struct RunTests {
 
     @Test
     func aHeldLockIsWaitedForOrReported() async throws {
-        try await withLocalRedis(nodes: 3) { redis in
+        try await withEnrolledRedis(nodes: 3) { redis in
             let environment = Executable.environment(redis.urls)
             let holder = try Executable.Running(
                 ["run", "--label", "holder", "busy", "-c", "echo started; exec sleep 300"],
@@ -118,7 +118,7 @@ struct RunTests {
 
     @Test
     func waitingIsToldSoonToPeopleAndLateToLogs() async throws {
-        try await withLocalRedis(nodes: 1) { redis in
+        try await withEnrolledRedis(nodes: 1) { redis in
             _ = try await Executable.run(["acquire", "--label", "holder", "--ttl", "30s", "busy"], redis: redis.urls)
             let environment = Executable.environment(redis.urls, ["REDLOCK_NAME": "busy"])
             let command = ["-w", "6", "busy", "--", "true"]
@@ -136,7 +136,7 @@ struct RunTests {
 
     @Test
     func aConfigurationMayComeThroughAPipe() async throws {
-        try await withLocalRedis(nodes: 1) { redis in
+        try await withEnrolledRedis(nodes: 1) { redis in
             let text = #"{"redis": ["\#(redis.urls[0])"], "conflict-exit-code": 17}"#
             _ = try await Executable.run(["acquire", "busy"], redis: redis.urls)
             for line in ["cat | R run --config /dev/stdin", "R run --config <(cat)"] {
@@ -153,7 +153,7 @@ struct RunTests {
 
     @Test
     func tooFewDescriptorsAreRaisedOrRefused() async throws {
-        try await withLocalRedis(nodes: 1) { redis in
+        try await withEnrolledRedis(nodes: 1) { redis in
             for (limit, code) in [("-S -n 20", 0), ("-n 20", 71)] {
                 let result = try await Executable.run(
                     ["run", "outer", "--", "bash", "-c", "ulimit \(limit); \(Executable.path) run a -- true"],
@@ -167,7 +167,7 @@ struct RunTests {
 
     @Test
     func verbosityIsAsTold() async throws {
-        try await withLocalRedis(nodes: 2) { redis in
+        try await withEnrolledRedis(nodes: 2) { redis in
             let normal = try await Executable.run(["run", "a", "--", "true"], redis: redis.urls)
             #expect(normal.errorLines.count == 1 && normal.errors.contains("odd number"), "\(normal.errors)")
             let quiet = try await Executable.run(["run", "-q", "a", "--", "true"], redis: redis.urls)

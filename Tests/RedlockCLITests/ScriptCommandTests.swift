@@ -7,13 +7,9 @@ import Testing
 /// `redlock acquire`, `extend`, `release` and `status`.
 @Suite(.timeLimit(.minutes(2)))
 struct ScriptCommandTests {
-    private static func object(_ text: String) throws -> [String: Any] {
-        try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
-    }
-
     @Test
     func aLockLivesFromAcquireToRelease() async throws {
-        try await withLocalRedis(nodes: 3) { redis in
+        try await withEnrolledRedis(nodes: 3) { redis in
             let urls = redis.urls
             let acquire = try await Executable.run(["acquire", "--ttl", "20s", "--label", "me", "a"], redis: urls)
             #expect(acquire.exitCode == 0 && acquire.errors.isEmpty)
@@ -27,7 +23,7 @@ struct ScriptCommandTests {
                 environment: ["REDLOCK_TOKEN": token]
             )
             #expect(extend.exitCode == 0)
-            let validity = try #require(try Self.object(extend.output)["validityMilliseconds"] as? Int)
+            let validity = try #require(try extend.object()["validityMilliseconds"] as? Int)
             #expect((20_000...30_000).contains(validity))
 
             let foreign = try await Executable.run(["release", "a"], redis: urls, input: "0123:somebody else\n")
@@ -35,7 +31,7 @@ struct ScriptCommandTests {
             #expect(try await Executable.run(["release", "a"], redis: urls, input: token + "\n").exitCode == 0)
             let again = try await Executable.run(["release", "--json", "a"], redis: urls, input: token)
             #expect(again.exitCode == 1)
-            #expect(try Self.object(again.output)["released"] as? Bool == false)
+            #expect(try again.object()["released"] as? Bool == false)
             let late = try await Executable.run(["extend", "a"], redis: urls, environment: ["REDLOCK_TOKEN": token])
             #expect(late.exitCode == 1 && late.errorLines.count == 1, "\(late.errors)")
             for result in [acquire, extend, foreign, again, late] { #expect(!result.errors.contains(token)) }
@@ -44,13 +40,13 @@ struct ScriptCommandTests {
 
     @Test
     func acquirePrintsJSONAndTheLockEndsByItself() async throws {
-        try await withLocalRedis(nodes: 1) { redis in
+        try await withEnrolledRedis(nodes: 1) { redis in
             let result = try await Executable.run(
                 ["acquire", "--json", "--ttl", "1s", "--label", "me", "a"],
                 redis: redis.urls
             )
-            let object = try Self.object(result.output)
-            #expect(Set(object.keys) == ["name", "token", "validityMilliseconds", "owner"])
+            let object = try result.object()
+            #expect(Set(object.keys) == ["name", "token", "fencingToken", "validityMilliseconds", "owner"])
             #expect(object["name"] as? String == "a" && object["owner"] as? String == "me")
             #expect((1...1_000).contains(try #require(object["validityMilliseconds"] as? Int)))
             #expect(try await Executable.run(["run", "-w", "5", "a", "--", "true"], redis: redis.urls).exitCode == 0)
@@ -59,7 +55,7 @@ struct ScriptCommandTests {
 
     @Test
     func aTokenThatCannotBeWrittenIsNotLeftLocked() async throws {
-        try await withLocalRedis(nodes: 1) { redis in
+        try await withEnrolledRedis(nodes: 1) { redis in
             let result = try await Executable.run(
                 ["run", "outer", "-c", "\(Executable.path) acquire a > /dev/full"],
                 redis: redis.urls
@@ -71,53 +67,56 @@ struct ScriptCommandTests {
 
     @Test
     func statusShowsEveryNode() async throws {
-        try await withLocalRedis(nodes: 3) { redis in
+        try await withEnrolledRedis(nodes: 3) { redis in
             let free = try await Executable.run(["status", "a"], redis: redis.urls)
             #expect(free.exitCode == 1 && free.output.hasPrefix("a: free\n"))
             _ = try await Executable.run(["acquire", "--label", "me", "a"], redis: redis.urls)
             await redis[0].kill()
             let held = try await Executable.run(["status", "--json", "a"], redis: redis.urls)
-            let object = try Self.object(held.output)
+            let object = try held.object()
             let nodes = try #require(object["nodes"] as? [[String: Any]])
+            #expect(nodes.map { $0["voteCounts"] as? Bool } == [false, true, true])
+            let token = try #require(object["lastFencingToken"] as? Int)
             #expect(nodes.map { $0["node"] as? String } == redis.servers.map { "127.0.0.1:\($0.port)" })
             #expect(nodes[0]["state"] as? String == "unavailable")
             for node in nodes {
-                #expect(Set(node.keys) == ["node", "state", "owner", "remainingMilliseconds", "holder", "reason"])
+                let fields = ["node", "state", "owner", "remainingMilliseconds", "holder", "reason"]
+                #expect(Set(node.keys) == Set(fields + ["voteCounts", "voteReason"]))
             }
             #expect(object["held"] as? Bool == true && object["free"] as? Bool == false)
             let human = try await Executable.run(["status", "a"], redis: redis.urls)
             #expect(human.output.split(separator: "\n").count == 4)
+            #expect(human.output.contains("last fencing token \(token)\n"), "\(human.output)")
             await redis[1].kill()
             let unknown = try await Executable.run(["status", "a"], redis: redis.urls)
             #expect(unknown.exitCode == 69 && unknown.errorLines.count == 1)
-            let unknownText = try await Executable.run(["status", "--json", "a"], redis: redis.urls).output
-            let unknownObject = try Self.object(unknownText)
+            let unknownObject = try await Executable.run(["status", "--json", "a"], redis: redis.urls).object()
             #expect(unknownObject["held"] is NSNull && unknownObject["free"] is NSNull)
         }
     }
 
     @Test
     func whatNobodyHoldsAndNobodyCanGetIsNotCalledFree() async throws {
-        try await withLocalRedis(nodes: 3) { redis in
-            _ = try await redis[0].send("SET", "split", "one")
-            _ = try await redis[1].send("SET", "split", "two")
+        try await withEnrolledRedis(nodes: 3) { redis in
+            _ = try await redis[0].send("SET", "redlock:lock:split", "one")
+            _ = try await redis[1].send("SET", "redlock:lock:split", "two")
             let split = try await Executable.run(["status", "split"], redis: redis.urls)
             #expect(split.exitCode == 0)
             let summary = "split: not held by a quorum, but 2 of 3 nodes have keys of several owners\n"
             #expect(split.output.hasPrefix(summary), "\(split.output)")
             #expect(split.output.contains("no expiry"))
-            for server in redis.servers { _ = try await server.send("LPUSH", "list", "x") }
+            for server in redis.servers { _ = try await server.send("LPUSH", "redlock:lock:list", "x") }
             let list = try await Executable.run(["status", "list"], redis: redis.urls)
             #expect(list.exitCode == 0, "\(list.output)")
             #expect(list.output.contains("3 of 3 nodes") && list.output.contains("holds something that is not a lock"))
-            _ = try await redis[2].send("SET", "minority", "one")
+            _ = try await redis[2].send("SET", "redlock:lock:minority", "one")
             #expect(try await Executable.run(["status", "minority"], redis: redis.urls).exitCode == 1)
         }
     }
 
     @Test
     func resultsThatCannotBeWrittenAreAnError() async throws {
-        try await withLocalRedis(nodes: 1) { redis in
+        try await withEnrolledRedis(nodes: 1) { redis in
             let token = try await Executable.run(["acquire", "a"], redis: redis.urls).output
             for command in ["status a", "status --json a", "extend --json a", "release --json a"] {
                 let result = try await Executable.run(
@@ -132,7 +131,7 @@ struct ScriptCommandTests {
 
     @Test
     func jsonErrorsNameTheirKindAndTheLock() async throws {
-        try await withLocalRedis(nodes: 1) { redis in
+        try await withEnrolledRedis(nodes: 1) { redis in
             _ = try await Executable.run(["acquire", "--label", "me", "a"], redis: redis.urls)
             let table: [([String], String, Int)] = [
                 (["run", "-n", "a", "--", "true"], "timedOut", 1), (["acquire", "-n", "-E", "9", "a"], "timedOut", 9),

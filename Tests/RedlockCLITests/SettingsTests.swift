@@ -2,6 +2,7 @@
 
 import Foundation
 import RedisTransport
+import Redlock
 import Testing
 
 @testable import RedlockCLI
@@ -93,6 +94,33 @@ struct SettingsTests {
     }
 
     @Test
+    func theCompatibleProfileHasNoPrefix() throws {
+        let file = PartialSettings(isCompatible: true, keyPrefix: "p:")
+        #expect(throws: UsageError.self) { try Self.resolve(file: file) }
+        #expect(throws: UsageError.self) { try Self.resolve(options: PartialSettings(isCompatible: true), file: file) }
+        let settings = try Self.resolve(options: PartialSettings(isCompatible: false), file: file)
+        #expect(settings.configuration.keyPrefix == "p:")
+        try settings.requireStandardProfile(for: "doctor")
+        let compatible = try Self.resolve(file: PartialSettings(isCompatible: true))
+        #expect(throws: UsageError.self) { try compatible.requireStandardProfile(for: "doctor") }
+    }
+
+    @Test(arguments: [
+        ("standard", DriftProfile.standard), ("strict", .strict), ("5%", DriftProfile(rate: 0.05)),
+        ("0.5%", DriftProfile(rate: 0.005)), ("50%", DriftProfile(rate: 0.5)), ("0%", DriftProfile(rate: 0)),
+    ])
+    func driftsAreRead(_ text: String, _ drift: DriftProfile) throws {
+        #expect(try DriftArgument.parse(text) == drift)
+    }
+
+    @Test(arguments: [
+        "", "%", ".%", "5", "50.1%", "-1%", "+1%", "1e1%", "nan%", "inf%", "1.2.3%", "5 %", "٣%", "loose",
+    ])
+    func driftsThatAreNoneAreRefused(_ text: String) {
+        #expect(throws: UsageError.self) { try DriftArgument.parse(text) }
+    }
+
+    @Test
     func tlsFilesNeedATLSURL() throws {
         let files = PartialSettings(authorityFile: "ca.pem")
         #expect(throws: UsageError.self) { try Self.resolve(options: files) }
@@ -123,7 +151,8 @@ struct ConfigurationFileTests {
             """
             {"redis": ["redis://a", "redis://b"], "password": "secret", "ttl": "20s", "wait": 1.5,
              "conflict-exit-code": 99, "signal": "INT", "kill-after": 3, "max-hold": "1h", "label": "me",
-             "node-timeout": "50ms", "max-ttl": "1m", "tls-ca": "ca", "tls-certificate": "certificate", "tls-key": "key"}
+             "node-timeout": "50ms", "max-ttl": "1m", "compatible": false, "quorum": 2, "drift": "5%", "prefix": "p:",
+             "tls-ca": "ca", "tls-certificate": "certificate", "tls-key": "key"}
             """
         )
         #expect(
@@ -142,7 +171,11 @@ struct ConfigurationFileTests {
                     maximumTTL: .seconds(60),
                     authorityFile: "ca",
                     certificateFile: "certificate",
-                    keyFile: "key"
+                    keyFile: "key",
+                    isCompatible: false,
+                    quorum: 2,
+                    drift: DriftProfile(rate: 0.05),
+                    keyPrefix: "p:"
                 )
         )
         #expect(file.warnings == [])
@@ -162,7 +195,9 @@ struct ConfigurationFileTests {
         (#"{"wait": -1}"#, "wait"), (#"{"redis": 5}"#, "redis"), (#"{"redis": []}"#, "redis"),
         (#"{"label": 5}"#, "label"), (#"{"conflict-exit-code": 256}"#, "conflict-exit-code"), ("[]", "object"),
         ("{", "JSON"), ("", "empty"), (" \n", "empty"), (#"{"password": ["hunter2"]}"#, "password"),
-        (#"{"signal": "NOPE"}"#, "signal"),
+        (#"{"signal": "NOPE"}"#, "signal"), (#"{"compatible": "yes"}"#, "compatible"),
+        (#"{"compatible": 1}"#, "compatible"), (#"{"quorum": 0}"#, "quorum"), (#"{"quorum": 1.5}"#, "quorum"),
+        (#"{"drift": 5}"#, "drift"), (#"{"drift": "-1%"}"#, "drift"), (#"{"prefix": 5}"#, "prefix"),
     ])
     func whatIsWrongIsNamed(_ text: String, _ named: String) async throws {
         let error = await #expect(throws: UsageError.self) { try await Self.load(text) }

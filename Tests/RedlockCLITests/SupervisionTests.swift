@@ -16,7 +16,7 @@ struct SupervisionTests {
 
     @Test(arguments: [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2])
     func signalsReachTheWholeGroup(_ signal: Int32) async throws {
-        try await withLocalRedis(nodes: 3) { redis in
+        try await withEnrolledRedis(nodes: 3) { redis in
             // The inner shell shows that not only the command itself gets the signal.
             let number = String(signal)
             let running = try Executable.Running(
@@ -42,7 +42,7 @@ struct SupervisionTests {
 
     @Test(arguments: [SIGHUP, SIGTERM])
     func aSignalEndsTheWaitingAndLeavesNothing(_ signal: Int32) async throws {
-        try await withLocalRedis(nodes: 3) { redis in
+        try await withEnrolledRedis(nodes: 3) { redis in
             let environment = Executable.environment(redis.urls)
             let token = try await Executable.run(["acquire", "--ttl", "20s", "a"], redis: redis.urls).output
             for command in [["run", "-v", "a", "--", "echo", "ran"], ["acquire", "a"]] {
@@ -64,7 +64,7 @@ struct SupervisionTests {
 
     @Test
     func nothingOutlivesAKilledRedlock() async throws {
-        try await withLocalRedis(nodes: 3) { redis in
+        try await withEnrolledRedis(nodes: 3) { redis in
             let running = try Executable.Running(
                 ["run", "a", "-c", Self.family],
                 environment: Executable.environment(redis.urls)
@@ -80,7 +80,7 @@ struct SupervisionTests {
 
     @Test
     func whatTheCommandLeavesBehindWhenItEndsGoesOn() async throws {
-        try await withLocalRedis(nodes: 3) { redis in
+        try await withEnrolledRedis(nodes: 3) { redis in
             let result = try await Executable.run(
                 ["run", "a", "-c", "sleep 300 > /dev/null 2>&1 & echo $!"],
                 redis: redis.urls
@@ -97,7 +97,7 @@ struct SupervisionTests {
     func aLostLockStopsTheCommandInTime() async throws {
         let trace = FileManager.default.temporaryDirectory.appending(path: "redlock-trace-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: trace) }
-        try await withLocalRedis(nodes: 3) { redis in
+        try await withEnrolledRedis(nodes: 3) { redis in
             // Part of the command ignores TERM and leaves a trace as long as it runs.
             let stubborn = "trap '' TERM; while :; do : >'\(trace.path)'; sleep 0.02; done"
             let running = try Executable.Running(
@@ -133,7 +133,7 @@ struct SupervisionTests {
 
     @Test
     func aCommandThatEndsWhenToldIsNotKilled() async throws {
-        try await withLocalRedis(nodes: 1) { redis in
+        try await withEnrolledRedis(nodes: 1) { redis in
             let running = try Executable.Running(
                 [
                     "run", "--json", "--ttl", "3s", "--signal", "USR1", "a", "-c",
@@ -154,7 +154,7 @@ struct SupervisionTests {
 
     @Test
     func theMaximumHoldEndsTheCommand() async throws {
-        try await withLocalRedis(nodes: 1) { redis in
+        try await withEnrolledRedis(nodes: 1) { redis in
             let began = ContinuousClock.now
             let result = try await Executable.run(
                 ["run", "--json", "--max-hold", "1s", "a", "-c", "trap '' TERM; sleep 300"],
@@ -168,7 +168,7 @@ struct SupervisionTests {
 
     @Test
     func aStoppedRedlockFindsTheLockLostAndKillsAtOnce() async throws {
-        try await withLocalRedis(nodes: 1) { redis in
+        try await withEnrolledRedis(nodes: 1) { redis in
             let running = try Executable.Running(
                 ["run", "--ttl", "1s", "a", "-c", "trap 'echo told' TERM; \(Self.family)"],
                 environment: Executable.environment(redis.urls)
@@ -185,7 +185,7 @@ struct SupervisionTests {
 
     @Test
     func aStoppedRedlockCannotKeepTheCommandAliveBeyondTheLock() async throws {
-        try await withLocalRedis(nodes: 1) { redis in
+        try await withEnrolledRedis(nodes: 1) { redis in
             let running = try Executable.Running(
                 [
                     "run", "--json", "--ttl", "2s", "a", "-c",
@@ -199,7 +199,7 @@ struct SupervisionTests {
             let family = Self.processIDs(in: running.output)
             #expect(family.count == 2 && family.allSatisfy(isRunning))
             running.send(SIGSTOP)
-            try await eventually("the end of the key") { try await redis[0].send("EXISTS", "a") == "0" }
+            try await eventually("the end of the key") { try await redis[0].send("EXISTS", "redlock:lock:a") == "0" }
             #expect(!family.contains(where: isRunning))
             running.send(SIGCONT)
             let result = try await running.result()
@@ -210,7 +210,7 @@ struct SupervisionTests {
 
     @Test
     func aReaderThatStopsReadingDoesNotKeepTheCommandAlive() async throws {
-        try await withLocalRedis(nodes: 1) { redis in
+        try await withEnrolledRedis(nodes: 1) { redis in
             // Standard error is a full pipe that nobody reads.
             let line = """
                 \(Executable.path) run --json --max-hold 1s a -c 'head -c 70000 /dev/zero >&2 & sleep 300'

@@ -45,7 +45,7 @@ struct TerminalTests {
         """
 
     private static func play(_ steps: [[String]]) async throws {
-        try await withLocalRedis(nodes: 3) { redis in
+        try await withEnrolledRedis(nodes: 3) { redis in
             let text = String(decoding: try JSONEncoder().encode(steps), as: UTF8.self)
             // Run by redlock itself for the sake of the helper that starts and waits; the lock is another one.
             let result = try await Executable.run(

@@ -12,7 +12,9 @@ enum DriftArgument {
         default: break
         }
         guard text.hasSuffix("%"), let percent = percent(text.dropLast()) else {
-            throw UsageError("\"\(text)\" is not a drift; write standard (1%), strict (16%), or a percentage such as 5%")
+            throw UsageError(
+                "\"\(text)\" is not a drift; write standard (1%), strict (16%), or a percentage such as 5%"
+            )
         }
         guard percent <= 50 else { throw UsageError("\"\(text)\" is too much; a drift is 50% at most") }
         return DriftProfile(rate: percent / 100)

@@ -35,7 +35,9 @@ func exitCodeOption(_ text: String) throws -> Int32 {
     return code
 }
 
-/// For `@Option(transform:)`: how many nodes must agree. Whether so many make sense depends on the number of nodes.
+/// For `@Option(transform:)`: how many nodes must agree.
+///
+/// Whether so many make sense depends on the number of nodes.
 func quorumOption(_ text: String) throws -> Int {
     guard let quorum = Int(text), quorum > 0 else { throw ValidationError("\"\(text)\" is not a number of nodes") }
     return quorum

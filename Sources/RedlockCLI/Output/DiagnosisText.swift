@@ -33,7 +33,8 @@ struct DiagnosisText {
         let numberWidth = String(diagnosis.nodes.count).count
         let nameWidth = diagnosis.nodes.map(\.name.count).max() ?? 0
         return diagnosis.nodes.enumerated().map { index, node in
-            let name = "\(index + 1)".padded(to: numberWidth) + "  " + Reporter.inOneLine(node.name).padded(to: nameWidth)
+            let name =
+                "\(index + 1)".padded(to: numberWidth) + "  " + Reporter.inOneLine(node.name).padded(to: nameWidth)
             guard !node.hasVote else { return name + "  " + style.coloured("vote counts", .green) }
             return name + "  " + style.coloured("VOTE DOES NOT COUNT", .red) + ": " + Self.reason(of: node)
         }
@@ -85,7 +86,8 @@ struct DiagnosisText {
         let numbers = nodes.count == diagnosis.nodes.count ? "" : nodes.map { "\($0 + 1)" }.joined(separator: ", ")
         let text = [numbers, isShort ? "" : Reporter.inOneLine(finding.reason)].filter { !$0.isEmpty }
             .joined(separator: ": ")
-        let verdict = text.isEmpty ? Self.word(finding.verdict) : Self.word(finding.verdict).padded(to: Self.verdictWidth)
+        let verdict =
+            text.isEmpty ? Self.word(finding.verdict) : Self.word(finding.verdict).padded(to: Self.verdictWidth)
         let line = title.padded(to: Self.titleWidth) + style.coloured(verdict, Self.colour(finding.verdict)) + text
         guard let remedy = finding.remedy else { return [line] }
         let indentation = String(repeating: " ", count: Self.titleWidth + Self.verdictWidth)
@@ -130,7 +132,8 @@ struct DiagnosisText {
         if !silent.isEmpty { steps.append("start \(Self.names(silent)), or repair the way there") }
         steps += refused.map { "\($0.name): \(Self.reason(of: $0))" }
         if let longest = waiting.compactMap(\.quarantineRemaining).max() {
-            let subject = waiting.count == 1 ? "its vote counts again by itself" : "their votes count again by themselves"
+            let subject =
+                waiting.count == 1 ? "its vote counts again by itself" : "their votes count again by themselves"
             steps.append("wait \(longest.wholeSecondsRoundedUp)s for \(Self.names(waiting)): \(subject)")
         }
         return "\(state); \(steps.joined(separator: "; "))"

@@ -62,7 +62,8 @@ struct Reporter: Sendable {
             }
         guard verbosity >= needed else { return nil }
         guard !usesJSON else { return jsonLine(for: report, time: time) }
-        return (["redlock: " + humanText(for: report)] + details(of: report)).map(Self.inOneLine).joined(separator: "\n")
+        let lines = ["redlock: " + humanText(for: report)] + details(of: report)
+        return lines.map(Self.inOneLine).joined(separator: "\n")
     }
 
     private func humanText(for report: Report) -> String {
