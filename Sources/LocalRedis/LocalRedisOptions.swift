@@ -14,6 +14,11 @@ public struct LocalRedisOptions: Sendable {
     ///
     /// For example `requirepass ...`, `aclfile ...`, `maxmemory 64mb`. They reach the server by a file only its user can read.
     public var extraConfiguration: [String] = []
+    /// Further environment variables of single servers, by their number (from 1): at every start, restarts included.
+    ///
+    /// A server gets little of this process's environment otherwise; a variable that it gets anyway has the value given
+    /// here. They are kept in the set's own files, for whoever loads it.
+    public var additionalEnvironment: [Int: [String: String]] = [:]
     /// The root directory of the set; nil for a new one below the system's temporary directory.
     ///
     /// The path must be short enough for Unix sockets (about 80 bytes).

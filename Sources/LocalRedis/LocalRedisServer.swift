@@ -203,7 +203,7 @@ public final class LocalRedisServer: Sendable {
         let start = ProgramStart(
             program: options.executable,
             arguments: [files.configuration],
-            environment: Self.environment,
+            environment: environment,
             directory: files.directory,
             outputFile: files.log,
             lifetime: options.lifetime
@@ -223,10 +223,15 @@ public final class LocalRedisServer: Sendable {
     }
 
     // A server needs little, and what it does not get (passwords of ours, for example) it cannot show.
-    private static let environment: [String] = {
+    private static let commonEnvironment: [String: String] = {
         let names: Set = ["PATH", "HOME", "TMPDIR", "TZ", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"]
-        return ProcessInfo.processInfo.environment.filter { names.contains($0.key) }.map { "\($0.key)=\($0.value)" }
+        return ProcessInfo.processInfo.environment.filter { names.contains($0.key) }
     }()
+
+    private var environment: [String] {
+        let additional = options.additionalEnvironment[number] ?? [:]
+        return Self.commonEnvironment.merging(additional) { $1 }.map { "\($0.key)=\($0.value)" }
+    }
 
     private func waitUntilItAnswers(_ process: ServerProcess, port: Int, logStart: Int) async throws {
         let path = files.socket

@@ -11,6 +11,8 @@ public final class LocalRedisSet: Sendable {
         var executable: String
         var tls: LocalRedisTLS?
         var extraConfiguration: [String]
+        /// Absent in sets of earlier versions.
+        var additionalEnvironment: [Int: [String: String]]?
     }
 
     private static let descriptionName = "redlock-local.json"
@@ -46,6 +48,9 @@ public final class LocalRedisSet: Sendable {
         guard (1...largestCount).contains(count) else {
             throw LocalRedisError(.invalidArgument, "\(count) nodes were asked for; it must be 1 to \(largestCount)")
         }
+        if let stranger = options.additionalEnvironment.keys.first(where: { !(1...count).contains($0) }) {
+            throw LocalRedisError(.invalidArgument, "environment variables were given for node \(stranger) of \(count)")
+        }
         let root = try claimDirectory(options.directory)
         var ports: [Int] = []
         do {
@@ -63,7 +68,8 @@ public final class LocalRedisSet: Sendable {
                 persistence: options.persistence,
                 executable: options.executable,
                 tls: options.tls,
-                extraConfiguration: options.extraConfiguration
+                extraConfiguration: options.extraConfiguration,
+                additionalEnvironment: options.additionalEnvironment
             )
             // Before the first process: should we die now, the set can be loaded, and what runs of it be ended.
             for server in servers { try server.writeFirstRecord() }
@@ -112,6 +118,7 @@ public final class LocalRedisSet: Sendable {
         options.executable = description.executable
         options.tls = description.tls
         options.extraConfiguration = description.extraConfiguration
+        options.additionalEnvironment = description.additionalEnvironment ?? [:]
         let servers = try (1...description.serverCount).map { number in
             try LocalRedisServer(
                 number: number,

@@ -20,6 +20,12 @@ extension LockClient {
     ///
     /// - Parameter graceTime: how long leases may go on.
     public func shutdown(graceTime: Duration = .zero) async {
+        await core.shutdown(graceTime: graceTime)
+    }
+}
+
+extension LockClientCore {
+    func shutdown(graceTime: Duration) async {
         let engine = self.engine
         await withCheckedContinuation { continuation in
             engine.submit { engine in

@@ -45,16 +45,8 @@ extension LockClient {
         eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         logger: Logger? = nil
     ) throws(RedlockError) {
-        var endpoints: [RedisEndpoint] = []
-        for url in nodes {
-            do throws(RedisEndpointError) {
-                endpoints.append(try RedisEndpoint(url: url))
-            } catch {
-                throw RedlockError(.invalidConfiguration, error.description)
-            }
-        }
         try self.init(
-            endpoints: endpoints,
+            endpoints: RedisEndpoint.list(nodes),
             configuration: configuration,
             eventLoopGroup: eventLoopGroup,
             logger: logger
@@ -70,6 +62,20 @@ extension LockClient {
     var engine: LockEngine { core.engine }
 }
 
+extension RedisEndpoint {
+    static func list(_ urls: [String]) throws(RedlockError) -> [RedisEndpoint] {
+        var endpoints: [RedisEndpoint] = []
+        for url in urls {
+            do throws(RedisEndpointError) {
+                endpoints.append(try RedisEndpoint(url: url))
+            } catch {
+                throw RedlockError(.invalidConfiguration, error.description)
+            }
+        }
+        return endpoints
+    }
+}
+
 /// What a client is made of: connections and the engine that drives them. Nothing in it is for users.
 public final class LockClientCore: Sendable {
     let engine: LockEngine
@@ -80,7 +86,8 @@ public final class LockClientCore: Sendable {
         endpoints: [RedisEndpoint],
         configuration: RedlockConfiguration,
         eventLoopGroup: any EventLoopGroup,
-        logger: Logger?
+        logger: Logger?,
+        enrolsNodes: Bool = true
     ) throws(RedlockError) {
         try configuration.validate(endpoints)
         configurationWarnings = RedlockConfiguration.warnings(nodeCount: endpoints.count)
@@ -102,7 +109,10 @@ public final class LockClientCore: Sendable {
             logger: logger
         )
         try surroundings.makeLinks(delegate: engine)
-        engine.submit { $0.surroundings.connect() }
+        engine.submit { engine in
+            engine.admission.enrolsNodes = enrolsNodes
+            engine.surroundings.connect()
+        }
     }
 
     deinit {

@@ -28,6 +28,16 @@ extension RedlockClient {
         }
     }
 
+    /// Enrols a brand-new set of nodes at the given URLs; see the other form.
+    public static func enrolNewSet(
+        nodes: [String],
+        configuration: RedlockConfiguration = RedlockConfiguration(),
+        logger: Logger? = nil
+    ) async throws {
+        let endpoints = try RedisEndpoint.list(nodes)
+        try await enrolNewSet(endpoints: endpoints, configuration: configuration, logger: logger)
+    }
+
     /// Enrols the nodes anew, as the set that a client of this list and configuration expects: for nodes that join or
     /// are replaced, another number of nodes, other names, or another maximum TTL.
     ///
@@ -56,22 +66,22 @@ extension RedlockClient {
         _ logger: Logger?,
         _ body: (SetEnrolment) async throws -> Value
     ) async throws -> Value {
-        let client = try RedlockClient(
+        let core = try LockClientCore(
+            profile: .standard(prefix: configuration.keyPrefix),
             endpoints: endpoints,
             configuration: configuration,
             eventLoopGroup: eventLoopGroup,
-            logger: logger
+            logger: logger,
+            enrolsNodes: false
         )
-        // Before the first node is heard: it would be enrolled with a quarantine.
-        client.engine.submit { $0.admission.enrolsNodes = false }
+        let outcome: Result<Value, any Error>
         do {
-            let value = try await body(SetEnrolment(engine: client.engine))
-            await client.shutdown()
-            return value
+            outcome = .success(try await body(SetEnrolment(engine: core.engine)))
         } catch {
-            await client.shutdown()
-            throw error
+            outcome = .failure(error)
         }
+        await core.shutdown(graceTime: .zero)
+        return try outcome.get()
     }
 
     /// Raises the fence of a resource by hand: every token that is granted from now on is higher than the number.

@@ -144,7 +144,12 @@ import Testing
             options.executable = directory + "/telling-server"
             options.directory = directory + "/set"
             options.additionalEnvironment = [2: ["LANG": "of-server-2", "REDLOCK_NAME": "a value = with \"signs\""]]
-            try writeFile(options.executable, "#!/bin/sh\nenv >> environment\nexec redis-server \"$@\"\n")
+            // Written by a shell: a child that another test forks would inherit it open for writing from this process, and
+            // so long nobody could execute it.
+            let script = #"#!/bin/sh\nenv >> environment\nexec redis-server "$@"\n"#
+            let path = options.executable
+            let written = Program.shell("printf '\(script)' >'\(path)' && chmod +x '\(path)'").run()
+            try #require(written.status == 0)
             try await withLocalRedis(nodes: 2, options: options) { redis in
                 func environments(of server: LocalRedisServer) throws -> [Substring] {
                     try String(contentsOfFile: server.directory + "/environment", encoding: .utf8)

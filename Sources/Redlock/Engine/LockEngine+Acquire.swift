@@ -29,7 +29,9 @@ extension LockEngine {
 
     private func attempt(_ operation: AcquireOperation) {
         guard votingNodes.count >= quorum.votesNeeded else {
-            if votingNodes.union(untriedNodes).count >= quorum.votesNeeded {
+            // A client that ends at once must not leave before it enrolled whom it met.
+            let mayBecomeQuorum = votingNodes.union(untriedNodes).count >= quorum.votesNeeded
+            if mayBecomeQuorum || !admission.enrolling.isEmpty {
                 park(operation)
             } else {
                 attemptFailed(operation, .quorumUnavailable, problems(ofNodesOutside: votingNodes))
@@ -62,7 +64,8 @@ extension LockEngine {
         _ = surroundings.schedule(at: patience) { [weak attempt] in attempt?.decideWithoutDeferred() }
     }
 
-    /// Waits for the connections that are still being made for the first time; they end by their own deadline.
+    /// Waits for the connections that are still being made for the first time, and for nodes that are being enrolled;
+    /// both end by their own deadline.
     private func park(_ operation: AcquireOperation) {
         parkedAcquisitions.append(operation)
         setDeadlineTimer(operation)

@@ -58,7 +58,7 @@ extension LockEngine {
             events.tell(.nodeAdmitted(node: nodeNames[node]))
             logger.debug("node has a vote", metadata: of(node))
         case .quarantined, .enrolling, .enrolmentFailed, .refused, .membersDisagree:
-            let reason = (admission.problem(of: node) ?? standing.code).printable(limit: 400)
+            let reason = (admission.problem(of: node) ?? standing.code).printable(limit: 300)
             metrics.refused(standing)
             events.tell(.nodeRefused(node: nodeNames[node], reason: reason))
             logger.warning("node has no vote", metadata: of(node, ["reason": "\(reason)"]))

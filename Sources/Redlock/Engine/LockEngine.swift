@@ -250,7 +250,7 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     /// Every node with its problem, or with what is said of those without one.
     func report(_ problems: [Int: String], otherwise outcome: String = "no answer") -> [RedlockError.NodeReport] {
         nodeNames.indices.map { node in
-            RedlockError.NodeReport(node: nodeNames[node], outcome: (problems[node] ?? outcome).printable(limit: 400))
+            RedlockError.NodeReport(node: nodeNames[node], outcome: (problems[node] ?? outcome).printable(limit: 300))
         }
     }
 }

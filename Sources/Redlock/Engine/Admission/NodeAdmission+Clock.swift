@@ -64,7 +64,6 @@ extension NodeAdmission {
         guard culprit != .client else { return }
         for (node, deviation) in incident.deviations where nodes[node].isConnected {
             engine.clockDeviated(of: node, milliseconds: deviation.milliseconds)
-            nodes[node].enrolmentReason = .clockJumped
             nodes[node].judgement = .enrol(.clockJumped)
         }
         reconsider()

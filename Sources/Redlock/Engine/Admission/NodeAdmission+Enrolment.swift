@@ -49,7 +49,8 @@ extension NodeAdmission {
         let collector = ReplyCollector(replyCount: 1) { [unowned self] result in
             // The user may lack the right; then the record has no marker.
             let marker = (try? result.get())?.first?.string
-            write(record(id, of: node, kind, membership, marker: marker), of: node, reason, completion)
+            let record = record(id, of: node, reason, kind, membership, marker: marker)
+            write(record, of: node, completion)
         }
         nodes[node].isEnrolling = true
         engine.send(.plain(["SCRIPT", "LOAD", "return '\(id)'"]), to: [node], receiver: collector)
@@ -58,6 +59,7 @@ extension NodeAdmission {
     private func record(
         _ id: RecordID,
         of node: Int,
+        _ reason: EnrolmentReason,
         _ kind: EnrolmentKind,
         _ membership: Membership,
         marker: String?
@@ -68,6 +70,7 @@ extension NodeAdmission {
         let maximumTTL = max(membership.maximumTTLMilliseconds, known.max() ?? 0)
         var record = NodeRecord(
             id: id,
+            reason: reason,
             serverMicroseconds: 0,
             wallMicroseconds: engine.surroundings.wallMicroseconds,
             quarantineMilliseconds: 0,
@@ -86,12 +89,7 @@ extension NodeAdmission {
         return record
     }
 
-    private func write(
-        _ record: NodeRecord,
-        of node: Int,
-        _ reason: EnrolmentReason,
-        _ completion: @escaping (String?) -> Void
-    ) {
+    private func write(_ record: NodeRecord, of node: Int, _ completion: @escaping (String?) -> Void) {
         let (before, after) = record.textAroundServerTime
         let command = NodeCommand.enrol(
             record: engine.profile.recordKey,
@@ -115,7 +113,6 @@ extension NodeAdmission {
                 let text = String(decoding: bytes, as: UTF8.self)
                 let isOurs = NodeRecord(text: text)?.id == record.id
                 nodes[node].recordText = text
-                nodes[node].enrolmentReason = isOurs ? reason : nil
                 if isOurs {
                     nodes[node].facts?.hasMarker = record.marker != nil
                     judge(node)

@@ -18,8 +18,6 @@ final class NodeAdmission {
         var facts: ServerFacts?
         var recordText: String?
         var judgement: AdmissionJudgement?
-        /// Why the record that stands was written, if this client knows.
-        var enrolmentReason: EnrolmentReason?
         var enrolmentFailure: String?
         var isEnrolling = false
         var nextInspection = Instant(nanoseconds: .min)
@@ -173,7 +171,6 @@ final class NodeAdmission {
         nodes[node].enrolmentFailure = nil
         let text = nodes[node].recordText
         let judgement = AdmissionJudgement.judge(facts, record: text, expecting: membership(of: node))
-        if case .enrol(let reason) = judgement { nodes[node].enrolmentReason = reason }
         nodes[node].judgement = judgement
         scheduleInspection(node)
         engine.nodeWasTried(node)
@@ -225,7 +222,7 @@ final class NodeAdmission {
         case .enrol(let reason): return this.enrolmentFailure.map { .enrolmentFailed($0) } ?? .enrolling(reason)
         case .recordStands(let record):
             return quarantineRemainingMicroseconds(of: record, on: node) > 0
-                ? .quarantined(this.enrolmentReason) : .admitted
+                ? .quarantined(record.reason) : .admitted
         case .refuse(let refusal): return .refused(refusal)
         }
     }
@@ -265,6 +262,11 @@ final class NodeAdmission {
         NodeSet(nodes.indices.filter { nodes[$0].standing.isTemporary })
     }
 
+    /// The nodes that are enrolled within moments.
+    var enrolling: NodeSet {
+        NodeSet(nodes.indices.filter { if case .enrolling = nodes[$0].standing { true } else { false } })
+    }
+
     /// Why a node that is connected has no vote, as it is told.
     func problem(of node: Int) -> String? {
         switch nodes[node].standing {
@@ -272,8 +274,7 @@ final class NodeAdmission {
         case .unknown: return "not asked yet"
         case .quarantined(let reason):
             let remaining = nodes[node].record.map { quarantineRemainingMicroseconds(of: $0, on: node) } ?? 0
-            let why = reason.map { "; \($0.text)" } ?? ""
-            return "in quarantine for another \((remaining + 999_999) / 1_000_000) s\(why)"
+            return "in quarantine for another \((remaining + 999_999) / 1_000_000) s: \(reason.text)"
         case .enrolling(let reason): return "about to be enrolled: \(reason.text)"
         case .enrolmentFailed(let problem): return "could not be enrolled: \(problem)"
         case .refused(let refusal):

@@ -9,7 +9,7 @@ enum NodeStanding: Hashable, Sendable {
     /// Its vote counts.
     case admitted
     /// It was enrolled not long ago: what it may have forgotten may still be held.
-    case quarantined(EnrolmentReason?)
+    case quarantined(EnrolmentReason)
     /// It is being enrolled, or will be as soon as the other nodes were heard.
     case enrolling(EnrolmentReason)
     /// It could not be enrolled.
@@ -40,24 +40,12 @@ extension EnrolmentReason {
     /// What happened to the node, as it is told.
     var text: String {
         switch self {
-        case .noRecord: "it has no record: it is new, was emptied, or lost its data"
+        case .noRecord: "it came without a record: it is new, was emptied, or lost its data"
         case .restarted: "it was restarted, and not every write was certain to be on disk"
         case .promoted: "it was a replica and became a master, and may lack the last writes"
         case .evicted: "it evicted keys"
         case .clockJumped: "its clock jumped"
         case .requested: "an operator enrolled it anew"
-        }
-    }
-
-    /// For metrics and events.
-    var code: String {
-        switch self {
-        case .noRecord: "no_record"
-        case .restarted: "restarted"
-        case .promoted: "promoted"
-        case .evicted: "evicted"
-        case .clockJumped: "clock_jumped"
-        case .requested: "requested"
         }
     }
 }
