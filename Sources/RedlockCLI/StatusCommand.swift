@@ -41,11 +41,9 @@ struct StatusCommand: ResourceCommand {
             let settings = try await Settings.resolve(options: options, configurationPath: path)
             let client = try settings.makeClient(reporter)
             let text = try await settings.calling {
-                StatusText(
-                    try await client.inspect(name),
-                    votes: try await (client as? RedlockClient)?.diagnose(),
-                    quorum: settings.values.quorum
-                )
+                // First the votes: then a node that hangs has a reason, and the look at the lock is fresh.
+                let votes = try await (client as? RedlockClient)?.diagnose()
+                return StatusText(try await client.inspect(name), votes: votes, quorum: settings.values.quorum)
             }
             try StandardOutput.writeResult(printsJSON ? text.json.text : text.lines.joined(separator: "\n"))
             guard text.verdict != .unknown else {

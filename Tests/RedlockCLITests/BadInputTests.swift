@@ -67,7 +67,7 @@ struct BadInputTests {
         Usage(["status", "a\tb"], "control"),
         Usage(["run", "--quorum", "0"] + echo, "number of nodes"),
         Usage(["run", "--quorum", "2"] + echo, "quorum of 2"),
-        Usage(["run", "--drift", "51%"] + echo, "50%"),
+        Usage(["run", "--drift", "41%"] + echo, "40%"),
         Usage(["run", "--drift", "5"] + echo, "percentage"),
         Usage(["run", "--drift", "nan%"] + echo, "percentage"),
         Usage(["run", "--prefix", "a\nb"] + echo, "prefix"),

@@ -107,14 +107,14 @@ struct SettingsTests {
 
     @Test(arguments: [
         ("standard", DriftProfile.standard), ("strict", .strict), ("5%", DriftProfile(rate: 0.05)),
-        ("0.5%", DriftProfile(rate: 0.005)), ("50%", DriftProfile(rate: 0.5)), ("0%", DriftProfile(rate: 0)),
+        ("0.5%", DriftProfile(rate: 0.005)), ("40%", DriftProfile(rate: 0.4)), ("0%", DriftProfile(rate: 0)),
     ])
     func driftsAreRead(_ text: String, _ drift: DriftProfile) throws {
         #expect(try DriftArgument.parse(text) == drift)
     }
 
     @Test(arguments: [
-        "", "%", ".%", "5", "50.1%", "-1%", "+1%", "1e1%", "nan%", "inf%", "1.2.3%", "5 %", "٣%", "loose",
+        "", "%", ".%", "5", "40.1%", "-1%", "+1%", "1e1%", "nan%", "inf%", "1.2.3%", "5 %", "٣%", "loose",
     ])
     func driftsThatAreNoneAreRefused(_ text: String) {
         #expect(throws: UsageError.self) { try DriftArgument.parse(text) }
@@ -196,7 +196,7 @@ struct ConfigurationFileTests {
         (#"{"label": 5}"#, "label"), (#"{"conflict-exit-code": 256}"#, "conflict-exit-code"), ("[]", "object"),
         ("{", "JSON"), ("", "empty"), (" \n", "empty"), (#"{"password": ["hunter2"]}"#, "password"),
         (#"{"signal": "NOPE"}"#, "signal"), (#"{"compatible": "yes"}"#, "compatible"),
-        (#"{"compatible": 1}"#, "compatible"), (#"{"quorum": 0}"#, "quorum"), (#"{"quorum": 1.5}"#, "quorum"),
+        (#"{"quorum": 0}"#, "quorum"), (#"{"quorum": 1.5}"#, "quorum"),
         (#"{"drift": 5}"#, "drift"), (#"{"drift": "-1%"}"#, "drift"), (#"{"prefix": 5}"#, "prefix"),
     ])
     func whatIsWrongIsNamed(_ text: String, _ named: String) async throws {

@@ -94,8 +94,10 @@ struct ConfigurationFile: Sendable {
             throw UsageError("\(path): a list must hold values of one kind only")
         }
         var values: [AbsoluteConfigKey: ConfigValue] = [:]
-        for key in keys.map({ AbsoluteConfigKey([$0]) }) {
-            let kinds: [ConfigType] = [.string, .bool, .int, .double, .stringArray]
+        for name in keys {
+            // Numbers can be read as truth values too, so the key decides.
+            let kinds: [ConfigType] = name == compatible ? [.bool] : [.string, .int, .double, .stringArray]
+            let key = AbsoluteConfigKey([name])
             // A value of another kind stays out, and is found to be of the wrong kind by whoever asks for it.
             values[key] = kinds.lazy.compactMap { try? snapshot.value(forKey: key, type: $0).value }.first
         }

@@ -16,7 +16,8 @@ enum DriftArgument {
                 "\"\(text)\" is not a drift; write standard (1%), strict (16%), or a percentage such as 5%"
             )
         }
-        guard percent <= 50 else { throw UsageError("\"\(text)\" is too much; a drift is 50% at most") }
+        // A grant counts only with half of its TTL left.
+        guard percent <= 40 else { throw UsageError("\"\(text)\" is too much; a drift is 40% at most") }
         return DriftProfile(rate: percent / 100)
     }
 

@@ -120,27 +120,24 @@ struct DiagnosisText {
     var advice: String? {
         let missing = diagnosis.nodes.filter { !$0.hasVote }
         guard !missing.isEmpty else { return nil }
+        let (count, countMissing) = (diagnosis.nodes.count, missing.count)
         let state =
             diagnosis.hasQuorum
-            ? "locks are granted, but \(missing.count) of \(diagnosis.nodes.count) votes do not count"
-            : "NO LOCK IS GRANTED: \(diagnosis.nodes.count - missing.count) of \(diagnosis.nodes.count) votes count, "
-                + "\(diagnosis.quorum) are needed"
-        let waiting = missing.filter { $0.quarantineRemaining != nil }
-        let silent = missing.filter { $0.quarantineRemaining == nil && $0.findings.isEmpty }
-        let refused = missing.filter { $0.quarantineRemaining == nil && !$0.findings.isEmpty }
-        var steps: [String] = []
-        if !silent.isEmpty { steps.append("start \(Self.names(silent)), or repair the way there") }
-        steps += refused.map { "\($0.name): \(Self.reason(of: $0))" }
-        if let longest = waiting.compactMap(\.quarantineRemaining).max() {
-            let subject =
-                waiting.count == 1 ? "its vote counts again by itself" : "their votes count again by themselves"
-            steps.append("wait \(longest.wholeSecondsRoundedUp)s for \(Self.names(waiting)): \(subject)")
+            ? "locks are granted, but \(countMissing) of \(count) votes \(countMissing == 1 ? "does" : "do") not count"
+            : "NO LOCK IS GRANTED: \(count - countMissing) of \(count) votes count, \(diagnosis.quorum) are needed"
+        let quarantined = missing.filter { $0.quarantineRemaining != nil }
+        var steps = missing.filter { $0.quarantineRemaining == nil }.map { node in
+            let isSilent = node.findings.isEmpty
+            return isSilent
+                ? "\(node.name) does not answer (\(Self.reason(of: node))): start it, or repair the way there"
+                : "\(node.name): \(Self.reason(of: node))"
         }
-        return "\(state); \(steps.joined(separator: "; "))"
-    }
-
-    private static func names(_ nodes: [Diagnosis.Node]) -> String {
-        nodes.map(\.name).joined(separator: ", ")
+        if let longest = quarantined.compactMap(\.quarantineRemaining).max() {
+            let subject = quarantined.count == 1 ? "its vote counts by itself" : "their votes count by themselves"
+            let names = quarantined.map(\.name).joined(separator: ", ")
+            steps.append("wait \(longest.wholeSecondsRoundedUp)s for \(names): then \(subject)")
+        }
+        return ([state] + steps).joined(separator: "; ")
     }
 }
 
