@@ -82,25 +82,26 @@ public struct AcquireRound: Sendable {
         self.start = start
     }
 
-    /// Takes one node's answer; returns what is to be done because of it.
+    /// Takes one node's answer, of which the first counts; returns what is to be done because of it.
     public mutating func answered(_ answer: Answer, by node: Int, at now: Instant) -> Step? {
-        var isVote = false
+        // In doubt, whatever the node said before.
+        if answer == .unknown { unknown.insert(node) }
+        guard tally.open.contains(node) else { return nil }
         switch answer {
         case .granted(let token):
-            isVote = true
+            tally.vote(true, by: node)
             fence.granted(token, by: node)
-        case .held: held.insert(node)
-        case .refused: break
-        case .unknown: unknown.insert(node)
+        case .held, .refused, .unknown:
+            if answer == .held { held.insert(node) }
+            tally.vote(false, by: node)
+            fence.cannotConfirm(node)
         }
-        tally.vote(isVote, by: node)
-        if !isVote { fence.cannotConfirm(node) }
         return nextStep(at: now)
     }
 
     /// Takes one node's answer to the request to raise its counter; returns what is to be done because of it.
     public mutating func answered(_ answer: RaiseAnswer, by node: Int, at now: Instant) -> Step? {
-        if answer == .raised { fence.raised(by: node) } else { fence.cannotConfirm(node) }
+        fence.answered(answer, by: node)
         return nextStep(at: now)
     }
 
@@ -171,6 +172,8 @@ private struct Fence: Sendable {
     private var confirmed: NodeSet = []
     /// The nodes that granted, whose counters stand below the token and which were not asked to raise them.
     private var below: NodeSet = []
+    /// The nodes that were asked to raise their counters and have not answered.
+    private var raising: NodeSet = []
 
     init(quorum: Quorum) {
         self.quorum = quorum
@@ -193,8 +196,11 @@ private struct Fence: Sendable {
         }
     }
 
-    mutating func raised(by node: Int) {
-        confirmed.insert(node)
+    /// Only the first answer of a node that was asked counts: one that did not grant is never confirmed.
+    mutating func answered(_ answer: AcquireRound.RaiseAnswer, by node: Int) {
+        guard raising.contains(node) else { return }
+        raising.remove(node)
+        if answer == .raised { confirmed.insert(node) } else { cannotConfirm(node) }
     }
 
     mutating func cannotConfirm(_ node: Int) {
@@ -206,6 +212,7 @@ private struct Fence: Sendable {
         guard result != .won else { return [] }
         isFixed = true
         defer { below = [] }
+        raising = raising.union(below)
         return below
     }
 

@@ -23,9 +23,11 @@ public enum Refusal: Hashable, Sendable {
 }
 
 /// Why a node must be enrolled anew: whatever it held before may be gone.
-public enum EnrolmentReason: Hashable, Sendable {
+///
+/// The raw values stand in the records.
+public enum EnrolmentReason: String, Hashable, Sendable {
     /// It has no record: it is new, was emptied, or lost its data.
-    case noRecord
+    case noRecord = "no_record"
     /// The server process is another one, and not every write was certain to be on disk.
     case restarted
     /// The server was a copy of another one, and may lack its last writes.
@@ -33,7 +35,7 @@ public enum EnrolmentReason: Hashable, Sendable {
     /// The server deleted keys to make room.
     case evicted
     /// The server's clock jumped, so keys may have expired early.
-    case clockJumped
+    case clockJumped = "clock_jumped"
     /// An operator asked for it.
     case requested
 }
@@ -64,15 +66,15 @@ public enum AdmissionJudgement: Hashable, Sendable {
         guard membership.maximumTTLMilliseconds <= record.maximumTTLMilliseconds else {
             return .refuse(.maximumTTL(enrolledMilliseconds: record.maximumTTLMilliseconds))
         }
-        switch isSameProcess(facts, as: record) {
-        case nil: return .refuse(.restartsUnknown)
-        case false?:
+        guard let isSameProcess = isSameProcess(facts, as: record) else { return .refuse(.restartsUnknown) }
+        if !isSameProcess {
             if facts.wasPromoted == true { return .enrol(.promoted) }
             // Durable now is not enough: what was lost was lost under the settings of that time.
             guard facts.isDurable, record.isDurable else { return .enrol(.restarted) }
-        case true?:
-            if let evictedKeys = facts.evictedKeys, evictedKeys > record.evictedKeys { return .enrol(.evicted) }
         }
+        // A new process counts from zero.
+        let evictedBefore = isSameProcess ? record.evictedKeys : 0
+        if let evictedKeys = facts.evictedKeys, evictedKeys > evictedBefore { return .enrol(.evicted) }
         return .recordStands(record)
     }
 

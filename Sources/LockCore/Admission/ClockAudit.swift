@@ -69,14 +69,16 @@ public struct ClockAudit: Hashable, Sendable {
             restart(at: sample)
             return nil
         }
-        let advanced = (sample.serverMicroseconds - baseline.serverMicroseconds).multipliedSaturating(by: 1_000)
-        let longest = baseline.sent.nanoseconds(until: sample.received)
-        let shortest = max(0, baseline.received.nanoseconds(until: sample.sent))
+        let advanced = sample.serverMicroseconds.subtractingSaturating(baseline.serverMicroseconds)
+            .multipliedSaturating(by: 1_000)
+        let longest = max(0, baseline.sent.nanoseconds(until: sample.received))
+        let shortest = min(longest, max(0, baseline.received.nanoseconds(until: sample.sent)))
         let tolerance = drift.nanoseconds(forTTLNanoseconds: longest)
         let least = advanced.subtractingSaturating(longest)
         let most = advanced.subtractingSaturating(shortest)
         guard least <= tolerance, most >= -tolerance else {
-            return ClockDeviation(range: least - tolerance...most.addingSaturating(tolerance))
+            let range = least.subtractingSaturating(tolerance)...most.addingSaturating(tolerance)
+            return ClockDeviation(range: range)
         }
         if baseline.received.nanoseconds(until: sample.sent) >= Self.baselineLifeNanoseconds { restart(at: sample) }
         lastRead = sample.received
@@ -112,11 +114,14 @@ public enum ClockComparison {
 
     /// A majority of all nodes that deviates alike shows that it is the client's clock; one or two nodes show nothing.
     public static func culprit(_ deviations: [ClockDeviation], nodeCount: Int) -> Culprit {
+        guard nodeCount > 2 else { return .either }
+        // One deviation for the whole majority: ranges that overlap with the same one need not overlap with each other.
+        // What several ranges share begins where one of them does.
         let isMajorityAlike = deviations.contains { deviation in
-            deviations.count { $0.isAlike(deviation) } > nodeCount / 2
+            let least = ClockDeviation(range: deviation.range.lowerBound...deviation.range.lowerBound)
+            return deviations.count { $0.isAlike(least) } > nodeCount / 2
         }
-        guard isMajorityAlike else { return .servers }
-        return nodeCount > 2 ? .client : .either
+        return isMajorityAlike ? .client : .servers
     }
 }
 

@@ -13,9 +13,11 @@ public struct RecordID: Hashable, Sendable, CustomStringConvertible {
         self.bits = bits
     }
 
+    /// Only what `description` gives: a script on the node compares character by character.
     init?(_ text: Substring) {
-        guard text.utf8.count == Self.digitCount, let bits = UInt64(text, radix: 16) else { return nil }
+        guard let bits = UInt64(text, radix: 16) else { return nil }
         self.bits = bits
+        guard description == text else { return nil }
     }
 
     /// The 16 digits.
@@ -48,13 +50,16 @@ public struct Membership: Hashable, Sendable {
 ///
 /// It is one line of text, so that a person can read it and a script on the node can compare its first characters:
 ///
-///     89abcdef01234567 1767225600000000 wall=1767225600000123 quarantine=31300 maximum-ttl=30000 …
+///     89abcdef01234567 1767225600000000 reason=restarted wall=1767225600000123 quarantine=31302 …
 ///
 /// First the id and the server's time at the enrolment, both of a fixed length; the rest are names and values. A node
 /// without its record has lost its data, and one with another id than a client admitted was enrolled anew since then.
 public struct NodeRecord: Hashable, Sendable {
     /// The id of this enrolment.
     public var id: RecordID
+
+    /// Why the node was enrolled.
+    public var reason: EnrolmentReason
 
     /// The server's clock at the enrolment, in microseconds since 1970.
     public var serverMicroseconds: Int64
@@ -89,6 +94,7 @@ public struct NodeRecord: Hashable, Sendable {
     /// A record of the given values.
     public init(
         id: RecordID,
+        reason: EnrolmentReason,
         serverMicroseconds: Int64,
         wallMicroseconds: Int64,
         quarantineMilliseconds: Int64,
@@ -99,6 +105,7 @@ public struct NodeRecord: Hashable, Sendable {
         membership: Membership
     ) {
         self.id = id
+        self.reason = reason
         self.serverMicroseconds = serverMicroseconds
         self.wallMicroseconds = wallMicroseconds
         self.quarantineMilliseconds = quarantineMilliseconds
@@ -138,11 +145,12 @@ extension NodeRecord {
     /// The text without the server's time, which the node fills in: what stands before it and what stands behind it.
     public var textAroundServerTime: (before: String, after: String) {
         let values: [(String, String)] = [
+            ("reason", reason.rawValue),
             ("wall", "\(wallMicroseconds)"),
             ("quarantine", "\(quarantineMilliseconds)"),
             ("maximum-ttl", "\(maximumTTLMilliseconds)"),
-            ("run", runID ?? "-"),
-            ("marker", marker ?? "-"),
+            ("run", runID.map(Self.escaped) ?? "-"),
+            ("marker", marker.map(Self.escaped) ?? "-"),
             ("durable", isDurable ? "yes" : "no"),
             ("evicted", "\(evictedKeys)"),
             ("node", Self.escaped(node)),
@@ -161,28 +169,30 @@ extension NodeRecord {
 
     /// The record that a node keeps; nil if the text is none.
     public init?(text: String) {
-        let words = text.split(separator: " ", omittingEmptySubsequences: false)
+        let words = Self.split(text[...], at: " ")
         guard words.count >= 2, let id = RecordID(words[0]),
-            words[1].utf8.count == Self.timeDigitCount, let serverMicroseconds = Int64(words[1])
+            words[1].utf8.count == Self.timeDigitCount, let serverMicroseconds = Self.number(words[1])
         else { return nil }
         var values: [Substring: Substring] = [:]
         for word in words.dropFirst(2) {
-            guard let separator = word.firstIndex(of: "=") else { return nil }
-            values[word[..<separator]] = word[word.index(after: separator)...]
+            guard let separator = word.utf8.firstIndex(of: UInt8(ascii: "=")) else { return nil }
+            values[word[..<separator]] = word[word.utf8.index(after: separator)...]
         }
-        func number(_ name: Substring) -> Int64? { values[name].flatMap { Int64($0) } }
-        func optional(_ name: Substring) -> String?? { values[name].map { $0 == "-" ? nil : String($0) } }
-        guard let wallMicroseconds = number("wall"), let quarantineMilliseconds = number("quarantine"),
+        func number(_ name: Substring) -> Int64? { values[name].flatMap(Self.number) }
+        func optional(_ name: Substring) -> String?? { values[name].map { $0 == "-" ? nil : Self.unescaped($0) } }
+        guard let reason = values["reason"].flatMap({ EnrolmentReason(rawValue: String($0)) }),
+            let wallMicroseconds = number("wall"), let quarantineMilliseconds = number("quarantine"),
             let maximumTTLMilliseconds = number("maximum-ttl"), let runID = optional("run"),
             let marker = optional("marker"), let durable = values["durable"], let evictedKeys = number("evicted"),
             let node = values["node"], let members = values["members"]
         else { return nil }
-        // A record is data from outside: sums of its numbers must not overflow.
-        let numbers = [
-            serverMicroseconds, wallMicroseconds, quarantineMilliseconds, maximumTTLMilliseconds, evictedKeys,
-        ]
-        guard numbers.allSatisfy({ (0...(1 << 53)).contains($0) }) else { return nil }
+        // A record is data from outside: what is computed from its numbers must not overflow, and the quarantine of the
+        // longest TTL must stand in a record again.
+        guard [serverMicroseconds, wallMicroseconds, evictedKeys].allSatisfy({ $0 <= 1 << 53 }),
+            maximumTTLMilliseconds <= 1 << 40, quarantineMilliseconds <= 1 << 42
+        else { return nil }
         self.id = id
+        self.reason = reason
         self.serverMicroseconds = serverMicroseconds
         self.wallMicroseconds = wallMicroseconds
         self.quarantineMilliseconds = quarantineMilliseconds
@@ -192,7 +202,17 @@ extension NodeRecord {
         self.isDurable = durable == "yes"
         self.evictedKeys = evictedKeys
         self.node = Self.unescaped(node)
-        self.members = members.split(separator: ",", omittingEmptySubsequences: false).map(Self.unescaped)
+        self.members = Self.split(members, at: ",").map(Self.unescaped)
+    }
+
+    /// By code units: a name may begin with a mark that would make one character with the separator before it.
+    private static func split(_ text: Substring, at separator: Unicode.Scalar) -> [Substring] {
+        text.utf8.split(separator: UInt8(ascii: separator), omittingEmptySubsequences: false).map(Substring.init)
+    }
+
+    /// A number of digits only.
+    private static func number(_ text: Substring) -> Int64? {
+        text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } ? Int64(text) : nil
     }
 
     /// Names may have characters that separate values in the text; those are written as `%` and two digits.

@@ -103,7 +103,7 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
         var usable = nodes
         for node in nodes where surroundings.failure(of: node) != nil { usable.remove(node) }
         for node in usable { admission.replies[node].expect(replyTo: command, receiver: receiver) }
-        if append(command, wholeScript: wholeScript, to: usable) {
+        if usable.isEmpty || append(command, wholeScript: wholeScript, to: usable) {
             flushSoon(usable)
         } else {
             for node in usable { admission.replies[node].expectNoReply() }
@@ -139,6 +139,7 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     }
 
     private func flushSoon(_ nodes: NodeSet) {
+        guard !nodes.isEmpty else { return }
         // One flush for all that this tick of the loop sends: it runs when everything that is ready now has run.
         if nodesToFlush.isEmpty { surroundings.runOnLoop { self.flush() } }
         nodesToFlush = nodesToFlush.union(nodes)

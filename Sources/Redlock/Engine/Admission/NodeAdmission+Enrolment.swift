@@ -47,10 +47,15 @@ extension NodeAdmission {
     ) {
         let id = RecordID(bits: engine.surroundings.randomBits())
         let collector = ReplyCollector(replyCount: 1) { [unowned self] result in
-            // The user may lack the right; then the record has no marker.
-            let marker = (try? result.get())?.first?.string
-            let record = record(id, of: node, reason, kind, membership, marker: marker)
-            write(record, of: node, completion)
+            switch result {
+            case .failure(let failure):
+                nodes[node].isEnrolling = false
+                completion(failure.message)
+            case .success(let replies):
+                // The user may lack the right; then the record has no marker.
+                let record = record(id, of: node, reason, kind, membership, marker: replies[0].string)
+                write(record, of: node, completion)
+            }
         }
         nodes[node].isEnrolling = true
         engine.send(.plain(["SCRIPT", "LOAD", "return '\(id)'"]), to: [node], receiver: collector)

@@ -143,6 +143,7 @@ final class NodeAdmission {
             nodes[node].enrolmentFailure = error.message
             nodes[node].judgement = nil
             scheduleInspection(node)
+            engine.nodeWasTried(node)
             reconsider()
         }
     }
