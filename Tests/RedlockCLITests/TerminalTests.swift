@@ -136,4 +136,27 @@ struct TerminalTests {
             ["echo still $((40+2))\n", "still 42"],
         ])
     }
+
+    @Test
+    func theDoctorIsColouredOnATerminalUnlessToldOtherwise() async throws {
+        try await Self.play([
+            [
+                "export TERM=xterm; unset NO_COLOR; \(Executable.path) doctor\n",
+                "\u{1B}\\[32mvote counts[^$]*3 of 3 votes",
+            ],
+            ["NO_COLOR=1 \(Executable.path) doctor\n", "  vote counts\r\n[^\u{1B}]*3 of 3 votes"],
+            ["TERM=dumb \(Executable.path) doctor\n", "  vote counts\r\n[^\u{1B}]*3 of 3 votes"],
+        ])
+    }
+
+    @Test
+    func aPersonWhoWaitsForVotesSeesItSoon() async throws {
+        try await Self.play([
+            [
+                "\(Executable.path) init --prefix p: --update --max-ttl 1s; "
+                    + "\(Executable.path) run --prefix p: --max-ttl 1s a -- echo do''ne\n",
+                "only 0 of 3 votes count, 2 are needed[^$]*in quarantine[^$]*done",
+            ]
+        ])
+    }
 }
