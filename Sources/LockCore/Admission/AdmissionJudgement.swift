@@ -4,6 +4,8 @@
 public enum Refusal: Hashable, Sendable {
     /// The server copies another one.
     case replica
+    /// The server shares its keys with others.
+    case clusterNode
     /// The server deletes keys to make room; the setting is `maxmemory-policy`.
     case evicting(policy: String)
     /// The record names other members than the client was given, or another node.
@@ -56,8 +58,7 @@ public enum AdmissionJudgement: Hashable, Sendable {
     ///   - record: the text at the place of the record; nil if there is none.
     ///   - membership: what the client expects.
     public static func judge(_ facts: ServerFacts, record text: String?, expecting membership: Membership) -> Self {
-        if facts.isMaster == false { return .refuse(.replica) }
-        if facts.mayEvict { return .refuse(.evicting(policy: facts.evictionPolicy ?? "")) }
+        if let refusal = refusal(of: facts) { return .refuse(refusal) }
         guard let text else { return .enrol(.noRecord) }
         guard let record = NodeRecord(text: text) else { return .refuse(.unreadableRecord) }
         guard record.members == membership.members, record.node == membership.node else {
@@ -68,7 +69,6 @@ public enum AdmissionJudgement: Hashable, Sendable {
         }
         guard let isSameProcess = isSameProcess(facts, as: record) else { return .refuse(.restartsUnknown) }
         if !isSameProcess {
-            if facts.wasPromoted == true { return .enrol(.promoted) }
             // Durable now is not enough: what was lost was lost under the settings of that time.
             guard facts.isDurable, record.isDurable else { return .enrol(.restarted) }
         }
@@ -76,6 +76,13 @@ public enum AdmissionJudgement: Hashable, Sendable {
         let evictedBefore = isSameProcess ? record.evictedKeys : 0
         if let evictedKeys = facts.evictedKeys, evictedKeys > evictedBefore { return .enrol(.evicted) }
         return .recordStands(record)
+    }
+
+    /// Why a server can have no vote, whatever its record says.
+    public static func refusal(of facts: ServerFacts) -> Refusal? {
+        if facts.isMaster == false { return .replica }
+        if facts.isClusterNode == true { return .clusterNode }
+        return facts.mayEvict ? .evicting(policy: facts.evictionPolicy ?? "") : nil
     }
 
     /// Whether the server process is the one that was enrolled; nil if there is no way to tell.

@@ -79,6 +79,9 @@ public struct NodeRecord: Hashable, Sendable {
     /// The digest of a script that only this server process has in its memory; nil if the enroller could not load one.
     public var marker: String?
 
+    /// The history that the server had copied before it became a master; nil if it had copied none.
+    public var formerReplicationID: String?
+
     /// Whether the server kept every write on disk before it answered.
     public var isDurable: Bool
 
@@ -91,17 +94,15 @@ public struct NodeRecord: Hashable, Sendable {
     /// The names of all nodes of the set, sorted.
     public var members: [String]
 
-    /// A record of the given values.
+    /// The record of a server as it is now.
     public init(
         id: RecordID,
         reason: EnrolmentReason,
         serverMicroseconds: Int64,
         wallMicroseconds: Int64,
         quarantineMilliseconds: Int64,
-        runID: String?,
         marker: String?,
-        isDurable: Bool,
-        evictedKeys: Int64,
+        facts: ServerFacts,
         membership: Membership
     ) {
         self.id = id
@@ -110,10 +111,11 @@ public struct NodeRecord: Hashable, Sendable {
         self.wallMicroseconds = wallMicroseconds
         self.quarantineMilliseconds = quarantineMilliseconds
         self.maximumTTLMilliseconds = membership.maximumTTLMilliseconds
-        self.runID = runID
+        self.runID = facts.runID
         self.marker = marker
-        self.isDurable = isDurable
-        self.evictedKeys = evictedKeys
+        self.formerReplicationID = facts.formerReplicationID
+        self.isDurable = facts.isDurable
+        self.evictedKeys = facts.evictedKeys ?? 0
         self.node = membership.node
         self.members = membership.members
     }
@@ -151,6 +153,7 @@ extension NodeRecord {
             ("maximum-ttl", "\(maximumTTLMilliseconds)"),
             ("run", runID.map(Self.escaped) ?? "-"),
             ("marker", marker.map(Self.escaped) ?? "-"),
+            ("former-history", formerReplicationID ?? "-"),
             ("durable", isDurable ? "yes" : "no"),
             ("evicted", "\(evictedKeys)"),
             ("node", Self.escaped(node)),
@@ -183,7 +186,8 @@ extension NodeRecord {
         guard let reason = values["reason"].flatMap({ EnrolmentReason(rawValue: String($0)) }),
             let wallMicroseconds = number("wall"), let quarantineMilliseconds = number("quarantine"),
             let maximumTTLMilliseconds = number("maximum-ttl"), let runID = optional("run"),
-            let marker = optional("marker"), let durable = values["durable"], let evictedKeys = number("evicted"),
+            let marker = optional("marker"),
+            let formerReplicationID = optional("former-history"), let durable = values["durable"], let evictedKeys = number("evicted"),
             let node = values["node"], let members = values["members"]
         else { return nil }
         // A record is data from outside: what is computed from its numbers must not overflow, and the quarantine of the
@@ -199,6 +203,7 @@ extension NodeRecord {
         self.maximumTTLMilliseconds = maximumTTLMilliseconds
         self.runID = runID
         self.marker = marker
+        self.formerReplicationID = formerReplicationID
         self.isDurable = durable == "yes"
         self.evictedKeys = evictedKeys
         self.node = Self.unescaped(node)

@@ -11,8 +11,12 @@ public struct ServerFacts: Hashable, Sendable {
     /// Whether the server takes writes of its own, and does not copy another one.
     public var isMaster: Bool?
 
-    /// Whether the server was a copy of another one and became a master of its own.
-    public var wasPromoted: Bool?
+    /// The history that the server copied before it became a master of its own; nil if it never copied another one, or
+    /// if that is not known.
+    public var formerReplicationID: String?
+
+    /// Whether the server shares its keys with others, so that it cannot hold all keys of a lock.
+    public var isClusterNode: Bool?
 
     /// Whether the server writes an append-only file.
     public var hasAppendOnlyFile: Bool?

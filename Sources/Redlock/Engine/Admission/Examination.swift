@@ -212,7 +212,7 @@ struct Examination {
         guard isMaster else {
             return .fail(.independentMaster, "it is a replica", "give every node a master of its own, without failover")
         }
-        guard snapshot.facts?.wasPromoted != true else {
+        guard snapshot.facts?.formerReplicationID == nil else {
             return .fail(
                 .independentMaster,
                 "it was a replica and became a master",

@@ -79,10 +79,8 @@ extension NodeAdmission {
             serverMicroseconds: 0,
             wallMicroseconds: engine.surroundings.wallMicroseconds,
             quarantineMilliseconds: 0,
-            runID: facts.runID,
             marker: marker,
-            isDurable: facts.isDurable,
-            evictedKeys: facts.evictedKeys ?? 0,
+            facts: facts,
             membership: membership
         )
         if kind == .quarantine {

@@ -61,8 +61,9 @@ struct NodeInspection {
             case "redis_version", "valkey_version": facts.version = value
             case "run_id": facts.runID = value.isEmpty ? nil : value
             case "role": facts.isMaster = value == "master"
-            // A master of its own has never had another history than this one.
-            case "second_repl_offset": facts.wasPromoted = Int64(value).map { $0 >= 0 }
+            // All zeros: the server never was a replica that became a master.
+            case "master_replid2": facts.formerReplicationID = value.contains { $0 != "0" } ? value : nil
+            case "cluster_enabled": facts.isClusterNode = value == "1"
             case "aof_enabled": facts.hasAppendOnlyFile = value == "1"
             case "maxmemory": facts.memoryLimitBytes = Int64(value)
             case "maxmemory_policy": facts.evictionPolicy = value

@@ -56,6 +56,8 @@ extension Refusal {
         switch self {
         case .replica:
             return ("it is a replica", "give every node a master of its own, without replicas or failover")
+        case .clusterNode:
+            return ("it is a node of a Redis cluster", "give every node a server of its own, without a cluster")
         case .evicting(let policy):
             return ("it evicts keys (maxmemory-policy \(policy))", "set maxmemory-policy noeviction")
         case .otherMembership(let node, let members):
@@ -90,6 +92,7 @@ extension Refusal {
     var code: String {
         switch self {
         case .replica: "replica"
+        case .clusterNode: "cluster_node"
         case .evicting: "evicting"
         case .otherMembership: "other_membership"
         case .maximumTTL: "maximum_ttl"

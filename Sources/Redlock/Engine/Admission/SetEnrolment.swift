@@ -74,28 +74,23 @@ struct SetEnrolment {
     private func problems(of candidates: [Candidate]) -> [Int: String] {
         var problems: [Int: String] = [:]
         for candidate in candidates {
-            let facts = candidate.inspection.facts
-            let twin = candidates.first {
-                $0.node != candidate.node && facts.runID != nil && $0.inspection.facts.runID == facts.runID
-            }
-            var refusal: Refusal?
-            if facts.isMaster == false {
-                refusal = .replica
-            } else if facts.mayEvict {
-                refusal = .evicting(policy: facts.evictionPolicy ?? "")
-            } else if let twin {
-                refusal = .listedTwice(with: twin.node)
-            } else if candidate.inspection.serverMicroseconds == nil {
-                refusal = .clockUnknown
-            } else if candidate.inspection.record != nil, candidate.record == nil {
-                refusal = .unreadableRecord
-            }
-            if let refusal {
-                let (reason, remedy) = refusal.text(nodeNames: engine.nodeNames)
-                problems[candidate.node] = "\(reason); \(remedy)"
-            }
+            guard let refusal = refusal(of: candidate, among: candidates) else { continue }
+            let (reason, remedy) = refusal.text(nodeNames: engine.nodeNames)
+            problems[candidate.node] = "\(reason); \(remedy)"
         }
         return problems
+    }
+
+    private func refusal(of candidate: Candidate, among candidates: [Candidate]) -> Refusal? {
+        let inspection = candidate.inspection
+        if let refusal = AdmissionJudgement.refusal(of: inspection.facts) { return refusal }
+        let twin = candidates.first { other in
+            other.node != candidate.node && inspection.facts.runID != nil
+                && other.inspection.facts.runID == inspection.facts.runID
+        }
+        if let twin { return .listedTwice(with: twin.node) }
+        if inspection.serverMicroseconds == nil { return .clockUnknown }
+        return inspection.record != nil && candidate.record == nil ? .unreadableRecord : nil
     }
 
     /// Looks for locks of the standard profile below the prefix.
