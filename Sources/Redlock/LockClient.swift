@@ -78,6 +78,14 @@ extension RedisEndpoint {
 
 /// What a client is made of: connections and the engine that drives them. Nothing in it is for users.
 public final class LockClientCore: Sendable {
+    /// What a client is for.
+    enum Purpose {
+        /// Locks, and the enrolment of nodes that need it.
+        case locking
+        /// The enrolment of all nodes by an operator, who has time, and before whom no node must be enrolled.
+        case enrolment
+    }
+
     let engine: LockEngine
     let configurationWarnings: [String]
 
@@ -87,9 +95,11 @@ public final class LockClientCore: Sendable {
         configuration: RedlockConfiguration,
         eventLoopGroup: any EventLoopGroup,
         logger: Logger?,
-        enrolsNodes: Bool = true
+        purpose: Purpose = .locking
     ) throws(RedlockError) {
         try configuration.validate(endpoints)
+        var configuration = configuration
+        if purpose == .enrolment { configuration.nodeTimeout = max(configuration.nodeTimeout, .seconds(2)) }
         configurationWarnings = RedlockConfiguration.warnings(nodeCount: endpoints.count)
         let logger = logger ?? Logger(label: "redlock", factory: { _ in SwiftLogNoOpLogHandler() })
         for warning in configurationWarnings { logger.warning("\(warning)") }
@@ -110,7 +120,7 @@ public final class LockClientCore: Sendable {
         )
         try surroundings.makeLinks(delegate: engine)
         engine.submit { engine in
-            engine.admission.enrolsNodes = enrolsNodes
+            engine.admission.enrolsNodes = purpose == .locking
             engine.surroundings.connect()
         }
     }

@@ -72,7 +72,7 @@ extension RedlockClient {
             configuration: configuration,
             eventLoopGroup: eventLoopGroup,
             logger: logger,
-            enrolsNodes: false
+            purpose: .enrolment
         )
         let outcome: Result<Value, any Error>
         do {

@@ -59,8 +59,8 @@ struct AdmissionTests {
             for round in 0..<rounds {
                 for server in redis.servers { _ = try await server.send("FLUSHALL") }
                 try await RedlockClient.enrolNewSet(nodes: redis.urls, configuration: .patient)
-                let first = try Client(nodes: redis.urls, configuration: .patient)
-                let second = try Client(nodes: redis.urls, configuration: .patient)
+                let first = try Client(nodes: redis.urls, configuration: .patient, logger: .tracing)
+                let second = try Client(nodes: redis.urls, configuration: .patient, logger: .tracing)
                 if round % 2 == 0 { await (try await second.acquire("warm")).release() }
                 let lease = try await first.acquire("shared")
                 for key in ["shared", "shared".lockKey] { _ = try await redis[1].send("DEL", key) }
@@ -107,8 +107,8 @@ struct AdmissionTests {
         let configuration = RedlockConfiguration.briefQuarantine
         return try await withLocalRedis(nodes: 3) { redis in
             try await RedlockClient.enrolNewSet(nodes: redis.urls, configuration: configuration)
-            let holder = try Client(nodes: redis.urls, configuration: configuration)
-            let rival = try Client(nodes: redis.urls, configuration: configuration)
+            let holder = try Client(nodes: redis.urls, configuration: configuration, logger: .tracing)
+            let rival = try Client(nodes: redis.urls, configuration: configuration, logger: .tracing)
             await (try await rival.acquire("warm", options: LockOptions(ttl: .seconds(1)))).release()
             let lease = try await holder.acquire(
                 "emptied",
@@ -176,7 +176,7 @@ struct AdmissionTests {
         try await withLocalRedis(nodes: 3, options: options) { redis in
             let client = try await RedlockClient.enrolled(redis)
             _ = try await redis[1].send("CONFIG", "SET", "maxmemory-policy", "volatile-ttl")
-            let fresh = try RedlockClient(nodes: redis.urls, configuration: .patient)
+            let fresh = try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing)
             try await expectRefusal(of: 1, by: fresh, saying: "evicts keys", "noeviction")
             _ = try await redis[1].send("CONFIG", "SET", "maxmemory-policy", "noeviction")
             try await eventually { try await fresh.diagnose().allVotesCount }
@@ -191,7 +191,7 @@ struct AdmissionTests {
             let nodes = Array(redis.urls.prefix(3))
             try await RedlockClient.enrolNewSet(nodes: nodes, configuration: .briefQuarantine)
             _ = try await redis[2].send("REPLICAOF", "127.0.0.1", "\(redis[3].port)")
-            let client = try RedlockClient(nodes: nodes, configuration: .briefQuarantine)
+            let client = try RedlockClient(nodes: nodes, configuration: .briefQuarantine, logger: .tracing)
             try await expectRefusal(of: 2, by: client, saying: "replica")
             _ = try await redis[2].send("REPLICAOF", "NO", "ONE")
             try await expectRefusal(of: 2, by: client, saying: "in quarantine")
@@ -209,7 +209,7 @@ struct AdmissionTests {
             }
             #expect(error?.code == .enrolmentRefused)
             #expect(error?.description.contains("the same server as") == true)
-            let client = try RedlockClient(nodes: nodes, configuration: .patient)
+            let client = try RedlockClient(nodes: nodes, configuration: .patient, logger: .tracing)
             let refusal = await #expect(throws: RedlockError.self) { try await client.acquire("twin", options: .once) }
             #expect(refusal?.description.contains("the same server as") == true)
             await client.shutdown()
@@ -222,15 +222,18 @@ struct AdmissionTests {
             let right = Array(redis.urls.prefix(3))
             try await RedlockClient.enrolNewSet(nodes: right, configuration: .patient)
             for wrong in [Array(redis.urls.suffix(3)), redis.urls, Array(redis.urls.prefix(1))] {
-                let client = try RedlockClient(nodes: wrong, configuration: .patient)
+                let client = try RedlockClient(nodes: wrong, configuration: .patient, logger: .tracing)
                 let error = await #expect(throws: RedlockError.self) { try await client.acquire("a", options: .once) }
                 #expect(error?.code == .quorumUnavailable)
-                #expect(error?.description.contains("other members") == true || error?.description.contains("its record says") == true)
+                #expect(
+                    error?.description.contains("other members") == true
+                        || error?.description.contains("its record says") == true
+                )
                 await client.shutdown()
             }
             // A client with the wrong list wrote nothing where it had no business.
             #expect(try await redis[3].send("EXISTS", "redlock:node") == "0")
-            let client = try RedlockClient(nodes: right, configuration: .patient)
+            let client = try RedlockClient(nodes: right, configuration: .patient, logger: .tracing)
             await (try await client.acquire("a", options: .once)).release()
             await client.shutdown()
         }
@@ -241,13 +244,13 @@ struct AdmissionTests {
         try await Layout.three.withClient { client, redis in
             var longer = RedlockConfiguration.patient
             longer.maximumTTL = .seconds(60)
-            let other = try RedlockClient(nodes: redis.urls, configuration: longer)
+            let other = try RedlockClient(nodes: redis.urls, configuration: longer, logger: .tracing)
             let error = await #expect(throws: RedlockError.self) { try await other.acquire("a", options: .once) }
             #expect(error?.description.contains("maximum TTL of 30000 ms") == true)
             await other.shutdown()
             var shorter = RedlockConfiguration.patient
             shorter.maximumTTL = .seconds(10)
-            let third = try RedlockClient(nodes: redis.urls, configuration: shorter)
+            let third = try RedlockClient(nodes: redis.urls, configuration: shorter, logger: .tracing)
             await (try await third.acquire("a", options: .once)).release()
             await third.shutdown()
         }
@@ -265,7 +268,7 @@ struct AdmissionTests {
         ]
         try await withLocalRedis(nodes: 3, options: options) { redis in
             let nodes = redis.servers.map { "redis://locker:open-sesame@127.0.0.1:\($0.port)" }
-            let client = try RedlockClient(nodes: nodes, configuration: .briefQuarantine)
+            let client = try RedlockClient(nodes: nodes, configuration: .briefQuarantine, logger: .tracing)
             let wait = LockOptions(ttl: .seconds(1), wait: .atMost(.seconds(10)))
             let lease = try await client.acquire("report", options: wait)
             #expect(lease.fencingToken.rawValue > 0)
@@ -276,7 +279,7 @@ struct AdmissionTests {
             #expect(durability?.verdict == .unknown)
             #expect(durability?.remedy?.contains("+info") == true)
             // A new connection to the same process needs no quarantine.
-            let second = try RedlockClient(nodes: nodes, configuration: .briefQuarantine)
+            let second = try RedlockClient(nodes: nodes, configuration: .briefQuarantine, logger: .tracing)
             await (try await second.acquire("report", options: LockOptions(ttl: .seconds(1), wait: .none))).release()
             await redis[0].kill()
             try await redis[0].restart()

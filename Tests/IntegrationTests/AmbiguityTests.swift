@@ -131,7 +131,7 @@ struct AmbiguityTests {
     @Test(arguments: ["LOADING Redis is loading the dataset in memory", "ERR max number of clients reached"])
     func serverThatCannotServeYetIsTriedAgain(_ text: String) async throws {
         try await withScriptedServer(.always(.error(text))) { server in
-            let client = try RedlockClient(nodes: ["redis://127.0.0.1:\(server.port)"])
+            let client = try RedlockClient(nodes: ["redis://127.0.0.1:\(server.port)"], logger: .tracing)
             let error = await #expect(throws: RedlockError.self) { try await client.acquire("a", options: .once) }
             #expect(error?.code == .quorumUnavailable)
             try await eventually { server.log.acceptedConnections >= 3 }

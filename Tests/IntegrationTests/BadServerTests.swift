@@ -33,7 +33,11 @@ struct BadServerTests {
         try await withScriptedServer(bad.behaviour) { server in
             var configuration = RedlockConfiguration()
             configuration.connectTimeout = .milliseconds(500)
-            let client = try CompatibleRedlockClient(nodes: ["redis://127.0.0.1:\(server.port)"], configuration: configuration)
+            let client = try CompatibleRedlockClient(
+                nodes: ["redis://127.0.0.1:\(server.port)"],
+                configuration: configuration,
+                logger: .tracing
+            )
             let began = ContinuousClock.now
             let error = await #expect(throws: RedlockError.self) { try await client.acquire("a") }
             #expect(error?.code == .quorumUnavailable)
@@ -50,7 +54,10 @@ struct BadServerTests {
             try await withScriptedServer(.lockNode()) { first in
                 try await withScriptedServer(.lockNode()) { second in
                     let ports = [badServer.port, first.port, second.port]
-                    let client = try CompatibleRedlockClient(nodes: ports.map { "redis://127.0.0.1:\($0)" })
+                    let client = try CompatibleRedlockClient(
+                        nodes: ports.map { "redis://127.0.0.1:\($0)" },
+                        logger: .tracing
+                    )
                     let began = ContinuousClock.now
                     let lease = try await client.acquire("a")
                     #expect(lease.isValid)
@@ -65,7 +72,10 @@ struct BadServerTests {
     @Test
     func permanentFailureIsNotHammered() async throws {
         try await withScriptedServer(.wrongPassword) { server in
-            let client = try CompatibleRedlockClient(nodes: ["redis://:secret@127.0.0.1:\(server.port)"])
+            let client = try CompatibleRedlockClient(
+                nodes: ["redis://:secret@127.0.0.1:\(server.port)"],
+                logger: .tracing
+            )
             for _ in 0..<20 {
                 await #expect(throws: RedlockError.self) { try await client.acquire("a") }
                 try await Task.sleep(for: .milliseconds(100))
@@ -78,7 +88,7 @@ struct BadServerTests {
     @Test
     func transientFailureIsTriedAgainWithGrowingDelays() async throws {
         try await withScriptedServer(.closesAtOnce) { server in
-            let client = try CompatibleRedlockClient(nodes: ["redis://127.0.0.1:\(server.port)"])
+            let client = try CompatibleRedlockClient(nodes: ["redis://127.0.0.1:\(server.port)"], logger: .tracing)
             try await Task.sleep(for: .seconds(3))
             let attempts = server.log.acceptedConnections
             #expect(attempts >= 4)
@@ -97,7 +107,7 @@ struct BadServerTests {
             }
         }
         try await withScriptedServer(behaviour) { server in
-            let client = try CompatibleRedlockClient(nodes: ["redis://127.0.0.1:\(server.port)"])
+            let client = try CompatibleRedlockClient(nodes: ["redis://127.0.0.1:\(server.port)"], logger: .tracing)
             for _ in 0..<5 {
                 await #expect(throws: RedlockError.self) { try await client.acquire("a", options: .once) }
             }
@@ -114,7 +124,7 @@ struct BadServerTests {
             }
         }
         try await withScriptedServer(behaviour) { server in
-            let client = try CompatibleRedlockClient(nodes: ["redis://127.0.0.1:\(server.port)"])
+            let client = try CompatibleRedlockClient(nodes: ["redis://127.0.0.1:\(server.port)"], logger: .tracing)
             let lease = try await client.acquire("a")
             await #expect(throws: RedlockError.self) { try await lease.extend() }
             await lease.release()
@@ -153,7 +163,7 @@ struct BadServerTests {
     func replyInPiecesHasOneDeadline() async throws {
         try await withScriptedServer(.lockNode()) { server in
             try await withFaultProxy(target: .init(port: server.port)) { proxy in
-                let client = try CompatibleRedlockClient(nodes: ["redis://127.0.0.1:\(proxy.port)"])
+                let client = try CompatibleRedlockClient(nodes: ["redis://127.0.0.1:\(proxy.port)"], logger: .tracing)
                 await (try await client.acquire("a")).release()
                 await proxy.set(.trickle(bytes: 1, interval: .milliseconds(60)), direction: .toClient)
                 let began = ContinuousClock.now

@@ -51,8 +51,8 @@
             return try await withLocalRedis(nodes: jump.nodes, options: options) { redis in
                 var outcome = Outcome()
                 try await RedlockClient.enrolNewSet(nodes: redis.urls, configuration: .patient)
-                let holder = try Client(nodes: redis.urls, configuration: .patient)
-                let rival = try Client(nodes: redis.urls, configuration: .patient)
+                let holder = try Client(nodes: redis.urls, configuration: .patient, logger: .tracing)
+                let rival = try Client(nodes: redis.urls, configuration: .patient, logger: .tracing)
                 let detection = Task {
                     for await event in rival.events {
                         if case .clockJumped = event { return true }
@@ -80,7 +80,7 @@
                     }
                     try await Task.sleep(for: .milliseconds(10))
                 }
-                let fresh = try Client(nodes: redis.urls, configuration: .patient)
+                let fresh = try Client(nodes: redis.urls, configuration: .patient, logger: .tracing)
                 if let theirs = try? await fresh.tryAcquire("jumped") {
                     outcome.freshClientGotIt = lease.isValid
                     await theirs.release()
@@ -128,7 +128,7 @@
                 #expect(process.terminationStatus == 75)
                 #expect(text.contains("the clock of this machine"), "\(text)")
                 // No node was distrusted for it.
-                let client = try RedlockClient(nodes: redis.urls, configuration: .patient)
+                let client = try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing)
                 try await eventually { try await client.diagnose().allVotesCount }
                 await client.shutdown()
             }

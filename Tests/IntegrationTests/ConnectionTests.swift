@@ -19,7 +19,7 @@ struct ConnectionTests {
     @Test
     func databaseAndName() async throws {
         try await withLocalRedis(nodes: 1) { redis in
-            let client = try CompatibleRedlockClient(nodes: [redis[0].url + "/3"])
+            let client = try CompatibleRedlockClient(nodes: [redis[0].url + "/3"], logger: .tracing)
             let lease = try await client.acquire("numbered")
             #expect(try await redis[0].send("EXISTS", "numbered") == "0")
             #expect(try await redis[0].send("INFO", "keyspace")?.contains("db3:keys=1") == true)
@@ -63,7 +63,7 @@ struct ConnectionTests {
         ]
         try await withLocalRedis(nodes: 3, options: options) { redis in
             let nodes = redis.servers.map { "redis://locker:open-sesame@127.0.0.1:\($0.port)" }
-            let client = try CompatibleRedlockClient(nodes: nodes, configuration: .patient)
+            let client = try CompatibleRedlockClient(nodes: nodes, configuration: .patient, logger: .tracing)
             let lease = try await client.acquire("lk:report", options: LockOptions(ttl: .seconds(2)))
             try await lease.extend(ttl: .seconds(10))
             let status = try await client.inspect("lk:report")
@@ -106,7 +106,9 @@ struct ConnectionTests {
                     serverName: "localhost"
                 )
                 try await RedlockClient.enrolNewSet(endpoints: endpoints(good), configuration: .patient)
-                try await expectLock(RedlockClient(endpoints: endpoints(good), configuration: .patient))
+                try await expectLock(
+                    RedlockClient(endpoints: endpoints(good), configuration: .patient, logger: .tracing)
+                )
 
                 // The certificate is made out to localhost: neither to another name nor to the bare address.
                 for serverName in ["elsewhere.example", nil] {
@@ -125,7 +127,7 @@ struct ConnectionTests {
                 withoutCertificate.certificateFile = nil
                 withoutCertificate.keyFile = nil
                 _ = try await expectRefusal(
-                    RedlockClient(endpoints: endpoints(withoutCertificate), configuration: .patient)
+                    RedlockClient(endpoints: endpoints(withoutCertificate), configuration: .patient, logger: .tracing)
                 )
                 // Plain bytes to a TLS port.
                 _ = try await expectRefusal(nodes: redis.servers.map { "redis://127.0.0.1:\($0.port)" })
@@ -141,7 +143,7 @@ struct ConnectionTests {
     func missingCertificateFileIsToldAtOnce() throws {
         var endpoint = RedisEndpoint(address: .host("127.0.0.1", port: 6379))
         endpoint.tls = TLSSettings(certificateAuthorityFile: "/nowhere/ca.crt")
-        let error = #expect(throws: RedlockError.self) { try RedlockClient(endpoints: [endpoint]) }
+        let error = #expect(throws: RedlockError.self) { try RedlockClient(endpoints: [endpoint], logger: .tracing) }
         #expect(error?.code == .invalidConfiguration)
         #expect(error?.description.contains("/nowhere/ca.crt") == true)
     }
@@ -150,7 +152,7 @@ struct ConnectionTests {
 
     private func expectLock(nodes: [String]) async throws {
         try await RedlockClient.enrolNewSet(nodes: nodes, configuration: .patient)
-        try await expectLock(RedlockClient(nodes: nodes, configuration: .patient))
+        try await expectLock(RedlockClient(nodes: nodes, configuration: .patient, logger: .tracing))
     }
 
     private func expectLock(_ client: RedlockClient) async throws {
@@ -165,7 +167,7 @@ struct ConnectionTests {
         nodes: [String],
         sourceLocation: SourceLocation = #_sourceLocation
     ) async throws -> RedlockError {
-        let client = try RedlockClient(nodes: nodes, configuration: .patient)
+        let client = try RedlockClient(nodes: nodes, configuration: .patient, logger: .tracing)
         return try await expectRefusal(client, sourceLocation: sourceLocation)
     }
 
@@ -185,7 +187,7 @@ struct ConnectionTests {
         _ endpoints: [RedisEndpoint],
         sourceLocation: SourceLocation = #_sourceLocation
     ) async throws {
-        let client = try RedlockClient(endpoints: endpoints, configuration: .patient)
+        let client = try RedlockClient(endpoints: endpoints, configuration: .patient, logger: .tracing)
         let error = try await expectRefusal(client, sourceLocation: sourceLocation)
         #expect(error.nodes.filter { $0.outcome.contains("certificate") }.count >= 2, "\(error)")
     }

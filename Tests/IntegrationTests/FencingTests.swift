@@ -30,7 +30,7 @@ struct FencingTests {
             let tokens = TokenCollector()
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0..<6 {
-                    let client = try RedlockClient(nodes: redis.urls, configuration: .patient)
+                    let client = try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing)
                     group.addTask {
                         for _ in 0..<40 {
                             try await client.withLock("shared") { await tokens.add($0.fencingToken) }
@@ -134,8 +134,8 @@ struct FencingTests {
         try await withLocalRedis(nodes: 3) { redis in
             try await RedlockClient.enrolNewSet(nodes: redis.urls, configuration: .patient)
             let clients = [
-                try RedlockClient(nodes: redis.urls, configuration: .patient),
-                try RedlockClient(nodes: redis.urls, configuration: .patient),
+                try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing),
+                try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing),
             ]
             var random = SeededRandom(seed: 5)
             var last = FencingToken(rawValue: 1)

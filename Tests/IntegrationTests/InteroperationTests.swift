@@ -78,7 +78,7 @@ struct InteroperationTests {
     @Test
     func scriptsHaveTheirDigests() async throws {
         try await withLocalRedis(nodes: 1) { redis in
-            let client = try CompatibleRedlockClient(nodes: redis.urls)
+            let client = try CompatibleRedlockClient(nodes: redis.urls, logger: .tracing)
             try await client.waitUntilAllNodesAnswer()
             // The handshake loaded the scripts; a wrong digest would have been answered with NOSCRIPT and sent whole.
             _ = try await redis[0].send("CONFIG", "RESETSTAT")

@@ -107,7 +107,7 @@ struct InterruptionTests {
         try await withLocalRedis(nodes: 5) { redis in
             try await RedlockClient.enrolNewSet(nodes: redis.urls, configuration: .patient)
             try await redis[2].pause()
-            let client = try RedlockClient(nodes: redis.urls, configuration: .patient)
+            let client = try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing)
             let began = ContinuousClock.now
             let lease = try await client.acquire("quick")
             #expect(ContinuousClock.now - began < .milliseconds(500))

@@ -36,7 +36,7 @@ struct KnownDefectsTests {
         let node = FakeRedisNode.lockNode()
         node.withKeyspace { $0.set("a", to: "somebody", timeToLive: .milliseconds(500)) }
         try await withScriptedServer(.lockNode(node)) { server in
-            let client = try CompatibleRedlockClient(nodes: ["redis://127.0.0.1:\(server.port)"])
+            let client = try CompatibleRedlockClient(nodes: ["redis://127.0.0.1:\(server.port)"], logger: .tracing)
             let lease = try await client.acquire("a", options: LockOptions(wait: .atMost(.seconds(5))))
             let values = server.log.commands.filter { $0.first == "SET" }.map { $0[2] }
             #expect(values.count > 2)
@@ -100,7 +100,9 @@ struct KnownDefectsTests {
     func tieOfAnEvenNumberOfNodesEnds() async throws {
         try await withLocalRedis(nodes: 4) { redis in
             try await RedlockClient.enrolNewSet(nodes: redis.urls, configuration: .patient)
-            let clients = try (0..<4).map { _ in try RedlockClient(nodes: redis.urls, configuration: .patient) }
+            let clients = try (0..<4).map { _ in
+                try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing)
+            }
             let inside = Counter()
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for client in clients {

@@ -26,7 +26,8 @@ enum Layout: CaseIterable {
                 await redis[1].kill()
                 await redis[4].kill()
             }
-            let client = try RedlockClient(nodes: redis.urls, configuration: configuration)
+            let client = try RedlockClient(nodes: redis.urls, configuration: configuration, logger: .tracing)
+                .tracingEvents()
             let result = try await body(client, redis)
             await client.shutdown()
             return result
@@ -50,7 +51,7 @@ extension CompatibleRedlockClient {
         _ body: (CompatibleRedlockClient, LocalRedisSet) async throws -> Result
     ) async throws -> Result {
         try await withLocalRedis(nodes: 3) { redis in
-            let client = try CompatibleRedlockClient(nodes: redis.urls, configuration: .patient)
+            let client = try CompatibleRedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing)
             let result = try await body(client, redis)
             await client.shutdown()
             return result
@@ -68,7 +69,7 @@ extension RedlockClient {
     static func enrolled(
         _ redis: LocalRedisSet,
         configuration: RedlockConfiguration = .patient,
-        logger: Logger? = nil
+        logger: Logger = .tracing
     ) async throws -> RedlockClient {
         try await enrolled(redis.urls, configuration: configuration, logger: logger)
     }
@@ -77,10 +78,10 @@ extension RedlockClient {
     static func enrolled(
         _ urls: [String],
         configuration: RedlockConfiguration = .patient,
-        logger: Logger? = nil
+        logger: Logger = .tracing
     ) async throws -> RedlockClient {
         try await enrolNewSet(nodes: urls, configuration: configuration)
-        return try RedlockClient(nodes: urls, configuration: configuration, logger: logger)
+        return try RedlockClient(nodes: urls, configuration: configuration, logger: logger).tracingEvents()
     }
 }
 

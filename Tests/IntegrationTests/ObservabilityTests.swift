@@ -90,13 +90,13 @@ extension ObservabilityTests {
         options.extraConfiguration = ["rename-command AUTH \"\"", "rename-command EVALSHA \"\""]
         try await withLocalRedis(nodes: 1, options: options) { redis in
             let address = "127.0.0.1:\(redis[0].port)"
-            let client = try CompatibleRedlockClient(nodes: ["redis://:open-sesame@\(address)"])
+            let client = try CompatibleRedlockClient(nodes: ["redis://:open-sesame@\(address)"], logger: .tracing)
             let refusal = await #expect(throws: RedlockError.self) { try await client.acquire("secret") }
             #expect(refusal?.description.contains("unknown command") == true)
             #expect(refusal?.description.contains("open-sesame") == false)
             await client.shutdown()
 
-            let second = try CompatibleRedlockClient(nodes: ["redis://\(address)"])
+            let second = try CompatibleRedlockClient(nodes: ["redis://\(address)"], logger: .tracing)
             let lease = try await second.acquire("secret")
             let error = await #expect(throws: RedlockError.self) { try await lease.extend() }
             #expect(error?.description.contains("unknown command") == true)

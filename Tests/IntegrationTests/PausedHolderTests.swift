@@ -67,7 +67,8 @@
             let process = Process()
             process.executableURL = URL(filePath: try redlockExecutable())
             process.arguments = [
-                "run", "-q", "--ttl", "1s", "--wait", "20", name, "--", "sh", "-c", command, "sh", name, store.directory.path,
+                "run", "-q", "--ttl", "1s", "--wait", "20", name, "--", "sh", "-c", command, "sh", name,
+                store.directory.path,
             ]
             process.environment = ProcessInfo.processInfo.environment.merging(
                 ["REDLOCK_REDIS": nodes.joined(separator: ",")]

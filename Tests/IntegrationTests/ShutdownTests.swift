@@ -46,7 +46,7 @@ struct ShutdownTests {
     @Test
     func waitingEndsAndLeasesAreReleased() async throws {
         try await Layout.three.withClient { client, redis in
-            let holder = try RedlockClient(nodes: redis.urls, configuration: .patient)
+            let holder = try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing)
             let theirs = try await holder.acquire("held elsewhere")
             let ours = try await client.acquire("ours", options: LockOptions(ttl: .seconds(20)), renewal: .automatic)
             let waiting = Task { try await client.acquire("held elsewhere") }
@@ -100,7 +100,11 @@ struct ShutdownTests {
         try await withScriptedServer(.acceptsAndNeverAnswers) { server in
             var configuration = RedlockConfiguration()
             configuration.connectTimeout = .seconds(20)
-            let client = try RedlockClient(nodes: ["redis://127.0.0.1:\(server.port)"], configuration: configuration)
+            let client = try RedlockClient(
+                nodes: ["redis://127.0.0.1:\(server.port)"],
+                configuration: configuration,
+                logger: .tracing
+            )
             let looking = Task { try await client.inspect("nobody") }
             let acquiring = Task { try await client.acquire("nobody") }
             try await Task.sleep(for: .milliseconds(300))
@@ -146,7 +150,7 @@ struct ShutdownTests {
         try await withLocalRedis(nodes: 3) { redis in
             try await RedlockClient.enrolNewSet(nodes: redis.urls, configuration: .patient)
             func acquire() async throws -> Lease<Fenced> {
-                try await RedlockClient(nodes: redis.urls, configuration: .patient).acquire("orphan")
+                try await RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing).acquire("orphan")
             }
             let lease = try await acquire()
             try await lease.extend(ttl: .seconds(20))
@@ -161,7 +165,7 @@ struct ShutdownTests {
         try await withLocalRedis(nodes: 1) { redis in
             try await RedlockClient.enrolNewSet(nodes: redis.urls)
             func use() async throws {
-                let client = try RedlockClient(nodes: redis.urls)
+                let client = try RedlockClient(nodes: redis.urls, logger: .tracing)
                 await (try await client.acquire("brief")).release()
             }
             for _ in 0..<20 { try await use() }

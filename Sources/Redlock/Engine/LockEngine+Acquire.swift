@@ -203,7 +203,7 @@ extension LockEngine {
         abandonAttempt(operation)
         operation.completion = nil
         acquisitions[ObjectIdentifier(operation)] = nil
-        if case .failure(let error) = result { metrics.refused(error) }
+        if case .failure(let error) = result { lockNotObtained(operation.resource, error) }
         completion(result)
     }
 }

@@ -19,8 +19,15 @@ extension LockEngine {
         )
         logger.trace(
             "lock granted",
-            metadata: ["resource": "\(lease.resource)", "fencing_token": "\(lease.fencingToken?.description ?? "none")"]
+            metadata: [
+                "resource": "\(lease.resource)", "fencing_token": "\(lease.fencingToken?.description ?? "none")",
+            ]
         )
+    }
+
+    func lockNotObtained(_ resource: String, _ error: any Error) {
+        metrics.refused(error)
+        logger.debug("lock not obtained", metadata: ["resource": "\(resource)", "reason": "\(error)"])
     }
 
     func lockContended(_ resource: String) {
@@ -45,7 +52,10 @@ extension LockEngine {
         let reason = problem.printable()
         metrics.unknownReply()
         events.tell(.unknownReply(resource: resource, node: nodeNames[node], reason: reason))
-        logger.debug("nobody knows what a node did", metadata: of(node, ["resource": "\(resource)", "reason": "\(reason)"]))
+        logger.debug(
+            "nobody knows what a node did",
+            metadata: of(node, ["resource": "\(resource)", "reason": "\(reason)"])
+        )
     }
 
     // MARK: Nodes

@@ -276,7 +276,10 @@ struct Examination {
 
     /// What no node can break, and how it is kept.
     private static let clientFindings: [Diagnosis.Finding] = [
-        .pass(.ownClock, "leases end by a clock that runs on in suspend; the nodes' clocks would show if it stood still"),
+        .pass(
+            .ownClock,
+            "leases end by a clock that runs on in suspend; the nodes' clocks would show if it stood still"
+        ),
         .unknown(
             .holderStops,
             "no lock can stop a paused holder; renewal and the loss deadline make it rare",

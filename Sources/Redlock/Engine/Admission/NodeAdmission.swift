@@ -212,10 +212,14 @@ final class NodeAdmission {
         let this = nodes[node]
         guard this.isConnected else { return .unknown }
         if !this.mayAskTime { return .refused(.clockUnknown) }
-        guard let judgement = this.judgement else { return this.enrolmentFailure.map { .enrolmentFailed($0) } ?? .unknown }
+        guard let judgement = this.judgement else {
+            return this.enrolmentFailure.map { .enrolmentFailed($0) } ?? .unknown
+        }
         if case .refuse(let refusal) = judgement { return .refused(refusal) }
         if let twin = twin(of: node) { return .refused(.listedTwice(with: twin)) }
-        if let stranger = nodes.indices.first(where: { isOfOtherMembership($0) }) { return .membersDisagree(node: stranger) }
+        if let stranger = nodes.indices.first(where: { isOfOtherMembership($0) }) {
+            return .membersDisagree(node: stranger)
+        }
         if let milliseconds = clockDistanceMilliseconds(of: node), isTooFar(milliseconds) {
             return .refused(.clockApart(milliseconds: milliseconds))
         }
