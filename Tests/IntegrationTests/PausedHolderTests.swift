@@ -55,10 +55,11 @@
             try await eventually { !second.isRunning }
             #expect(second.terminationStatus == 0)
             store.create("go-\(name)")
-            // The command first, so that nobody is there to stop it.
-            for process in stopped.reversed() where process != first.processIdentifier { kill(process, SIGCONT) }
+            // The command alone, so that nobody is there to end it before it writes.
+            let guardians = stopped.filter { ProcessTree.name(of: $0) == "redlock" }
+            for process in stopped where !guardians.contains(process) { kill(process, SIGCONT) }
             try await eventually { store.has("\(name).tried-first") }
-            kill(first.processIdentifier, SIGCONT)
+            for process in guardians + [first.processIdentifier] { kill(process, SIGCONT) }
             try await eventually { !first.isRunning }
             return store.content(of: name) == "first"
         }
@@ -124,6 +125,11 @@
 
     /// Who descends from whom, as the system sees it.
     private enum ProcessTree {
+        static func name(of process: Int32) -> String? {
+            let text = try? String(contentsOfFile: "/proc/\(process)/comm", encoding: .utf8)
+            return text?.trimmingCharacters(in: .newlines)
+        }
+
         static func descendants(of process: Int32) -> [Int32] {
             let files = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
             var children: [Int32: [Int32]] = [:]

@@ -22,10 +22,12 @@ struct SoakTests {
         #expect(result.keysLeftBehind == 0)
     }
 
-    /// The control: servers that restart empty give the lock away a second time, and the judge sees it.
+    /// The control: where nobody looks whether a server restarted empty, it gives the lock away a second time, and the
+    /// judge sees it.
     @Test
-    func withoutPersistenceTwoAreInside() async throws {
-        let result = try await Soak.fromEnvironment.run(persistence: .none, untilOverlap: true)
+    func withoutPersistenceAndAdmissionTwoAreInside() async throws {
+        let soak = Soak.fromEnvironment
+        let result = try await soak.run(persistence: .none, options: ["--compatible"], untilOverlap: true)
         print(result)
         #expect(result.overlaps > 0)
     }
@@ -74,13 +76,17 @@ struct Soak {
     }
 
     /// Runs until every process has had all its acquisitions, or until the first overlap.
-    func run(persistence: LocalRedisPersistence, untilOverlap: Bool = false) async throws -> Result {
+    func run(
+        persistence: LocalRedisPersistence,
+        options: [String] = [],
+        untilOverlap: Bool = false
+    ) async throws -> Result {
         let began = ContinuousClock.now
         return try await withLocalRedis(nodes: 5, options: LocalRedisOptions(persistence: persistence)) { redis in
             try await RedlockClient.enrolNewSet(nodes: redis.urls)
             let judge = try Judge()
             defer { judge.remove() }
-            let workers = try start(redis: redis, judge: judge)
+            let workers = try start(redis: redis, judge: judge, options: options)
             defer { for worker in workers where worker.isRunning { worker.terminate() } }
             var result = Result()
             var random = SeededRandom(seed: 1)
@@ -108,14 +114,15 @@ struct Soak {
 
     private static let ttlSeconds = 5
 
-    private func start(redis: LocalRedisSet, judge: Judge) throws -> [Process] {
+    private func start(redis: LocalRedisSet, judge: Judge, options: [String]) throws -> [Process] {
         var random = SeededRandom(seed: 2)
         let step = "echo E$1 >>$2; sleep $3; echo L$1 >>$2"
         // A worker ends with the first exit code that is neither success nor a lost lock.
         let loop = """
             redlock=$1 judge=$2 name=$3 step=$4; shift 4
             for hold; do
-                "$redlock" run --ttl \(Self.ttlSeconds)s --node-timeout 200ms soak -- sh -c "$step" step $name $judge $hold
+                "$redlock" run \(options.joined(separator: " ")) --ttl \(Self.ttlSeconds)s --node-timeout 200ms soak -- \
+                    sh -c "$step" step $name $judge $hold
                 status=$?
                 if [ $status -eq 75 ]; then echo L$name >>$judge; elif [ $status -ne 0 ]; then exit $status; fi
             done
