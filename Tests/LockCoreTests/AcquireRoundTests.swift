@@ -86,10 +86,11 @@ struct AcquireRoundTests {
     @Test
     func validityCountsFromTheStart() {
         var round = round(nodeCount: 3)
-        #expect(round.decision(after: .granted(token: nil), by: 2, at: Self.start.advanced(byNanoseconds: 1)) == nil)
-        let decision = round.decision(after: .granted(token: nil), by: 0, at: Self.start.advanced(byNanoseconds: 3_000_000_000))
+        let granted = AcquireRound.Answer.granted(token: nil)
+        #expect(round.decision(after: granted, by: 2, at: Self.start.advanced(byNanoseconds: 1)) == nil)
+        let decision = round.decision(after: granted, by: 0, at: Self.start.advanced(byNanoseconds: 3_000_000_000))
         #expect(decision == .granted(validUntil: Instant(nanoseconds: 1_000_000_000 + 9_898_000_000), token: nil))
-        #expect(round.decision(after: .granted(token: nil), by: 1, at: Self.start.advanced(byNanoseconds: 60_000_000_000)) == nil)
+        #expect(round.decision(after: granted, by: 1, at: Self.start.advanced(byNanoseconds: 60_000_000_000)) == nil)
         #expect(round.decision == decision)
     }
 
@@ -105,7 +106,8 @@ struct AcquireRoundTests {
             var round = round(nodeCount: 3)
             let now = Self.lastChance.advanced(byNanoseconds: offset)
             _ = round.decision(after: .granted(token: nil), by: 0, at: Self.start)
-            #expect(round.decision(after: .granted(token: nil), by: 1, at: now) == expected, "\(offset) ns after the last chance")
+            let decision = round.decision(after: .granted(token: nil), by: 1, at: now)
+            #expect(decision == expected, "\(offset) ns after the last chance")
             #expect(round.mayHoldKey == [0, 1, 2])
         }
     }

@@ -45,6 +45,10 @@ struct ExtendRoundTests {
                     }
                 }
                 guard decision != nil else { return recordIssue("no decision after \(answers)") }
+                // Those that answered after the decision are known as well: the key may be set on them again.
+                guard round.missing == NodeSet((0..<nodeCount).filter { answers[$0] == .missing }) else {
+                    return recordIssue("\(answers) in the order \(order): missing on \(Array(round.missing))")
+                }
             }
         }
     }

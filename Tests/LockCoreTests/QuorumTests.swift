@@ -23,6 +23,25 @@ struct QuorumTests {
             }
         }
     }
+
+    /// Two quorums share one node more than may forget, and some share no more.
+    @Test(arguments: 1...7)
+    func strongerQuorumsShareMoreNodes(nodeCount: Int) {
+        let sets = (0..<1 << nodeCount).map(NodeSet.init(bits:))
+        for votesNeeded in nodeCount / 2 + 1...nodeCount {
+            let quorum = Quorum(nodeCount: nodeCount, votesNeeded: votesNeeded)
+            #expect(quorum.nodeCount == nodeCount && quorum.votesNeeded == votesNeeded)
+            #expect(quorum.nodesThatMayFail == nodeCount - votesNeeded)
+            let quorums = sets.filter { $0.count == votesNeeded }
+            let shared = quorums.flatMap { left in quorums.map { $0.intersection(left).count } }
+            #expect(shared.min() == quorum.nodesThatMayForget + 1)
+        }
+    }
+
+    @Test(arguments: [(1, 1, 0), (3, 2, 0), (3, 3, 2), (5, 3, 0), (5, 4, 2), (7, 5, 2), (64, 33, 1)])
+    func nodesThatMayForget(nodeCount: Int, votesNeeded: Int, expected: Int) {
+        #expect(Quorum(nodeCount: nodeCount, votesNeeded: votesNeeded).nodesThatMayForget == expected)
+    }
 }
 
 @Suite

@@ -38,16 +38,19 @@ struct SimulatedNode {
 
 /// Things that happen at a time, taken out in that order.
 struct Agenda<Event> {
+    /// The next one stands last; of equal times, the one that was added first.
     private var events: [(time: Instant, event: Event)] = []
 
     mutating func add(_ event: Event, at time: Instant) {
-        events.append((time, event))
+        var (low, high) = (0, events.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if time < events[middle].time { low = middle + 1 } else { high = middle }
+        }
+        events.insert((time, event), at: low)
     }
 
     mutating func next() -> (time: Instant, event: Event)? {
-        guard var first = events.indices.first else { return nil }
-        // The events stand in the order in which they were added: that decides between equal times.
-        for index in events.indices where events[index].time < events[first].time { first = index }
-        return events.remove(at: first)
+        events.popLast()
     }
 }

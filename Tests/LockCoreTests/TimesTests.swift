@@ -44,6 +44,21 @@ struct LeaseTimingTests {
         #expect(timing.driftNanoseconds == Int64((driftMilliseconds * 1_000_000).rounded()))
     }
 
+    /// The client's clock is slewed one way and a node's the other, each by 8.3 %: the lease ends before the key does.
+    @Test(arguments: [1_000, 10_000, 30_000, 86_400_000] as [Int64])
+    func strictDriftOutlastsClocksThatAreSlewed(ttlMilliseconds: Int64) {
+        let slewed = 1.0 / 12
+        func leaseEndsInTime(_ drift: ClockDrift) -> Bool {
+            let timing = LeaseTiming(ttlMilliseconds: ttlMilliseconds, drift: drift)
+            let validity = Double(timing.ttlNanoseconds - timing.driftNanoseconds)
+            return validity / (1 - slewed) < Double(timing.ttlNanoseconds) / (1 + slewed)
+        }
+        #expect(leaseEndsInTime(.strict))
+        #expect(!leaseEndsInTime(.standard))
+        let drift = LeaseTiming(ttlMilliseconds: ttlMilliseconds, drift: .strict).driftNanoseconds
+        #expect(drift == ttlMilliseconds * 160_000 + 2_000_000)
+    }
+
     @Test
     func validityIsTheTTLLessTheDriftFromTheStart() {
         let timing = LeaseTiming(ttlMilliseconds: 10_000, drift: .standard)

@@ -72,6 +72,8 @@ public enum AdmissionJudgement: Hashable, Sendable {
             // Durable now is not enough: what was lost was lost under the settings of that time.
             guard facts.isDurable, record.isDurable else { return .enrol(.restarted) }
         }
+        // It followed another server since, and has that one's keys in place of its own.
+        if let former = facts.formerReplicationID, former != record.formerReplicationID { return .enrol(.promoted) }
         // A new process counts from zero.
         let evictedBefore = isSameProcess ? record.evictedKeys : 0
         if let evictedKeys = facts.evictedKeys, evictedKeys > evictedBefore { return .enrol(.evicted) }

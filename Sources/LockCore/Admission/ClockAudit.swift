@@ -48,8 +48,9 @@ public struct ClockDeviation: Hashable, Sendable {
 
 /// Follows the clock of one server: whatever it says must agree with the client's clock, within round trip and drift.
 public struct ClockAudit: Hashable, Sendable {
-    /// How old the reading that others are compared with may become. Compared with the one just before, a clock that
-    /// runs wildly fast would hide behind the round trips.
+    /// How old the reading that others are compared with may become.
+    ///
+    /// Compared with the one just before, a clock that runs wildly fast would hide behind the round trips.
     private static let baselineLifeNanoseconds: Int64 = 2_000_000_000
 
     private let drift: ClockDrift

@@ -120,8 +120,9 @@ public struct NodeRecord: Hashable, Sendable {
         self.members = membership.members
     }
 
-    /// How much longer the node has no vote, by the server's clock and by the reader's wall clock: both must have
-    /// passed the end, as either may have jumped. Zero when the quarantine is over.
+    /// How much longer the node has no vote; zero when the quarantine is over.
+    ///
+    /// By the server's clock and by the reader's wall clock: both must have passed the end, as either may have jumped.
     public func quarantineRemainingMicroseconds(serverMicroseconds: Int64, wallMicroseconds: Int64) -> Int64 {
         let length = quarantineMilliseconds * 1_000
         guard length > 0 else { return 0 }
@@ -153,7 +154,7 @@ extension NodeRecord {
             ("maximum-ttl", "\(maximumTTLMilliseconds)"),
             ("run", runID.map(Self.escaped) ?? "-"),
             ("marker", marker.map(Self.escaped) ?? "-"),
-            ("former-history", formerReplicationID ?? "-"),
+            ("former-history", formerReplicationID.map(Self.escaped) ?? "-"),
             ("durable", isDurable ? "yes" : "no"),
             ("evicted", "\(evictedKeys)"),
             ("node", Self.escaped(node)),
@@ -186,9 +187,9 @@ extension NodeRecord {
         guard let reason = values["reason"].flatMap({ EnrolmentReason(rawValue: String($0)) }),
             let wallMicroseconds = number("wall"), let quarantineMilliseconds = number("quarantine"),
             let maximumTTLMilliseconds = number("maximum-ttl"), let runID = optional("run"),
-            let marker = optional("marker"),
-            let formerReplicationID = optional("former-history"), let durable = values["durable"], let evictedKeys = number("evicted"),
-            let node = values["node"], let members = values["members"]
+            let marker = optional("marker"), let formerReplicationID = optional("former-history"),
+            let durable = values["durable"], let evictedKeys = number("evicted"), let node = values["node"],
+            let members = values["members"]
         else { return nil }
         // A record is data from outside: what is computed from its numbers must not overflow, and the quarantine of the
         // longest TTL must stand in a record again.
