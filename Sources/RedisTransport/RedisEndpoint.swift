@@ -35,7 +35,9 @@ public struct RedisEndpoint: Hashable, Sendable {
     /// How to use TLS; nil for a plain connection.
     public var tls: TLSSettings?
 
-    /// What all clients call the node; needed only where they reach it under different addresses. Nil for the address.
+    /// What all clients call the node; needed only where they reach it under different addresses.
+    ///
+    /// Nil for the address.
     public var name: String?
 
     /// An endpoint without TLS at the given address.

@@ -21,6 +21,8 @@ public enum Assumption: String, Hashable, Sendable, CaseIterable {
     case clockNotSlow
     /// All clients agree on the nodes and on the longest TTL.
     case sameConfiguration
+    /// The server has memory and disk for writes.
+    case takesWrites
     // Of the client.
     /// The client's clock measures real time.
     case ownClock
@@ -47,6 +49,7 @@ public enum Assumption: String, Hashable, Sendable, CaseIterable {
         case .clockNotFast: "clock not fast"
         case .clockNotSlow: "clock not slow"
         case .sameConfiguration: "same nodes and longest TTL"
+        case .takesWrites: "takes writes"
         case .ownClock: "the clock of this machine"
         case .holderStops: "the holder stops in time"
         case .repliesMatch: "replies match requests"

@@ -140,6 +140,7 @@ public final class Lease<Fencing: LeaseFencing>: Sendable {
                 held.state.withLock { $0.isReleased = true }
                 engine.keeper.remove(held)
                 engine.ledger.forget(held.ownerToken)
+                engine.releaseSpareToken(of: held.attempt)
                 held.attempt.stop()
                 held.callEndHandlers()
                 continuation.resume()

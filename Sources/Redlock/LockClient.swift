@@ -76,7 +76,9 @@ extension RedisEndpoint {
     }
 }
 
-/// What a client is made of: connections and the engine that drives them. Nothing in it is for users.
+/// What a client is made of: connections and the engine that drives them.
+///
+/// Nothing in it is for users.
 public final class LockClientCore: Sendable {
     /// What a client is for.
     enum Purpose {

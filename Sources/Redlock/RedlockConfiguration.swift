@@ -19,7 +19,9 @@ public struct DriftProfile: Hashable, Sendable {
     /// What is set aside besides, whatever the TTL.
     public var constant: Duration
 
-    /// Clocks that may run apart by the given part of the time, from 0 to 0.5, and the given constant.
+    /// Clocks that may run apart by the given part of the time, from 0 to 0.4, and the given constant.
+    ///
+    /// No more, because a grant needs half of its TTL left.
     public init(rate: Double, constant: Duration = .milliseconds(2)) {
         self.rate = rate
         self.constant = constant
@@ -66,7 +68,9 @@ public struct RedlockConfiguration: Sendable {
     /// How far clocks may run apart.
     public var drift: DriftProfile = .standard
 
-    /// What the keys begin with; `redlock:` by default. Locks under different prefixes have nothing to do with each other.
+    /// What the keys begin with; `redlock:` by default.
+    ///
+    /// Locks under different prefixes have nothing to do with each other.
     ///
     /// `CompatibleRedlockClient` has no prefix.
     public var keyPrefix: String = "redlock:"
@@ -125,7 +129,7 @@ extension RedlockConfiguration {
                     + "\(endpoints.count)"
             )
         }
-        try require((0...0.5).contains(drift.rate), "the drift rate must lie between 0 and 0.5")
+        try require((0...0.4).contains(drift.rate), "the drift rate must lie between 0 and 0.4")
         try require(
             drift.constant >= .milliseconds(2),
             "the constant drift must be at least 2 ms: that is the precision of expiry in Redis"

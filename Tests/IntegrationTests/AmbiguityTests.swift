@@ -155,4 +155,22 @@ struct AmbiguityTests {
             }
         }
     }
+
+    /// A node that knows the release and not the acquire: what is sent again must not come behind the release.
+    @Test
+    func scriptIsNotSentAgainBehindTheRelease() async throws {
+        try await Layout.three.withClient { client, redis in
+            let warm = try await client.acquire("warm")
+            for server in redis.servers.prefix(2) {
+                _ = try await server.send("SET", "ghost".lockKey, "somebody", "PX", "60000")
+            }
+            for _ in 0..<20 {
+                _ = try await redis[2].send("SCRIPT", "FLUSH")
+                #expect(try await client.tryAcquire("ghost") == nil)
+                try await Task.sleep(for: .milliseconds(20))
+                #expect(try await redis[2].send("EXISTS", "ghost".lockKey) == "0")
+            }
+            await warm.release()
+        }
+    }
 }

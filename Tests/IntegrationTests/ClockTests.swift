@@ -26,6 +26,7 @@
             #expect(outcome.wasDetected)
             #expect(outcome.refusal?.contains("clock") == true, "\(outcome.refusal ?? "the node still has its vote")")
             #expect(!outcome.freshClientGotIt)
+            #expect(outcome.record?.contains("reason=clock_jumped") == true, "every client must honour the jump")
         }
 
         /// Where nobody looks at clocks, the key is gone too early and somebody else gets the lock.
@@ -40,6 +41,7 @@
             var wasDetected = false
             var refusal: String?
             var freshClientGotIt = false
+            var record: String?
         }
 
         /// A lock is held on a bare quorum; a rival tries for it from before the jump of a node of that quorum until 5 s
@@ -88,6 +90,7 @@
                 if let fresh = fresh as? RedlockClient {
                     outcome.refusal = try await fresh.diagnose().nodes.last?.reason
                 }
+                outcome.record = try await redis[jump.nodes - 1].send("GET", "redlock:node")
                 await lease.release()
                 await rival.shutdown()
                 outcome.wasDetected = await detection.value
@@ -97,12 +100,39 @@
             }
         }
 
+        /// What was seen is not forgotten because the node could not be enrolled anew at once.
+        @Test
+        func jumpIsNotForgottenWhileTheRecordCannotBeWritten() async throws {
+            let shim = try ClockShim()
+            var options = LocalRedisOptions()
+            options.additionalEnvironment = [1: shim.environment]
+            try await withLocalRedis(nodes: 3, options: options) { redis in
+                let client = try await RedlockClient.enrolled(redis)
+                await (try await client.acquire("warm")).release()
+                try await client.waitUntilAllNodesAnswer()
+                try await Task.sleep(for: .milliseconds(500))
+                _ = try await redis[0].send("CONFIG", "SET", "maxmemory", "1")
+                shim.jumpWallClock(by: .seconds(3))
+                try await eventually { try await client.diagnose().nodes[0].reason?.contains("OOM") == true }
+                _ = try await redis[0].send("CONFIG", "SET", "maxmemory", "0")
+                for _ in 0..<100 {
+                    let isRenewed =
+                        try await redis[0].send("GET", "redlock:node")?.contains("reason=clock_jumped") == true
+                    if isRenewed { break }
+                    #expect(try await client.diagnose().nodes[0].hasVote == false)
+                    try await Task.sleep(for: .milliseconds(50))
+                }
+                #expect(try await redis[0].send("GET", "redlock:node")?.contains("reason=clock_jumped") == true)
+                await client.shutdown()
+            }
+        }
+
         // MARK: The own clock
 
         /// As in a virtual machine that was paused: the clock of the client stood still, and its leases seem to live
         /// longer than they do.
-        @Test
-        func clientWhoseClockStoodStillDropsItsLeases() async throws {
+        @Test(arguments: [false, true])
+        func clientWhoseClockStoodStillDropsItsLeases(losesItsConnections: Bool) async throws {
             let shim = try ClockShim()
             try await withLocalRedis(nodes: 3) { redis in
                 try await RedlockClient.enrolNewSet(nodes: redis.urls, configuration: .patient)
@@ -120,6 +150,9 @@
                 try await Task.sleep(for: .seconds(1))
                 shim.freezeContinuousClocks()
                 try await Task.sleep(for: .seconds(3))
+                if losesItsConnections {
+                    for server in redis.servers { _ = try await server.send("CLIENT", "KILL", "TYPE", "normal") }
+                }
                 shim.unfreezeContinuousClocks()
                 let began = ContinuousClock.now
                 try await eventually { !process.isRunning }
@@ -130,6 +163,9 @@
                 // No node was distrusted for it.
                 let client = try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing)
                 try await eventually { try await client.diagnose().allVotesCount }
+                for server in redis.servers {
+                    #expect(try await server.send("GET", "redlock:node")?.contains("reason=requested") == true)
+                }
                 await client.shutdown()
             }
         }

@@ -83,6 +83,42 @@ struct RepairTests {
         }
     }
 
+    /// A node that was slow once, when the lock was acquired, is one of the nodes of the lease again.
+    @Test
+    func nodeWhoseVoteCameTooLateIsRepaired() async throws {
+        try await Layout.three.withClient { client, redis in
+            try await client.waitUntilAllNodesAnswer()
+            _ = try await redis[2].send("CLIENT", "PAUSE", "400", "WRITE")
+            let options = LockOptions(ttl: .seconds(2))
+            let lease = try await client.acquire("late", options: options, renewal: .automatic)
+            try await Task.sleep(for: .milliseconds(600))
+            try await everyNodeHas("late", redis)
+            await redis[0].kill()
+            try await Task.sleep(for: .seconds(3))
+            #expect(lease.isValid)
+            await lease.release()
+            for server in redis.servers.dropFirst() {
+                try await eventually { try await server.send("EXISTS", "late".lockKey) == "0" }
+            }
+        }
+    }
+
+    /// Somebody gives the key a life of centuries: the client goes on, and takes the clock for wrong.
+    @Test
+    func lifeBeyondAllBoundsIsNoTrap() async throws {
+        try await Layout.three.withClient { client, redis in
+            let lease = try await client.acquire("eternal")
+            for server in redis.servers.prefix(1) {
+                _ = try await server.send("PEXPIRE", "eternal".lockKey, "9007199254740991")
+            }
+            try await lease.extend()
+            #expect(lease.isValid)
+            await lease.release()
+            for server in redis.servers { _ = try await server.send("SET", "squatted".lockKey, "for-ever") }
+            #expect(try await client.tryAcquire("squatted") == nil)
+        }
+    }
+
     private func everyNodeHas(_ name: String, _ redis: LocalRedisSet) async throws {
         try await eventually {
             try await redis.servers.asyncMap { try await $0.send("EXISTS", name.lockKey) }.allSatisfy { $0 == "1" }

@@ -12,7 +12,7 @@ struct TraceLog: LogHandler {
     private static let file: Mutex<FileHandle?> = {
         guard let path = ProcessInfo.processInfo.environment["REDLOCK_TEST_TRACE"] else { return Mutex(nil) }
         if !FileManager.default.fileExists(atPath: path) {
-            FileManager.default.createFile(atPath: path, contents: nil)
+            _ = FileManager.default.createFile(atPath: path, contents: nil)
         }
         let file = FileHandle(forWritingAtPath: path)
         _ = try? file?.seekToEnd()

@@ -14,6 +14,7 @@ struct RedisEndpointTests {
         var password: String?
         var database = 0
         var isTLS = false
+        var name: String?
     }
 
     static let good = [
@@ -40,6 +41,14 @@ struct RedisEndpointTests {
         Good(url: "redis://:@a", address: .host("a", port: 6379), password: ""),
         Good(url: "rediss://a", address: .host("a", port: 6379), isTLS: true),
         Good(url: "RedisS://a:7000/1", address: .host("a", port: 7000), database: 1, isTLS: true),
+        Good(url: "redis://10.0.0.1#a", address: .host("10.0.0.1", port: 6379), name: "a"),
+        Good(
+            url: "redis://10.0.0.1:7000/1#node%201",
+            address: .host("10.0.0.1", port: 7000),
+            database: 1,
+            name: "node 1"
+        ),
+        Good(url: "redis+unix:///tmp/r#b", address: .unixSocket(path: "/tmp/r"), name: "b"),
         Good(url: "redis+unix:///tmp/redis.sock", address: .unixSocket(path: "/tmp/redis.sock")),
         Good(url: "redis+unix:///tmp/Redis%20A.sock", address: .unixSocket(path: "/tmp/Redis A.sock")),
         Good(url: "redis+unix:///tmp/r?database=4", address: .unixSocket(path: "/tmp/r"), database: 4),
@@ -59,6 +68,7 @@ struct RedisEndpointTests {
         #expect(endpoint.username == good.username)
         #expect(endpoint.password == good.password)
         #expect(endpoint.database == good.database)
+        #expect(endpoint.name == good.name)
         #expect((endpoint.tls != nil) == good.isTLS)
     }
 
@@ -67,11 +77,11 @@ struct RedisEndpointTests {
         "redis://@",
         "http://a", "redis+tls://a", "unix:///tmp/r", "redis://a:0", "redis://a:65536", "redis://a:-1", "redis://a:x",
         "redis://a:99999999999999999999", "redis://::1", "redis://[::1", "redis://a/x", "redis://a/-1", "redis://a/+1",
-        "redis://a/1/2", "redis://a/99999999999999999999", "redis://a/%31%00", "redis://a?database=1", "redis://a#b",
+        "redis://a/1/2", "redis://a/99999999999999999999", "redis://a/%31%00", "redis://a?database=1", "redis://a#",
         "redis://a/1#", "redis://me@a", "redis://a b", "redis://a\n", "redis://a\u{0}", "redis://a%00b",
         "redis://a%0Ab",
         " redis://a", "redis://a ", "redis://a%20b", "redis://a,b", "redis://a;b", "redis://a%2Fb", "redis://a/٣",
-        "redis+unix://host/tmp/r", "redis+unix://tmp/r", "redis+unix:///", "redis+unix://", "redis+unix:///tmp/r#a",
+        "redis+unix://host/tmp/r", "redis+unix://tmp/r", "redis+unix:///", "redis+unix://", "redis+unix:///tmp/r#",
         "redis+unix:///tmp/r?db=1", "redis+unix:///tmp/r?database=x", "redis+unix:///tmp/r?database=",
         "redis+unix:///tmp/r?database", "redis+unix:///tmp/r%00x", "redis+unix:///tmp/a%0Ab", "redis+unix://me@/tmp/r",
         "redis+unix:///tmp/r?database=1&password=x",

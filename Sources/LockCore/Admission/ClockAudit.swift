@@ -18,6 +18,9 @@ public struct ClockSample: Hashable, Sendable {
         self.serverMicroseconds = serverMicroseconds
     }
 
+    /// How long it took: nobody knows when in between the clock was read.
+    var widthNanoseconds: Int64 { sent.nanoseconds(until: received) }
+
     /// How far the server's clock is ahead of the client's, in nanoseconds; the origin of the client's is arbitrary, so
     /// the number means something only in comparison.
     public var offsetNanoseconds: Int64 {
@@ -48,13 +51,15 @@ public struct ClockDeviation: Hashable, Sendable {
 
 /// Follows the clock of one server: whatever it says must agree with the client's clock, within round trip and drift.
 public struct ClockAudit: Hashable, Sendable {
-    /// How old the reading that others are compared with may become.
+    /// How old the readings that others are compared with may become.
     ///
-    /// Compared with the one just before, a clock that runs wildly fast would hide behind the round trips.
-    private static let baselineLifeNanoseconds: Int64 = 2_000_000_000
+    /// Compared with the one just before, a clock that runs wildly fast would hide behind the round trips. A young one
+    /// shows small jumps, an old one a rate that is a little too high.
+    private static let baselineLivesNanoseconds: [Int64] = [2_000_000_000, 60_000_000_000]
 
     private let drift: ClockDrift
-    private var baseline: ClockSample?
+    /// One for each life; empty before the first reading.
+    private var baselines: [ClockSample] = []
 
     /// An audit that has read nothing.
     public init(drift: ClockDrift) {
@@ -66,10 +71,21 @@ public struct ClockAudit: Hashable, Sendable {
 
     /// Takes a reading; returns how far it deviates, nil if it agrees.
     public mutating func read(_ sample: ClockSample) -> ClockDeviation? {
-        guard let baseline else {
+        guard !baselines.isEmpty else {
             restart(at: sample)
             return nil
         }
+        for baseline in baselines {
+            if let deviation = deviation(of: sample, from: baseline) { return deviation }
+        }
+        for (index, life) in Self.baselineLivesNanoseconds.enumerated() where isDue(sample, index, life) {
+            baselines[index] = sample
+        }
+        lastRead = sample.received
+        return nil
+    }
+
+    private func deviation(of sample: ClockSample, from baseline: ClockSample) -> ClockDeviation? {
         let advanced = sample.serverMicroseconds.subtractingSaturating(baseline.serverMicroseconds)
             .multipliedSaturating(by: 1_000)
         let longest = max(0, baseline.sent.nanoseconds(until: sample.received))
@@ -77,18 +93,21 @@ public struct ClockAudit: Hashable, Sendable {
         let tolerance = drift.nanoseconds(forTTLNanoseconds: longest)
         let least = advanced.subtractingSaturating(longest)
         let most = advanced.subtractingSaturating(shortest)
-        guard least <= tolerance, most >= -tolerance else {
-            let range = least.subtractingSaturating(tolerance)...most.addingSaturating(tolerance)
-            return ClockDeviation(range: range)
-        }
-        if baseline.received.nanoseconds(until: sample.sent) >= Self.baselineLifeNanoseconds { restart(at: sample) }
-        lastRead = sample.received
-        return nil
+        guard least > tolerance || most < -tolerance else { return nil }
+        return ClockDeviation(range: least.subtractingSaturating(tolerance)...most.addingSaturating(tolerance))
+    }
+
+    /// Whether a reading takes the place of one that is too old: as soon as it is about as exact, and some time later in
+    /// any case.
+    private func isDue(_ sample: ClockSample, _ index: Int, _ life: Int64) -> Bool {
+        let age = baselines[index].received.nanoseconds(until: sample.sent)
+        let isExact = sample.widthNanoseconds / 2 <= baselines[index].widthNanoseconds
+        return age >= life && (isExact || age / 2 >= life)
     }
 
     /// Begins anew: from here on, others are compared with this reading.
     public mutating func restart(at sample: ClockSample) {
-        baseline = sample
+        baselines = Self.baselineLivesNanoseconds.map { _ in sample }
         lastRead = sample.received
     }
 }

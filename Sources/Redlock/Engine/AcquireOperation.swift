@@ -47,6 +47,9 @@ final class AcquireOperation: @unchecked Sendable {
 final class AcquireAttempt: ReplyReceiver {
     let resource: String
     let ownerToken: OwnerToken
+    /// The owner token for nodes whose vote came too late, if they are to have the key after all: a release of the first
+    /// one may still be on its way there, and must not find it.
+    private(set) lazy var spareToken = engine.freshOwnerToken(label: label)
     /// The times asked for; those of the longest extension once the lease was extended.
     var timing: LeaseTiming
     private(set) var round: AcquireRound
@@ -54,12 +57,14 @@ final class AcquireAttempt: ReplyReceiver {
     /// The operation that the decision goes to; nil once there is one, or nobody wants it any more.
     var operation: AcquireOperation?
 
+    private let label: String
+    private var isStopped = false
     private let engine: LockEngine
     private let seeding: NodeCommand.Seeding
     private var fallback = WholeScriptFallback()
     /// The record of each node that the attempt named to it.
     private var recordIDs: [RecordID] = []
-    /// The nodes whose vote came too late: a release is on its way there, so they count for nothing any more.
+    /// The nodes whose vote came too late: a release is on its way there.
     private(set) var takenBack: NodeSet = []
     /// The nodes that are being connected to for the first time; they are asked when they are there.
     private var deferred: NodeSet = []
@@ -68,6 +73,7 @@ final class AcquireAttempt: ReplyReceiver {
 
     init(operation: AcquireOperation, ownerToken: OwnerToken, round: AcquireRound, engine: LockEngine) {
         self.resource = operation.resource
+        self.label = operation.terms.label
         self.ownerToken = ownerToken
         self.timing = operation.terms.timing
         self.round = round
@@ -141,8 +147,9 @@ final class AcquireAttempt: ReplyReceiver {
         for node in deferred where operation != nil { cannotSendDeferred(to: node, "not connected yet") }
     }
 
-    /// Ends the asking: what has not been sent is not sent any more.
+    /// Ends the asking: what has not been sent is not sent any more, as a release is on its way.
     func stop() {
+        isStopped = true
         operation = nil
         deferred = []
     }
@@ -151,6 +158,10 @@ final class AcquireAttempt: ReplyReceiver {
 
     func received(_ reply: RESPValue, from node: Int) {
         if engine.profile.isStandard {
+            if isStopped || takenBack.contains(node), WholeScriptFallback.isNeeded(for: reply) {
+                // Nothing was set; asked again, it would be set behind the release.
+                return count(.refused, by: node)
+            }
             let isAskedAgain = fallback.answers(
                 reply,
                 to: command(ttlMilliseconds: max(1, remainingMilliseconds)),
@@ -204,7 +215,8 @@ final class AcquireAttempt: ReplyReceiver {
 
     private func noteHolder(remainingMilliseconds: Int64) {
         guard let operation else { return }
-        let nanoseconds = min(remainingMilliseconds, timing.ttlMilliseconds * 1_000) * 1_000_000
+        // Beyond a day it is no use to know when.
+        let nanoseconds = min(remainingMilliseconds, 86_400_000) * 1_000_000
         let expiry = engine.surroundings.now.advanced(byNanoseconds: nanoseconds)
         operation.holderExpiry = max(operation.holderExpiry ?? expiry, expiry)
     }
@@ -250,10 +262,14 @@ final class AcquireAttempt: ReplyReceiver {
         engine.release(resource: resource, ownerToken: ownerToken, timing: timing, from: [node])
     }
 
-    /// Notes that the key is set again on a node, which then needs a release as well.
-    func willRepair(_ node: Int) {
+    /// Notes that the key is set again on a node, which then needs a release as well; tells under which owner token.
+    func willRepair(_ node: Int) -> OwnerToken {
         repaired.insert(node)
+        return takenBack.contains(node) ? spareToken : ownerToken
     }
+
+    /// The nodes that have the key under the spare token, or may have it.
+    var nodesWithSpareToken: NodeSet { repaired.intersection(takenBack) }
 
     /// The nodes that need a release when the lease ends: all that hold the key or may hold it, but for those that
     /// were sent one already.

@@ -8,7 +8,10 @@ import RedisTransport
 final class ExtendExchange: ReplyReceiver {
     typealias Completion = (ExtendRound.Decision, [Int: String]) -> Void
 
-    private let command: NodeCommand
+    private static let longestLifeMilliseconds: Int64 = 86_400_000
+
+    private let resource: String
+    private let ownerToken: OwnerToken
     private let timing: LeaseTiming
     /// The lease that is extended; nil if the caller has the owner token and no more.
     private let lease: HeldLease?
@@ -19,14 +22,16 @@ final class ExtendExchange: ReplyReceiver {
     private var completion: Completion?
 
     init(
-        command: NodeCommand,
+        resource: String,
+        ownerToken: OwnerToken,
         timing: LeaseTiming,
         lease: HeldLease?,
         round: ExtendRound,
         engine: LockEngine,
         completion: @escaping Completion
     ) {
-        self.command = command
+        self.resource = resource
+        self.ownerToken = ownerToken
         self.timing = timing
         self.lease = lease
         self.round = round
@@ -36,15 +41,39 @@ final class ExtendExchange: ReplyReceiver {
 
     /// Asks the nodes, and counts those that cannot be asked.
     func send(to nodes: NodeSet) {
-        engine.send(command, to: nodes, receiver: self)
+        let withSpareToken = nodes.intersection(lease?.attempt.takenBack ?? [])
+        engine.send(command(ownerToken), to: nodes.subtracting(withSpareToken), receiver: self)
+        if let lease, !withSpareToken.isEmpty {
+            engine.send(command(lease.attempt.spareToken), to: withSpareToken, receiver: self)
+        }
         for node in engine.allNodes.subtracting(nodes) {
             problems[node] = engine.problem(of: node)
             count(.unknown, by: node)
         }
     }
 
+    private func command(_ ownerToken: OwnerToken) -> NodeCommand {
+        .extend(
+            lock: engine.profile.lockKey(resource),
+            ownerToken: ownerToken,
+            ttlMilliseconds: timing.ttlMilliseconds
+        )
+    }
+
+    private func command(for node: Int) -> NodeCommand {
+        guard let lease, lease.attempt.takenBack.contains(node) else { return command(ownerToken) }
+        return command(lease.attempt.spareToken)
+    }
+
     func received(_ reply: RESPValue, from node: Int) {
-        guard !fallback.answers(reply, to: command, from: node, receiver: self, engine: engine) else { return }
+        let isAskedAgain = fallback.answers(
+            reply,
+            to: command(for: node),
+            from: node,
+            receiver: self,
+            engine: engine
+        )
+        guard !isAskedAgain else { return }
         switch reply {
         case .integer(-2):
             problems[node] = "does not have the lock"
@@ -57,6 +86,11 @@ final class ExtendExchange: ReplyReceiver {
             if let deviation = deviation(at: node, remainingMilliseconds: remainingMilliseconds) {
                 problems[node] = "its clock jumped"
                 engine.admission.clockDeviated(deviation, at: node, reading: nil)
+                return count(.unknown, by: node)
+            }
+            // What was found out about the node while the answer was on its way counts as well.
+            guard engine.admission.extendable.contains(node) else {
+                problems[node] = engine.problem(of: node)
                 return count(.unknown, by: node)
             }
             lease?.noteExtension(at: node, start: round.start, timing: timing)
@@ -88,7 +122,8 @@ final class ExtendExchange: ReplyReceiver {
         guard engine.profile.isStandard, remainingMilliseconds >= 0,
             let bounds = lease?.expectedLife(at: node, now: engine.surroundings.now)
         else { return nil }
-        let found = remainingMilliseconds * 1_000_000
+        // A key may have been given any life by somebody else; longer than a day is as wrong as a day.
+        let found = min(remainingMilliseconds, Self.longestLifeMilliseconds + bounds.upperBound / 1_000_000) * 1_000_000
         // Redis counts whole milliseconds.
         let tolerance = timing.driftNanoseconds + 1_000_000
         guard found < bounds.lowerBound - tolerance || found > bounds.upperBound + tolerance else { return nil }
@@ -111,7 +146,8 @@ final class ExtendExchange: ReplyReceiver {
 extension LockEngine {
     /// Asks every node to keep the key at least for the TTL from now.
     ///
-    /// Nodes whose vote on the lease came too late are not asked and have no vote: a release is on its way there.
+    /// Nodes whose vote on the lease came too late are asked for the spare token: they do not have it until they are
+    /// repaired.
     func extend(_ lease: HeldLease, timing: LeaseTiming, completion: @escaping ExtendExchange.Completion) {
         extend(
             resource: lease.resource,
@@ -145,19 +181,15 @@ extension LockEngine {
             start: surroundings.now,
             validUntil: lease?.validUntil
         )
-        let command = NodeCommand.extend(
-            lock: profile.lockKey(resource),
-            ownerToken: ownerToken,
-            ttlMilliseconds: timing.ttlMilliseconds
-        )
         let exchange = ExtendExchange(
-            command: command,
+            resource: resource,
+            ownerToken: ownerToken,
             timing: timing,
             lease: lease,
             round: round,
             engine: self,
             completion: completion
         )
-        exchange.send(to: admission.extendable.subtracting(lease?.attempt.takenBack ?? []))
+        exchange.send(to: admission.extendable)
     }
 }

@@ -14,6 +14,7 @@ extension LockEngine {
             operation.deadline = operation.begun.advanced(byNanoseconds: wait)
         }
         acquisitions[ObjectIdentifier(operation)] = operation
+        setDeadlineTimer(operation)
         attempt(operation)
     }
 
@@ -41,20 +42,19 @@ extension LockEngine {
         operation.holderExpiry = nil
         // Read before anything is sent: the validity of the lease counts from here.
         let start = surroundings.now
-        let ownerToken = OwnerToken(
-            highBits: surroundings.randomBits(),
-            lowBits: surroundings.randomBits(),
-            label: operation.terms.label
-        )
         let attempt = AcquireAttempt(
             operation: operation,
-            ownerToken: ownerToken,
+            ownerToken: freshOwnerToken(label: operation.terms.label),
             round: AcquireRound(quorum: quorum, timing: operation.terms.timing, start: start),
             engine: self
         )
         operation.attempt = attempt
         if !untriedNodes.isEmpty { deferNodes(of: attempt) }
         attempt.send(to: votingNodes, later: untriedNodes)
+    }
+
+    func freshOwnerToken(label: String) -> OwnerToken {
+        OwnerToken(highBits: surroundings.randomBits(), lowBits: surroundings.randomBits(), label: label)
     }
 
     /// Has the attempt ask the nodes that are not connected yet, but wait for none of them longer than for a reply.
@@ -68,7 +68,6 @@ extension LockEngine {
     /// both end by their own deadline.
     private func park(_ operation: AcquireOperation) {
         parkedAcquisitions.append(operation)
-        setDeadlineTimer(operation)
     }
 
     func resumeParkedAcquisitions() {
@@ -124,7 +123,10 @@ extension LockEngine {
         if operation.wait == .none { return false }
         guard let unavailableSince = operation.unavailableSince else { return true }
         // A quarantine ends by itself, and everybody knows when.
-        if votingNodes.union(admission.temporarilyRefused).count >= quorum.votesNeeded { return true }
+        let isWaitingForVotes = votingNodes.count < quorum.votesNeeded
+        if isWaitingForVotes, votingNodes.union(admission.temporarilyRefused).count >= quorum.votesNeeded {
+            return true
+        }
         // Without a quorum ever, and with failures that waiting does not mend, there is nothing to wait for.
         let permanentFailures = allNodes.filter { surroundings.failure(of: $0)?.isPermanent == true }
         guard hadQuorum, permanentFailures.count <= quorum.nodesThatMayFail else { return false }
@@ -132,7 +134,6 @@ extension LockEngine {
     }
 
     private func retryLater(_ operation: AcquireOperation) {
-        setDeadlineTimer(operation)
         let delay = operation.backoff.nextNanoseconds(random: surroundings.randomBits())
         var next = surroundings.now.advanced(byNanoseconds: delay)
         // Nobody who holds it will say when a crashed holder's key has expired.
@@ -149,6 +150,16 @@ extension LockEngine {
         operation.deadlineTimer = surroundings.schedule(at: deadline) { [unowned self] in
             operation.deadlineTimer = nil
             if !operation.isFinished { giveUp(operation) }
+        }
+    }
+
+    /// Begins every attempt that is under way anew: its start was read from a clock that cannot be trusted.
+    func restartAttempts() {
+        for operation in acquisitions.values {
+            guard let attempt = operation.attempt else { continue }
+            operation.attempt = nil
+            release(attempt)
+            retryLater(operation)
         }
     }
 

@@ -90,6 +90,7 @@ extension LockEngine {
             metadata: ["milliseconds": "\(-milliseconds)"]
         )
         keeper.loseAll(.ownClock)
+        restartAttempts()
     }
 
     private func of(_ node: Int, _ more: Logger.Metadata = [:]) -> Logger.Metadata {

@@ -10,7 +10,9 @@ enum LockProfile: Hashable, Sendable {
     /// Whether nodes count their grants and must be admitted.
     var isStandard: Bool { self != .compatible }
 
-    /// The key that holds the owner token. The resource comes last, so that no two names give one key.
+    /// The key that holds the owner token.
+    ///
+    /// The resource comes last, so that no two names give one key.
     func lockKey(_ resource: String) -> String {
         switch self {
         case .standard(let prefix): "\(prefix)lock:\(resource)"
@@ -23,6 +25,14 @@ enum LockProfile: Hashable, Sendable {
         switch self {
         case .standard(let prefix): "\(prefix)fence:\(resource)"
         case .compatible: preconditionFailure("nodes of the compatible profile do not count their grants")
+        }
+    }
+
+    /// A key that nobody reads, to see whether a node takes writes; the compatible profile has none.
+    var probeKey: String {
+        switch self {
+        case .standard(let prefix): "\(prefix)probe"
+        case .compatible: preconditionFailure("nodes of the compatible profile are not examined")
         }
     }
 

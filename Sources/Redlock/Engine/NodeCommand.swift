@@ -25,6 +25,8 @@ enum NodeCommand {
     case read(lock: String, fence: String?)
     /// Write a node's record in place of the one that was read.
     case enrol(record: String, expected: String, before: String, after: String)
+    /// Write another record in place of the one that was read, and leave the server's time as it is.
+    case replaceRecord(record: String, expected: String, new: String)
     /// Raise the counter, whoever holds the lock.
     case raiseByHand(fence: String, atLeast: Int64, lifeMilliseconds: Int64)
     /// Tell the time.
@@ -82,6 +84,7 @@ enum NodeCommand {
         case .release: .release
         case .read(_, let fence): fence == nil ? .readPlain : .read
         case .enrol: .enrol
+        case .replaceRecord: .replaceRecord
         case .raiseByHand: .raiseByHand
         case .setIfAbsent, .time, .plain: nil
         }
@@ -91,7 +94,7 @@ enum NodeCommand {
     var isVote: Bool {
         switch self {
         case .acquire, .setIfAbsent, .raise, .extend: true
-        case .repair, .release, .read, .enrol, .raiseByHand, .time, .plain: false
+        case .repair, .release, .read, .enrol, .replaceRecord, .raiseByHand, .time, .plain: false
         }
     }
 
@@ -149,6 +152,10 @@ enum NodeCommand {
             encoder.append(expected)
             encoder.append(before)
             encoder.append(after)
+        case .replaceRecord(let record, let expected, let new):
+            encoder.append(keys: record)
+            encoder.append(expected)
+            encoder.append(new)
         case .raiseByHand(let fence, let atLeast, let lifeMilliseconds):
             encoder.append(keys: fence)
             encoder.append(atLeast)
@@ -190,7 +197,7 @@ extension RESPValue {
     /// The server's clock in an answer to TIME, in microseconds since 1970.
     var serverMicroseconds: Int64? {
         guard case .array(let parts) = self, parts.count == 2,
-            let seconds = parts[0].string.flatMap({ Int64($0) }), (0...(1 << 40)).contains(seconds),
+            let seconds = parts[0].string.flatMap({ Int64($0) }), (0..<(1 << 33)).contains(seconds),
             let microseconds = parts[1].string.flatMap({ Int64($0) }), (0..<1_000_000).contains(microseconds)
         else { return nil }
         return seconds * 1_000_000 + microseconds

@@ -104,12 +104,24 @@ extension LockEngine {
         let nodes = attempt.nodesToRelease
         attempt.stop()
         deferredAttempts[ObjectIdentifier(attempt)] = nil
+        releaseSpareToken(of: attempt)
         release(
             resource: attempt.resource,
             ownerToken: attempt.ownerToken,
             timing: attempt.timing,
             from: nodes,
             completion: completion
+        )
+    }
+
+    /// Releases what was set under the spare token, which nobody waits for: it never was needed for a quorum of its own.
+    func releaseSpareToken(of attempt: AcquireAttempt) {
+        guard !attempt.nodesWithSpareToken.isEmpty else { return }
+        release(
+            resource: attempt.resource,
+            ownerToken: attempt.spareToken,
+            timing: attempt.timing,
+            from: attempt.nodesWithSpareToken
         )
     }
 

@@ -9,19 +9,21 @@ import RedisTransport
 /// It adds to what excludes others and is no vote. The node counts in the next round, by what it says then.
 final class RepairExchange: ReplyReceiver {
     private let command: NodeCommand
-    private let resource: String
+    private let lease: HeldLease
     private let engine: LockEngine
     private var fallback = WholeScriptFallback()
 
-    init(command: NodeCommand, resource: String, engine: LockEngine) {
+    init(command: NodeCommand, lease: HeldLease, engine: LockEngine) {
         self.command = command
-        self.resource = resource
+        self.lease = lease
         self.engine = engine
     }
 
     func received(_ reply: RESPValue, from node: Int) {
+        // Sent again, it would be set behind the release.
+        if !lease.isKept, WholeScriptFallback.isNeeded(for: reply) { return }
         guard !fallback.answers(reply, to: command, from: node, receiver: self, engine: engine) else { return }
-        if case .integer(1) = reply { engine.repaired(resource, on: node) }
+        if case .integer(1) = reply { engine.repaired(lease.resource, on: node) }
         // Anything else: the node has the key of somebody else, or cannot write; the next extension will tell.
     }
 
@@ -38,13 +40,12 @@ extension LockEngine {
             NodeCommand.Repair(
                 lock: profile.lockKey(lease.resource),
                 fence: profile.fenceKey(lease.resource),
-                ownerToken: lease.ownerToken,
+                ownerToken: lease.attempt.willRepair(node),
                 ttlMilliseconds: timing.ttlMilliseconds,
                 blockEnd: blockEnd,
                 counterLifeMilliseconds: counterLifeMilliseconds(token: blockEnd)
             )
         )
-        lease.attempt.willRepair(node)
-        send(command, to: [node], receiver: RepairExchange(command: command, resource: lease.resource, engine: self))
+        send(command, to: [node], receiver: RepairExchange(command: command, lease: lease, engine: self))
     }
 }

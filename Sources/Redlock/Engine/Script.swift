@@ -49,7 +49,9 @@ struct Script: Sendable {
         digest: "c786f1e7082193ef3f07f582f5742eb703827d6d"
     )
 
-    /// Raises the counter to the end of a block, if the lock is still held. 1: it stands there or above, 0: not held.
+    /// Raises the counter to the end of a block, if the lock is still held.
+    ///
+    /// 1: it stands there or above, 0: not held.
     ///
     /// KEYS: lock, fence. ARGV: owner token, end of the block, life of the counter in milliseconds.
     static let raise = Script(
@@ -68,7 +70,9 @@ struct Script: Sendable {
     )
 
     /// Raises the life of the lock to the TTL if it is held under the owner token; never creates it, never shortens its
-    /// life. Answers how long it still lived, or -1: for ever, -2: missing, -3: foreign, -4: not allowed to know.
+    /// life.
+    ///
+    /// Answers how long it still lived, or -1: for ever, -2: missing, -3: foreign, -4: not allowed to know.
     ///
     /// PTTL is asked by pcall because a user may lack the right to it.
     ///
@@ -87,7 +91,9 @@ struct Script: Sendable {
     )
 
     /// Sets the lock again on a node that lost it, unless somebody else has it there, and raises the counter to the end
-    /// of the lease's block. 1: set, 0: not.
+    /// of the lease's block.
+    ///
+    /// 1: set, 0: not.
     ///
     /// KEYS: lock, fence. ARGV: owner token, TTL, end of the block, life of the counter in milliseconds.
     static let repair = Script(
@@ -101,7 +107,9 @@ struct Script: Sendable {
         digest: "ccb171466a627c0962017232cbe0a15412762237"
     )
 
-    /// Deletes the lock if it is held under the owner token. 1: deleted, 0: not held.
+    /// Deletes the lock if it is held under the owner token.
+    ///
+    /// 1: deleted, 0: not held.
     ///
     /// KEYS: lock. ARGV: owner token.
     static let release = Script(
@@ -150,6 +158,20 @@ struct Script: Sendable {
             return record
             """,
         digest: "22de82164796620c308833eccf10e06199d21e27"
+    )
+
+    /// Replaces the record that the client read.
+    ///
+    /// 1: replaced, 0: it is another one by now.
+    ///
+    /// KEYS: record. ARGV: the record that is there, the new one.
+    static let replaceRecord = Script(
+        text: """
+            if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+            redis.call('SET', KEYS[1], ARGV[2])
+            return 1
+            """,
+        digest: "b097e6df6348156cb1aa4db4a160a4d38272d9e9"
     )
 
     /// Raises the counter, whoever holds the lock; answers where it stands.

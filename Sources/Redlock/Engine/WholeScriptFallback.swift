@@ -10,6 +10,11 @@ import RedisTransport
 struct WholeScriptFallback {
     private var nodes: NodeSet = []
 
+    /// Whether the node says that it does not have the script.
+    static func isNeeded(for reply: RESPValue) -> Bool {
+        reply.error?.hasPrefix("NOSCRIPT") ?? false
+    }
+
     /// Whether the reply asked for the whole script, so that the answer is yet to come.
     mutating func answers(
         _ reply: RESPValue,
@@ -18,7 +23,7 @@ struct WholeScriptFallback {
         receiver: any ReplyReceiver,
         engine: LockEngine
     ) -> Bool {
-        guard case .error(let text) = reply, text.hasPrefix("NOSCRIPT"), !nodes.contains(node) else { return false }
+        guard Self.isNeeded(for: reply), !nodes.contains(node) else { return false }
         nodes.insert(node)
         // Most often the scripts were flushed. If it is another server behind the same connection, this tells, and the
         // answer of the script comes behind it.

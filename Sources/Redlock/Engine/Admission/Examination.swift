@@ -20,6 +20,8 @@ struct Examination {
         let twin: Int?
         /// How often keys were deleted wholesale since the server started; nil if the user may not ask.
         var deletions: [String: Int64]?
+        /// Why the server did not take a write; nil if it did.
+        var refusedWrite: String?
     }
 
     func diagnosis() async -> Diagnosis {
@@ -40,14 +42,19 @@ struct Examination {
                 )
                 continue
             }
-            if case .success(let replies) = await engine.ask(node, [.plain(["INFO", "commandstats"])]) {
+            let questions = [["INFO", "commandstats"], ["SET", engine.profile.probeKey, "1", "PX", "1000"]]
+            switch await engine.ask(node, questions.map { NodeCommand.plain($0) }) {
+            case .success(let replies):
                 snapshot.deletions = replies[0].string.map(Self.deletions(inCommandStatistics:))
+                if replies[1] != .simpleString("OK") { snapshot.refusedWrite = replies[1].problem.printable() }
+            case .failure(let failure):
+                snapshot.refusedWrite = failure.message
             }
             nodes.append(
                 Diagnosis.Node(
                     name: name,
-                    hasVote: snapshot.standing == .admitted,
-                    reason: snapshot.problem,
+                    hasVote: snapshot.standing == .admitted && snapshot.refusedWrite == nil,
+                    reason: snapshot.problem ?? snapshot.refusedWrite.map { "takes no writes: \($0)" },
                     quarantineRemaining: snapshot.quarantineMicroseconds.map { .microseconds($0) },
                     findings: findings(of: snapshot)
                 )
@@ -105,7 +112,7 @@ struct Examination {
         [
             distinctServers(snapshot), durability(snapshot), fsyncBeforeReply(snapshot), noDeletion(snapshot),
             noEviction(snapshot), independentMaster(snapshot), clockNotFast(snapshot), clockNotSlow(snapshot),
-            sameConfiguration(snapshot),
+            sameConfiguration(snapshot), takesWrites(snapshot),
         ]
     }
 
@@ -270,6 +277,11 @@ struct Examination {
             .sameConfiguration,
             "enrolled as \(record.node), one of \(record.members.count), for TTLs up to \(seconds) s"
         )
+    }
+
+    private func takesWrites(_ snapshot: Snapshot) -> Diagnosis.Finding {
+        guard let problem = snapshot.refusedWrite else { return .pass(.takesWrites, "a key was set") }
+        return .fail(.takesWrites, problem, "give it memory and disk, and its user the rights that the README lists")
     }
 
     // MARK: Client

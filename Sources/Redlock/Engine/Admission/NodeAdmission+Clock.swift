@@ -6,65 +6,92 @@ import RedisTransport
 
 /// A clock that deviated, and what the other nodes say meanwhile: only all together show whose clock it was.
 struct ClockIncident {
+    /// Readings that were asked for before say nothing of it.
+    let opened: Instant
     var deviations: [Int: ClockDeviation] = [:]
     /// The readings from which the clocks of the deviating nodes are followed on.
     var readings: [Int: ClockSample] = [:]
-    /// The nodes that have yet to be heard.
-    var open: NodeSet
+    /// The nodes whose clocks agree with the client's, as they did before.
+    var agreeing: NodeSet = []
     var timer: (any LoopTimer)?
+    /// Whether the client's own clock is suspected, so that nothing is held any more.
+    var isOwnClockSuspected = false
 }
 
 extension NodeAdmission {
     /// Takes a reading of a node's clock; tells whether it agrees with ours.
     func clockRead(_ sample: ClockSample, at node: Int) -> Bool {
         nodes[node].offsetNanoseconds = sample.offsetNanoseconds
+        let isFirstReading = nodes[node].audit.lastRead == nil
         if let deviation = nodes[node].audit.read(sample) {
             clockDeviated(deviation, at: node, reading: sample)
             return false
         }
-        clockUnheard(of: node)
+        if let incident, !isFirstReading, sample.sent >= incident.opened {
+            self.incident?.agreeing.insert(node)
+            closeIncidentIfClear()
+        }
         return true
     }
 
     /// Takes a deviation that shows in a reading, or in the life that is left to a key.
     func clockDeviated(_ deviation: ClockDeviation, at node: Int, reading: ClockSample?) {
         guard isGuarding else { return }
-        if incident == nil { openIncident(exceptFor: node) }
+        if incident == nil { openIncident() }
         incident?.deviations[node] = deviation
+        incident?.agreeing.remove(node)
         if let reading { incident?.readings[node] = reading }
-        clockUnheard(of: node)
+        closeIncidentIfClear()
     }
 
-    /// Notes that a node has nothing (more) to say to the incident.
-    func clockUnheard(of node: Int) {
-        guard incident?.open.contains(node) == true || incident?.open.isEmpty == true else { return }
-        incident?.open.remove(node)
-        if incident?.open.isEmpty == true { closeIncident() }
+    private func openIncident() {
+        let now = engine.surroundings.now
+        incident = ClockIncident(opened: now)
+        engine.readClocks(of: engine.connectedNodes)
+        incident?.timer = engine.surroundings.schedule(
+            at: now.advanced(byNanoseconds: engine.configuration.nodeTimeout.nanoseconds)
+        ) { [weak self] in self?.firstPatienceIsOver() }
     }
 
-    private func openIncident(exceptFor node: Int) {
-        let others = NodeSet(nodes.indices.filter { $0 != node && nodes[$0].isConnected })
-        let patience = engine.surroundings.now.advanced(byNanoseconds: engine.configuration.nodeTimeout.nanoseconds)
-        let timer = engine.surroundings.schedule(at: patience) { [weak self] in self?.closeIncident() }
-        incident = ClockIncident(open: others, timer: timer)
-        engine.readClocks(of: others)
+    /// A majority that says the same decides at once.
+    private func closeIncidentIfClear() {
+        guard let incident else { return }
+        let culprit = ClockComparison.culprit(Array(incident.deviations.values), nodeCount: nodes.count)
+        if culprit == .client || incident.agreeing.count > nodes.count / 2 { closeIncident(culprit) }
     }
 
-    private func closeIncident() {
+    /// One node that agrees is enough to acquit the client's clock.
+    ///
+    /// Without any, it is suspected: nothing is held on to,
+    /// and the nodes that are just being connected to are heard before a server is blamed.
+    private func firstPatienceIsOver() {
+        guard let incident else { return }
+        guard incident.agreeing.isEmpty else { return closeIncident(.servers) }
+        self.incident?.isOwnClockSuspected = true
+        engine.ownClockDeviated(milliseconds: incident.deviations.values.first?.milliseconds ?? 0)
+        let patience = engine.configuration.connectTimeout.nanoseconds + engine.configuration.nodeTimeout.nanoseconds
+        self.incident?.timer = engine.surroundings.schedule(
+            at: engine.surroundings.now.advanced(byNanoseconds: patience)
+        ) { [weak self] in self?.closeIncident(.either) }
+    }
+
+    private func closeIncident(_ culprit: ClockComparison.Culprit) {
         guard let incident else { return }
         self.incident = nil
         incident.timer?.cancel()
+        if culprit != .servers {
+            if !incident.isOwnClockSuspected {
+                engine.ownClockDeviated(milliseconds: incident.deviations.values.first?.milliseconds ?? 0)
+            }
+            // What was read by a clock that stood still compares with nothing any more.
+            for node in nodes.indices { nodes[node].audit = ClockAudit(drift: engine.configuration.drift.lockCore) }
+        }
         // From here on the clocks are followed anew: what is wrong was seen.
         for (node, reading) in incident.readings { nodes[node].audit.restart(at: reading) }
-        let culprit = ClockComparison.culprit(Array(incident.deviations.values), nodeCount: nodes.count)
-        if culprit != .servers {
-            let milliseconds = incident.deviations.values.first?.milliseconds ?? 0
-            engine.ownClockDeviated(milliseconds: milliseconds)
-        }
         guard culprit != .client else { return }
-        for (node, deviation) in incident.deviations where nodes[node].isConnected {
+        for (node, deviation) in incident.deviations {
             engine.clockDeviated(of: node, milliseconds: deviation.milliseconds)
-            nodes[node].judgement = .enrol(.clockJumped)
+            distrust(node, .clockJumped)
         }
         reconsider()
     }

@@ -7,13 +7,19 @@ import RedisTransport
 extension NodeAdmission {
     /// Enrols the nodes that need it, once every node was heard or cannot be reached: the records of the others tell
     /// whether this client has the right list.
+    ///
+    /// A node whose clock is far off is enrolled as well: its vote does not count meanwhile, and when the clock is right
+    /// again, its record tells everybody.
     func enrolThoseWhoAreDue() {
-        guard enrolsNodes, engine.untriedNodes.isEmpty, !engine.isShuttingDown else { return }
-        for node in nodes.indices where !nodes[node].isEnrolling {
-            if case .enrolling(let reason) = nodes[node].standing {
-                nodes[node].isEnrolling = true
-                enrol(node, reason, at: .quarantine, membership: membershipAsEnrolled(of: node)) { _ in }
-            }
+        guard enrolsNodes, engine.untriedNodes.isEmpty, !engine.isShuttingDown, stranger == nil else { return }
+        for node in nodes.indices {
+            let this = nodes[node]
+            guard case .enrol(let reason) = this.judgement, this.isConnected, this.mayAskTime, !this.isEnrolling,
+                twin(of: node) == nil
+            else { continue }
+            nodes[node].isEnrolling = true
+            let (membership, longestTTL) = (membershipAsEnrolled(of: node), longestTTLMilliseconds)
+            enrol(node, reason, at: .quarantine, membership: membership, longestTTL: longestTTL) { _ in }
         }
     }
 
@@ -21,12 +27,16 @@ extension NodeAdmission {
     /// must not lower it for the others.
     private func membershipAsEnrolled(of node: Int) -> Membership {
         let own = membership(of: node)
-        let longest = nodes.compactMap { $0.record?.maximumTTLMilliseconds }.max() ?? 0
         return Membership(
             node: own.node,
             members: own.members,
-            maximumTTLMilliseconds: max(own.maximumTTLMilliseconds, longest)
+            maximumTTLMilliseconds: max(own.maximumTTLMilliseconds, longestTTLMilliseconds)
         )
+    }
+
+    /// The longest TTL that any record names, of nodes that count or do not.
+    var longestTTLMilliseconds: Int64 {
+        nodes.compactMap { $0.recordText.flatMap(NodeRecord.init(text:))?.maximumTTLMilliseconds }.max() ?? 0
     }
 
     /// Whether an enrolled node votes at once or after everything that it may have forgotten has ended.
@@ -37,12 +47,15 @@ extension NodeAdmission {
 
     /// Writes a new record in place of the one that was read, unless somebody else was faster; then that one counts.
     ///
-    /// - Parameter completion: is told why the node has no new record, or nil.
+    /// - Parameters:
+    ///   - longestTTL: of any lease that the node may have forgotten, in milliseconds.
+    ///   - completion: is told why the node has no new record, or nil.
     func enrol(
         _ node: Int,
         _ reason: EnrolmentReason,
         at kind: EnrolmentKind,
         membership: Membership,
+        longestTTL: Int64,
         completion: @escaping (String?) -> Void
     ) {
         let id = RecordID(bits: engine.surroundings.randomBits())
@@ -53,7 +66,11 @@ extension NodeAdmission {
                 completion(failure.message)
             case .success(let replies):
                 // The user may lack the right; then the record has no marker.
-                let record = record(id, of: node, reason, kind, membership, marker: replies[0].string)
+                var record = record(id, of: node, reason, membership, marker: replies[0].string)
+                if kind == .quarantine {
+                    let longest = max(membership.maximumTTLMilliseconds, longestTTL)
+                    record.quarantineMilliseconds = quarantineMilliseconds(reason, longestTTL: longest)
+                }
                 write(record, of: node, completion)
             }
         }
@@ -65,31 +82,59 @@ extension NodeAdmission {
         _ id: RecordID,
         of node: Int,
         _ reason: EnrolmentReason,
-        _ kind: EnrolmentKind,
         _ membership: Membership,
         marker: String?
     ) -> NodeRecord {
-        let facts = nodes[node].facts ?? ServerFacts()
-        // A lease of any client of these nodes may have been forgotten.
-        let known = nodes.compactMap { $0.recordText.flatMap { NodeRecord(text: $0) }?.maximumTTLMilliseconds }
-        let maximumTTL = max(membership.maximumTTLMilliseconds, known.max() ?? 0)
-        var record = NodeRecord(
+        NodeRecord(
             id: id,
             reason: reason,
             serverMicroseconds: 0,
             wallMicroseconds: engine.surroundings.wallMicroseconds,
             quarantineMilliseconds: 0,
             marker: marker,
-            facts: facts,
+            facts: nodes[node].facts ?? ServerFacts(),
             membership: membership
         )
-        if kind == .quarantine {
-            record.quarantineMilliseconds = NodeRecord.quarantineMilliseconds(
-                maximumTTLMilliseconds: maximumTTL,
-                drift: engine.configuration.drift.lockCore
-            )
+    }
+
+    private func quarantineMilliseconds(_ reason: EnrolmentReason, longestTTL: Int64) -> Int64 {
+        let drift = engine.configuration.drift.lockCore
+        let quarantine = NodeRecord.quarantineMilliseconds(maximumTTLMilliseconds: longestTTL, drift: drift)
+        // Clients with another list go on renewing until they see the new records.
+        return reason == .requested ? quarantine + Self.slowestNoticeMilliseconds : quarantine
+    }
+
+    // MARK: Durable nodes
+
+    /// Writes into the record of a durable node that it is durable, and which server process it is now: clients that may
+    /// not ask for either know it again.
+    ///
+    /// The id stays, as nothing was lost.
+    func refreshRecord(_ record: NodeRecord, of node: Int) {
+        guard enrolsNodes, !nodes[node].isEnrolling, let text = nodes[node].recordText else { return }
+        nodes[node].isEnrolling = true
+        let loading = ReplyCollector(replyCount: 1) { [unowned self] result in
+            guard case .success(let replies) = result else {
+                nodes[node].isEnrolling = false
+                return
+            }
+            var renewed = record
+            renewed.runID = nodes[node].facts?.runID
+            renewed.isDurable = true
+            renewed.marker = replies[0].string
+            let command = NodeCommand.replaceRecord(record: engine.profile.recordKey, expected: text, new: renewed.text)
+            let writing = ReplyCollector(replyCount: 1) { [unowned self] result in
+                nodes[node].isEnrolling = false
+                // Where it fails, the next inspection tries again.
+                if case .success(let replies) = result, replies[0] == .integer(1) {
+                    nodes[node].recordText = renewed.text
+                    nodes[node].judgement = .recordStands(renewed)
+                }
+            }
+            engine.send(command, to: [node], receiver: writing, wholeScript: true)
         }
-        return record
+        let marker = "return '\(record.id) \(RecordID(bits: engine.surroundings.randomBits()))'"
+        engine.send(.plain(["SCRIPT", "LOAD", marker]), to: [node], receiver: loading)
     }
 
     private func write(_ record: NodeRecord, of node: Int, _ completion: @escaping (String?) -> Void) {
@@ -110,6 +155,7 @@ extension NodeAdmission {
                     let problem = replies[0].problem.printable()
                     nodes[node].enrolmentFailure = problem
                     nodes[node].judgement = nil
+                    scheduleInspection(node)
                     reconsider()
                     return completion(problem)
                 }

@@ -18,6 +18,8 @@ final class NodeAdmission {
         var facts: ServerFacts?
         var recordText: String?
         var judgement: AdmissionJudgement?
+        /// The record under which the node did what makes its votes worthless, until it has another one.
+        var distrusted: (record: RecordID, reason: EnrolmentReason)?
         var enrolmentFailure: String?
         var isEnrolling = false
         var nextInspection = Instant(nanoseconds: .min)
@@ -35,6 +37,8 @@ final class NodeAdmission {
 
     private static let heartbeatNanoseconds: Int64 = 1_000_000_000
     private static let inspectionNanoseconds: Int64 = 10_000_000_000
+    /// After this time, every client has seen what was changed on a node.
+    static let slowestNoticeMilliseconds = (inspectionNanoseconds + 2 * heartbeatNanoseconds) / 1_000_000
     private static let refusedInspectionNanoseconds: Int64 = 2_000_000_000
 
     unowned let engine: LockEngine
@@ -99,7 +103,6 @@ final class NodeAdmission {
         nodes[node].judgement = nil
         nodes[node].offsetNanoseconds = nil
         guard isGuarding else { return settleUnguarded(node) }
-        clockUnheard(of: node)
         reconsider()
     }
 
@@ -148,10 +151,11 @@ final class NodeAdmission {
         }
     }
 
-    /// Where the user may not learn which process the server is, the script that only it has in its memory tells.
+    /// Where this user or the enroller may not learn which process the server is, the script that only its memory has
+    /// tells.
     func lookForMarker(_ node: Int) {
-        guard nodes[node].facts?.runID == nil, let text = nodes[node].recordText,
-            let marker = NodeRecord(text: text)?.marker
+        guard let record = nodes[node].recordText.flatMap(NodeRecord.init(text:)), let marker = record.marker,
+            nodes[node].facts?.runID == nil || record.runID == nil
         else { return judge(node) }
         nodes[node].isBeingAsked = true
         let collector = ReplyCollector(replyCount: 1) { [unowned self] result in
@@ -173,12 +177,34 @@ final class NodeAdmission {
         let text = nodes[node].recordText
         let judgement = AdmissionJudgement.judge(facts, record: text, expecting: membership(of: node))
         nodes[node].judgement = judgement
+        if case .recordStands(let record) = judgement {
+            distrustAgain(node, under: record)
+            if facts.isDurable, facts.runID != record.runID || !record.isDurable { refreshRecord(record, of: node) }
+        }
         scheduleInspection(node)
         engine.nodeWasTried(node)
         reconsider()
     }
 
-    private func scheduleInspection(_ node: Int) {
+    /// What was seen of a node is not forgotten while it has the record that it had then.
+    private func distrustAgain(_ node: Int, under record: NodeRecord) {
+        guard let distrusted = nodes[node].distrusted else { return }
+        if record.id == distrusted.record {
+            nodes[node].judgement = .enrol(distrusted.reason)
+        } else {
+            nodes[node].distrusted = nil
+        }
+    }
+
+    /// Notes that a node did what makes its votes worthless: it must be enrolled anew before it has a vote again.
+    func distrust(_ node: Int, _ reason: EnrolmentReason) {
+        if let record = nodes[node].recordText.flatMap(NodeRecord.init(text:)) {
+            nodes[node].distrusted = (record.id, reason)
+        }
+        if nodes[node].record != nil { nodes[node].judgement = .enrol(reason) }
+    }
+
+    func scheduleInspection(_ node: Int) {
         let isGood = nodes[node].record != nil
         let delay = isGood ? Self.inspectionNanoseconds : Self.refusedInspectionNanoseconds
         // Spread, so that clients that started together do not ask together.
@@ -217,9 +243,7 @@ final class NodeAdmission {
         }
         if case .refuse(let refusal) = judgement { return .refused(refusal) }
         if let twin = twin(of: node) { return .refused(.listedTwice(with: twin)) }
-        if let stranger = nodes.indices.first(where: { isOfOtherMembership($0) }) {
-            return .membersDisagree(node: stranger)
-        }
+        if let stranger { return .membersDisagree(node: stranger) }
         if let milliseconds = clockDistanceMilliseconds(of: node), isTooFar(milliseconds) {
             return .refused(.clockApart(milliseconds: milliseconds))
         }
@@ -232,8 +256,11 @@ final class NodeAdmission {
         }
     }
 
-    private func isOfOtherMembership(_ node: Int) -> Bool {
-        if case .refuse(.otherMembership) = nodes[node].judgement { true } else { false }
+    /// A node whose record does not agree with the client's list.
+    var stranger: Int? {
+        nodes.indices.first { node in
+            if case .refuse(.otherMembership) = nodes[node].judgement { true } else { false }
+        }
     }
 
     func twin(of node: Int) -> Int? {
@@ -306,7 +333,8 @@ final class NodeAdmission {
     /// Reads the clocks that no other traffic reads, asks again who is due, and ends quarantines.
     private func beat() {
         let now = engine.surroundings.now
-        let longAgo = now.advanced(byNanoseconds: -Self.heartbeatNanoseconds)
+        // Half of it: an answer is a round trip younger than the beat that asked for it.
+        let longAgo = now.advanced(byNanoseconds: -Self.heartbeatNanoseconds / 2)
         var silent: NodeSet = []
         for (node, state) in nodes.enumerated() where state.isConnected && state.mayAskTime {
             if state.audit.lastRead.map({ $0 <= longAgo }) ?? true { silent.insert(node) }

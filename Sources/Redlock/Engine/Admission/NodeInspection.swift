@@ -12,7 +12,9 @@ struct NodeInspection {
     /// The server's clock; nil if the user may not ask for it.
     let serverMicroseconds: Int64?
 
-    /// The questions, in the order of the answers. Users may lack the right to INFO and CONFIG.
+    /// The questions, in the order of the answers.
+    ///
+    /// Users may lack the right to INFO and CONFIG.
     static func commands(recordKey: String) -> [[String]] {
         [
             ["INFO"],

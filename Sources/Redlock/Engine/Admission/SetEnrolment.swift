@@ -120,7 +120,8 @@ struct SetEnrolment {
 
     /// Clients that still have an old list must not find a quorum in which no node knows of the new one.
     private func refuseToLeaveOldQuorum(_ candidates: [Candidate]) throws {
-        let renewed = Set(engine.nodeNames)
+        // By the names that they had: a node that gets another name is not left out.
+        let renewed = Set(candidates.compactMap { $0.record?.node })
         for members in Set(candidates.compactMap { $0.record?.members }) {
             let left = members.filter { !renewed.contains($0) }
             guard left.count > members.count / 2 else { continue }
@@ -141,17 +142,23 @@ struct SetEnrolment {
     // MARK: Writing
 
     private func write(_ candidates: [Candidate], _ kind: NodeAdmission.EnrolmentKind) async throws {
+        // All are known before the first is written: the longest TTL that any of them was enrolled for counts for all.
+        let longestTTL = await engine.onLoop { engine in
+            for candidate in candidates {
+                engine.admission.nodes[candidate.node].facts = candidate.inspection.facts
+                engine.admission.nodes[candidate.node].recordText = candidate.inspection.record
+            }
+            return engine.admission.longestTTLMilliseconds
+        }
         var problems: [Int: String] = [:]
-        for candidate in candidates {
+        // Those first whose records clients with another list know: the new ones alone must not become a quorum.
+        for candidate in candidates.filter({ $0.record != nil }) + candidates.filter({ $0.record == nil }) {
             let node = candidate.node
-            let (facts, record) = (candidate.inspection.facts, candidate.inspection.record)
             let problem: String? = await withCheckedContinuation { continuation in
                 engine.submit { engine in
                     let admission = engine.admission
-                    admission.nodes[node].facts = facts
-                    admission.nodes[node].recordText = record
                     let membership = admission.membership(of: node)
-                    admission.enrol(node, .requested, at: kind, membership: membership) {
+                    admission.enrol(node, .requested, at: kind, membership: membership, longestTTL: longestTTL) {
                         continuation.resume(returning: $0)
                     }
                 }
