@@ -57,12 +57,12 @@ struct EnrolmentTests {
             let refused = try await Executable.run(long, redis: redis.urls)
             #expect(refused.exitCode == 69 && refused.errors.contains("redlock init --update"), "\(refused.errors)")
             let update = try await Executable.run(["init", "--update", "--max-ttl", "2s"], redis: redis.urls)
-            #expect(update.output == "enrolled 1 server anew; votes count again in 4s\n", "\(update)")
+            #expect(update.output == "enrolled 1 server anew; votes count again in 16s\n", "\(update)")
             let again = try await Executable.run(["init", "--update", "--max-ttl", "2s", "--json"], redis: redis.urls)
             let quarantine = try #require(try again.object()["quarantineMilliseconds"] as? Int)
-            #expect((2_000...3_022).contains(quarantine))
+            #expect((12_000...15_022).contains(quarantine), "others may take 12 s to notice")
             #expect(try await Executable.run(long, redis: redis.urls).exitCode == 69)
-            let waiting = ["run", "-w", "10", "--max-ttl", "2s", "a", "--", "true"]
+            let waiting = ["run", "-w", "25", "--max-ttl", "2s", "a", "--", "true"]
             #expect(try await Executable.run(waiting, redis: redis.urls).exitCode == 0)
         }
     }
