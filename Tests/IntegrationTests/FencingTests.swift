@@ -188,6 +188,39 @@ struct FencingTests {
         }
     }
 
+    /// An old snapshot is put back: its counters and its locks are those of long ago, and its record as well.
+    @Test
+    func tokensNeverGoBackWithAnOldSnapshot() async throws {
+        try await withLocalRedis(nodes: 3) { redis in
+            let client = try await RedlockClient.enrolled(redis, configuration: .briefQuarantine)
+            let options = LockOptions(ttl: .seconds(1), wait: .atMost(.seconds(20)))
+            var last = FencingToken(rawValue: 1)
+            func grant(times: Int) async throws {
+                for _ in 0..<times {
+                    let lease = try await client.acquire("old", options: options)
+                    #expect(lease.fencingToken > last)
+                    last = lease.fencingToken
+                    await lease.release()
+                }
+            }
+            try await grant(times: 20)
+            // A snapshot in which the lock is held.
+            let held = try await client.acquire("old", options: options)
+            last = held.fencingToken
+            try await client.waitUntilAllNodesAnswer()
+            for server in redis.servers { _ = try await server.send("SAVE") }
+            await held.release()
+            try await grant(times: 200)
+            for server in redis.servers {
+                await server.kill()
+                try await server.restart()
+                #expect(try await server.send("EXISTS", "old".fenceKey) == "1", "the snapshot was read")
+            }
+            try await grant(times: 200)
+            await client.shutdown()
+        }
+    }
+
     /// The control: counters that begin at nothing, as they would without the floor, go back.
     @Test
     func plainCountersGoBackWhenTheyAreLost() async throws {
