@@ -139,8 +139,7 @@ public final class Lease<Fencing: LeaseFencing>: Sendable {
             held.engine.submit { engine in
                 held.state.withLock { $0.isReleased = true }
                 engine.keeper.remove(held)
-                engine.ledger.forget(held.ownerToken)
-                engine.releaseSpareToken(of: held.attempt)
+                engine.ledger.giveAway(held.ownerToken, timing: held.attempt.timing)
                 held.attempt.stop()
                 held.callEndHandlers()
                 continuation.resume()

@@ -70,7 +70,12 @@ struct ScriptCommandTests {
         try await withEnrolledRedis(nodes: 3) { redis in
             let free = try await Executable.run(["status", "a"], redis: redis.urls)
             #expect(free.exitCode == 1 && free.output.hasPrefix("a: free\n"))
-            _ = try await Executable.run(["acquire", "--label", "me", "a"], redis: redis.urls)
+            // On every node: `acquire` ends when a quorum has it, which may be these two alone.
+            for server in redis.servers {
+                let ownerToken = String(repeating: "0", count: 32) + ":me"
+                _ = try await server.send("SET", "redlock:lock:a", ownerToken, "PX", "30000")
+                _ = try await server.send("SET", "redlock:fence:a", "7")
+            }
             await redis[0].kill()
             let held = try await Executable.run(["status", "--json", "a"], redis: redis.urls)
             let object = try held.object()

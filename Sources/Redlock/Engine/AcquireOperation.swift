@@ -195,9 +195,9 @@ final class AcquireAttempt: ReplyReceiver {
         switch reply {
         case .integer(let token) where token > 0:
             // What was found out about the node while the answer was on its way counts as well.
-            guard engine.votingNodes.contains(node), engine.admission.recordIDs[node] == recordIDs[node] else {
-                return doubt(node, engine.problem(of: node))
-            }
+            guard engine.votingNodes.contains(node), engine.admission.recordIDs[node] == recordIDs[node],
+                !engine.admission.isSuspected(node)
+            else { return doubt(node, engine.problem(of: node)) }
             count(.granted(token: token), by: node)
         case .integer(0):
             problems[node] = "it was enrolled anew or lost its data"
@@ -258,6 +258,8 @@ final class AcquireAttempt: ReplyReceiver {
     /// A vote that did not come in time is taken back at once, on the connection that it is late on: whatever that
     /// node still carries out, it carries out the release behind it.
     private func takeBack(_ node: Int) {
+        // A release was sent behind the question already; or the lease was given away, and its token is no longer ours.
+        guard !isStopped else { return }
         takenBack.insert(node)
         engine.release(resource: resource, ownerToken: ownerToken, timing: timing, from: [node])
     }

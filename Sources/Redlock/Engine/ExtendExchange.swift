@@ -89,7 +89,7 @@ final class ExtendExchange: ReplyReceiver {
                 return count(.unknown, by: node)
             }
             // What was found out about the node while the answer was on its way counts as well.
-            guard engine.admission.extendable.contains(node) else {
+            guard engine.admission.extendable.contains(node), !engine.admission.isSuspected(node) else {
                 problems[node] = engine.problem(of: node)
                 return count(.unknown, by: node)
             }

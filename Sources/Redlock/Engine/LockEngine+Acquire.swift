@@ -125,6 +125,7 @@ extension LockEngine {
         // A quarantine ends by itself, and everybody knows when.
         let isWaitingForVotes = votingNodes.count < quorum.votesNeeded
         if isWaitingForVotes, votingNodes.union(admission.temporarilyRefused).count >= quorum.votesNeeded {
+            operation.unavailableSince = nil
             return true
         }
         // Without a quorum ever, and with failures that waiting does not mend, there is nothing to wait for.

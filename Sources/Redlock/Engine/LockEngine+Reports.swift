@@ -89,6 +89,10 @@ extension LockEngine {
             "the clock of this machine stood still or jumped; its leases are dropped",
             metadata: ["milliseconds": "\(-milliseconds)"]
         )
+        dropEverythingHeld()
+    }
+
+    func dropEverythingHeld() {
         keeper.loseAll(.ownClock)
         restartAttempts()
     }

@@ -114,8 +114,8 @@ extension LockEngine {
         )
     }
 
-    /// Releases what was set under the spare token, which nobody waits for: it never was needed for a quorum of its own.
-    func releaseSpareToken(of attempt: AcquireAttempt) {
+    /// Releases what was set under the spare token; nobody waits for it.
+    private func releaseSpareToken(of attempt: AcquireAttempt) {
         guard !attempt.nodesWithSpareToken.isEmpty else { return }
         release(
             resource: attempt.resource,

@@ -20,6 +20,8 @@ final class ReleaseLedger {
 
     private unowned let engine: LockEngine
     private var entries: [OwnerToken: Entry] = [:]
+    /// Owner tokens that were given away: whoever has them now must not lose the lock to a late release of ours.
+    private var givenAway: [OwnerToken: Instant] = [:]
     private var retryTimer: (any LoopTimer)?
 
     init(engine: LockEngine) {
@@ -28,6 +30,7 @@ final class ReleaseLedger {
 
     /// Notes that a node did not confirm a release.
     func note(_ exchange: ReleaseExchange, at node: Int) {
+        guard givenAway[exchange.ownerToken] == nil else { return }
         let now = engine.surroundings.now
         // Counted from now: a node that was slow may have set the key only just before it answered.
         let expiry = exchange.timing.surelyExpired(
@@ -53,9 +56,15 @@ final class ReleaseLedger {
         if entries[ownerToken]?.nodes.isEmpty == true { entries[ownerToken] = nil }
     }
 
-    /// Forgets an owner token that is not to be released any more.
-    func forget(_ ownerToken: OwnerToken) {
+    /// Forgets an owner token that is not to be released any more, as somebody else has it now.
+    func giveAway(_ ownerToken: OwnerToken, timing: LeaseTiming) {
+        let now = engine.surroundings.now
         entries[ownerToken] = nil
+        givenAway = givenAway.filter { $0.value > now }
+        givenAway[ownerToken] = timing.surelyExpired(
+            sent: now,
+            delayNanoseconds: engine.configuration.nodeTimeout.nanoseconds
+        )
     }
 
     /// Sends everything that is still to be released on a node.

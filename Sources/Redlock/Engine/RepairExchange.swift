@@ -46,6 +46,8 @@ extension LockEngine {
                 counterLifeMilliseconds: counterLifeMilliseconds(token: blockEnd)
             )
         )
+        // From here on its life is that of this TTL, which may be shorter than that of the key which is gone.
+        lease.noteExtension(at: node, start: surroundings.now, timing: timing)
         send(command, to: [node], receiver: RepairExchange(command: command, lease: lease, engine: self))
     }
 }

@@ -27,6 +27,8 @@ extension NodeAdmission {
             clockDeviated(deviation, at: node, reading: sample)
             return false
         }
+        // One that deviated and agrees again did jump, forth and back.
+        if isSuspected(node) { return false }
         if let incident, !isFirstReading, sample.sent >= incident.opened {
             self.incident?.agreeing.insert(node)
             closeIncidentIfClear()
@@ -42,6 +44,11 @@ extension NodeAdmission {
         incident?.agreeing.remove(node)
         if let reading { incident?.readings[node] = reading }
         closeIncidentIfClear()
+    }
+
+    /// Whether the clock of a node deviated, and it is not known yet whose it was.
+    func isSuspected(_ node: Int) -> Bool {
+        incident?.deviations[node] != nil
     }
 
     private func openIncident() {
@@ -80,7 +87,10 @@ extension NodeAdmission {
         self.incident = nil
         incident.timer?.cancel()
         if culprit != .servers {
-            if !incident.isOwnClockSuspected {
+            if incident.isOwnClockSuspected {
+                // Told already; what was granted since then goes as well.
+                engine.dropEverythingHeld()
+            } else {
                 engine.ownClockDeviated(milliseconds: incident.deviations.values.first?.milliseconds ?? 0)
             }
             // What was read by a clock that stood still compares with nothing any more.

@@ -126,10 +126,11 @@ extension NodeAdmission {
             let writing = ReplyCollector(replyCount: 1) { [unowned self] result in
                 nodes[node].isEnrolling = false
                 // Where it fails, the next inspection tries again.
-                if case .success(let replies) = result, replies[0] == .integer(1) {
-                    nodes[node].recordText = renewed.text
-                    nodes[node].judgement = .recordStands(renewed)
-                }
+                guard case .success(let replies) = result, replies[0] == .integer(1) else { return }
+                nodes[node].recordText = renewed.text
+                nodes[node].facts?.hasMarker = renewed.marker != nil
+                // Anew: what was found out about the node meanwhile counts as well.
+                judge(node)
             }
             engine.send(command, to: [node], receiver: writing, wholeScript: true)
         }

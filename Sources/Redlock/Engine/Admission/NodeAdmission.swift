@@ -179,7 +179,8 @@ final class NodeAdmission {
         nodes[node].judgement = judgement
         if case .recordStands(let record) = judgement {
             distrustAgain(node, under: record)
-            if facts.isDurable, facts.runID != record.runID || !record.isDurable { refreshRecord(record, of: node) }
+            let isOutdated = facts.runID != record.runID || !record.isDurable
+            if facts.isDurable, isOutdated, nodes[node].record != nil { refreshRecord(record, of: node) }
         }
         scheduleInspection(node)
         engine.nodeWasTried(node)

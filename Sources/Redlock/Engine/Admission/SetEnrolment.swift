@@ -163,13 +163,16 @@ struct SetEnrolment {
                     }
                 }
             }
-            if let problem { problems[node] = problem }
+            if let problem {
+                problems[node] = problem
+                break
+            }
         }
         guard problems.isEmpty else {
             throw RedlockError(
                 .enrolmentRefused,
                 "not every node could be enrolled; `redlock init --update` enrols them all anew",
-                nodes: engine.report(problems, otherwise: "enrolled")
+                nodes: engine.report(problems, otherwise: "enrolled, or not tried any more")
             )
         }
     }
