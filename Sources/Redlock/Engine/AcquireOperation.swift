@@ -63,7 +63,7 @@ final class AcquireAttempt: ReplyReceiver {
     private let seeding: NodeCommand.Seeding
     private var fallback = WholeScriptFallback()
     /// The record of each node that the attempt named to it.
-    private var recordIDs: [RecordID] = []
+    private var recordIDs: [RecordID]
     /// The nodes whose vote came too late: a release is on its way there.
     private(set) var takenBack: NodeSet = []
     /// The nodes that are being connected to for the first time; they are asked when they are there.

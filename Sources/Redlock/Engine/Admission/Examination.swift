@@ -78,7 +78,7 @@ struct Examination {
 
     private static func snapshot(of node: Int, in engine: LockEngine) -> Snapshot {
         let state = engine.admission.nodes[node]
-        let record = state.recordText.flatMap(NodeRecord.init(text:))
+        let record = state.writtenRecord
         var quarantineMicroseconds: Int64?
         if case .quarantined = state.standing, let record {
             quarantineMicroseconds = engine.admission.quarantineRemainingMicroseconds(of: record, on: node)

@@ -69,8 +69,8 @@ extension NodeAdmission {
 
     /// One node that agrees is enough to acquit the client's clock.
     ///
-    /// Without any, it is suspected: nothing is held on to,
-    /// and the nodes that are just being connected to are heard before a server is blamed.
+    /// Without any, it is suspected: nothing is held on to, and the nodes that are just being connected to are heard
+    /// before a server is blamed.
     private func firstPatienceIsOver() {
         guard let incident else { return }
         guard incident.agreeing.isEmpty else { return closeIncident(.servers) }

@@ -17,7 +17,6 @@ extension NodeAdmission {
             guard case .enrol(let reason) = this.judgement, this.isConnected, this.mayAskTime, !this.isEnrolling,
                 twin(of: node) == nil
             else { continue }
-            nodes[node].isEnrolling = true
             let (membership, longestTTL) = (membershipAsEnrolled(of: node), longestTTLMilliseconds)
             enrol(node, reason, at: .quarantine, membership: membership, longestTTL: longestTTL) { _ in }
         }
@@ -36,7 +35,7 @@ extension NodeAdmission {
 
     /// The longest TTL that any record names, of nodes that count or do not.
     var longestTTLMilliseconds: Int64 {
-        nodes.compactMap { $0.recordText.flatMap(NodeRecord.init(text:))?.maximumTTLMilliseconds }.max() ?? 0
+        nodes.compactMap { $0.writtenRecord?.maximumTTLMilliseconds }.max() ?? 0
     }
 
     /// Whether an enrolled node votes at once or after everything that it may have forgotten has ended.

@@ -29,6 +29,9 @@ final class NodeAdmission {
         var mayAskTime = true
         var standing = NodeStanding.unknown
 
+        /// What lies at the place of the record, whether it stands or not; nil if it is none.
+        var writtenRecord: NodeRecord? { recordText.flatMap(NodeRecord.init(text:)) }
+
         /// The record, if it stands.
         var record: NodeRecord? {
             if case .recordStands(let record) = judgement { record } else { nil }
@@ -154,7 +157,7 @@ final class NodeAdmission {
     /// Where this user or the enroller may not learn which process the server is, the script that only its memory has
     /// tells.
     func lookForMarker(_ node: Int) {
-        guard let record = nodes[node].recordText.flatMap(NodeRecord.init(text:)), let marker = record.marker,
+        guard let record = nodes[node].writtenRecord, let marker = record.marker,
             nodes[node].facts?.runID == nil || record.runID == nil
         else { return judge(node) }
         nodes[node].isBeingAsked = true
@@ -199,7 +202,7 @@ final class NodeAdmission {
 
     /// Notes that a node did what makes its votes worthless: it must be enrolled anew before it has a vote again.
     func distrust(_ node: Int, _ reason: EnrolmentReason) {
-        if let record = nodes[node].recordText.flatMap(NodeRecord.init(text:)) {
+        if let record = nodes[node].writtenRecord {
             nodes[node].distrusted = (record.id, reason)
         }
         if nodes[node].record != nil { nodes[node].judgement = .enrol(reason) }
