@@ -81,7 +81,7 @@ extension RedisEndpoint {
 /// Nothing in it is for users.
 public final class LockClientCore: Sendable {
     /// What a client is for.
-    enum Purpose {
+    package enum Purpose {
         /// Locks, and the enrolment of nodes that need it.
         case locking
         /// The enrolment of all nodes by an operator, who has time, and before whom no node must be enrolled.
@@ -91,7 +91,8 @@ public final class LockClientCore: Sendable {
     let engine: LockEngine
     let configurationWarnings: [String]
 
-    init(
+    /// A core in the real surroundings.
+    convenience init(
         profile: LockProfile,
         endpoints: [RedisEndpoint],
         configuration: RedlockConfiguration,
@@ -102,9 +103,7 @@ public final class LockClientCore: Sendable {
         try configuration.validate(endpoints)
         var configuration = configuration
         if purpose == .enrolment { configuration.nodeTimeout = max(configuration.nodeTimeout, .seconds(2)) }
-        configurationWarnings = RedlockConfiguration.warnings(nodeCount: endpoints.count)
         let logger = logger ?? Logger(label: "redlock", factory: { _ in SwiftLogNoOpLogHandler() })
-        for warning in configurationWarnings { logger.warning("\(warning)") }
         let surroundings = NIOSurroundings(
             endpoints: endpoints,
             profile: profile,
@@ -112,15 +111,42 @@ public final class LockClientCore: Sendable {
             eventLoop: eventLoopGroup.next(),
             logger: logger
         )
-        engine = LockEngine(
+        self.init(
             profile: profile,
-            quorum: configuration.quorum(nodeCount: endpoints.count),
-            configuration: configuration,
             nodeNames: endpoints.map(\.nodeName),
+            configuration: configuration,
             surroundings: surroundings,
             logger: logger
         )
         try surroundings.makeLinks(delegate: engine)
+        connect(purpose)
+    }
+
+    /// A core in any surroundings, which connects when it is told to.
+    package init(
+        profile: LockProfile,
+        nodeNames: [String],
+        configuration: RedlockConfiguration,
+        surroundings: any Surroundings,
+        logger: Logger
+    ) {
+        configurationWarnings = RedlockConfiguration.warnings(nodeCount: nodeNames.count)
+        for warning in configurationWarnings { logger.warning("\(warning)") }
+        engine = LockEngine(
+            profile: profile,
+            quorum: configuration.quorum(nodeCount: nodeNames.count),
+            configuration: configuration,
+            nodeNames: nodeNames,
+            surroundings: surroundings,
+            logger: logger
+        )
+    }
+
+    /// Who is to be told about the nodes.
+    package var delegate: any NodeLinkDelegate { engine }
+
+    /// Begins to connect to the nodes.
+    package func connect(_ purpose: Purpose = .locking) {
         engine.submit { engine in
             engine.admission.enrolsNodes = purpose == .locking
             engine.surroundings.connect()

@@ -21,6 +21,11 @@ public final class RedlockClient: LockClient {
     /// What the client is made of.
     public let core: LockClientCore
 
+    /// A client around a core that is there already.
+    package init(core: LockClientCore) {
+        self.core = core
+    }
+
     /// A client of the given servers; see `LockClient`.
     public init(
         endpoints: [RedisEndpoint],
@@ -49,6 +54,11 @@ public final class CompatibleRedlockClient: LockClient {
 
     /// What the client is made of.
     public let core: LockClientCore
+
+    /// A client around a core that is there already.
+    package init(core: LockClientCore) {
+        self.core = core
+    }
 
     /// A client of the given servers; see `LockClient`.
     public init(

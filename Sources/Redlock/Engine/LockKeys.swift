@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The rules that a client follows: which keys it uses, and whether nodes are trusted unseen.
-enum LockProfile: Hashable, Sendable {
+package enum LockProfile: Hashable, Sendable {
     /// Keys below a prefix, fencing tokens, and votes only from nodes that can be trusted.
     case standard(prefix: String)
     /// The published algorithm and nothing else: the key of a lock is exactly its name.
@@ -42,5 +42,13 @@ enum LockProfile: Hashable, Sendable {
         case .standard(let prefix): "\(prefix)node"
         case .compatible: preconditionFailure("nodes of the compatible profile have no record")
         }
+    }
+
+    /// What every connection begins with: the inspection first, whose answers the engine expects; the rest only makes
+    /// later commands shorter.
+    package var handshakeCommands: [[String]] {
+        func loading(_ scripts: [Script]) -> [[String]] { scripts.map { ["SCRIPT", "LOAD", $0.text] } }
+        guard isStandard else { return loading(Script.compatible) }
+        return NodeInspection.commands(recordKey: recordKey) + loading(Script.standard)
     }
 }

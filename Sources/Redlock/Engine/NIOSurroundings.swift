@@ -40,15 +40,8 @@ final class NIOSurroundings: Surroundings {
             connectTimeout: .nanoseconds(configuration.connectTimeout.nanoseconds),
             replyTimeout: .nanoseconds(configuration.nodeTimeout.nanoseconds),
             connectionName: "redlock",
-            handshakeCommands: Self.handshakeCommands(profile)
+            handshakeCommands: profile.handshakeCommands
         )
-    }
-
-    /// The inspection first, whose answers the engine expects; the rest only makes later commands shorter.
-    private static func handshakeCommands(_ profile: LockProfile) -> [[String]] {
-        func loading(_ scripts: [Script]) -> [[String]] { scripts.map { ["SCRIPT", "LOAD", $0.text] } }
-        guard profile.isStandard else { return loading(Script.compatible) }
-        return NodeInspection.commands(recordKey: profile.recordKey) + loading(Script.standard)
     }
 
     /// Makes the links, which reads the files of the TLS settings; done before the client is given out.

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Hiredis
-import LockCore
+package import Hiredis
+package import LockCore
 import RedisTransport
 
 /// What the engine asks of a node.
 ///
 /// The compatible profile uses the keys and scripts of the published algorithm, so that any other client that follows it
 /// excludes and is excluded: https://redis.io/docs/latest/develop/use/patterns/distributed-locks/
-enum NodeCommand {
+package enum NodeCommand {
     /// Set the lock and take the next tokens of its counter, if the lock is free and the record is the admitted one.
     case acquire(Acquisition)
     /// Set the key to the owner token, for the time of the TTL, if the key is not there.
@@ -35,38 +35,38 @@ enum NodeCommand {
     case plain([String])
 
     /// What an acquisition asks for.
-    struct Acquisition {
-        let record: String
-        let lock: String
-        let fence: String
-        let ownerToken: OwnerToken
-        let ttlMilliseconds: Int64
-        let seeding: Seeding
+    package struct Acquisition {
+        package let record: String
+        package let lock: String
+        package let fence: String
+        package let ownerToken: OwnerToken
+        package let ttlMilliseconds: Int64
+        package let seeding: Seeding
     }
 
     /// What a repair sets.
-    struct Repair {
-        let lock: String
-        let fence: String
-        let ownerToken: OwnerToken
-        let ttlMilliseconds: Int64
-        let blockEnd: Int64
-        let counterLifeMilliseconds: Int64
+    package struct Repair {
+        package let lock: String
+        package let fence: String
+        package let ownerToken: OwnerToken
+        package let ttlMilliseconds: Int64
+        package let blockEnd: Int64
+        package let counterLifeMilliseconds: Int64
     }
 
     /// What a counter begins with where it was lost.
-    struct Seeding {
+    package struct Seeding {
         /// The client's wall clock, in microseconds since 1970.
-        let proposedMicroseconds: Int64
+        package let proposedMicroseconds: Int64
         /// How far it may be from the node's before the node's own counts.
-        let toleranceMicroseconds: Int64
+        package let toleranceMicroseconds: Int64
     }
 
     /// How many tokens one grant takes.
-    static let tokensPerGrant: Int64 = 1
+    package static let tokensPerGrant: Int64 = 1
 
     /// How long a counter lives that nobody raises: 7 days, so that names which come and go leave nothing behind.
-    static let counterLifeMilliseconds: Int64 = 7 * 86_400_000
+    package static let counterLifeMilliseconds: Int64 = 7 * 86_400_000
 
     /// How long a counter must live that was raised to a token: until the wall clock, which a new one begins with, has
     /// surely passed it.
@@ -75,7 +75,7 @@ enum NodeCommand {
     }
 
     /// The script that carries the command out; nil for a plain command.
-    var script: Script? {
+    package var script: Script? {
         switch self {
         case .acquire: .acquire
         case .raise: .raise
@@ -91,7 +91,7 @@ enum NodeCommand {
     }
 
     /// Whether the answer counts as a vote, so that the clock of the node must be good.
-    var isVote: Bool {
+    package var isVote: Bool {
         switch self {
         case .acquire, .setIfAbsent, .raise, .extend: true
         case .repair, .release, .read, .enrol, .replaceRecord, .raiseByHand, .time, .plain: false
@@ -99,12 +99,12 @@ enum NodeCommand {
     }
 
     /// Whether the last argument is the id of the node's own record, for which there is a place of fixed length.
-    var endsWithRecordID: Bool {
+    package var endsWithRecordID: Bool {
         if case .acquire = self { true } else { false }
     }
 
     /// Encodes the command; a script by its digest, or whole for a node that does not have it.
-    func encode(into encoder: inout CommandEncoder, wholeScript: Bool) {
+    package func encode(into encoder: inout CommandEncoder, wholeScript: Bool) {
         encoder.begin()
         if let script {
             encoder.append(wholeScript ? "EVAL" : "EVALSHA")
@@ -171,7 +171,7 @@ enum NodeCommand {
     private static let recordIDPlace = String(repeating: "0", count: RecordID.digitCount)
 
     /// Writes the id of one node's record into an encoded command that ends with it, before its line end.
-    static func write(_ id: RecordID, intoEnd command: UnsafeMutableRawBufferPointer) {
+    package static func write(_ id: RecordID, intoEnd command: UnsafeMutableRawBufferPointer) {
         let start = command.count - 2 - RecordID.digitCount
         for place in 0..<RecordID.digitCount {
             let digit = UInt8(truncatingIfNeeded: id.bits >> UInt64(4 * (RecordID.digitCount - 1 - place))) & 0xF

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A script that runs on the nodes, and the digest by which a node knows it.
-struct Script: Sendable {
-    let text: String
+package struct Script: Sendable {
+    package let text: String
     /// SHA-1 of the text, in hexadecimal digits.
-    let digest: String
+    package let digest: String
 
     /// The scripts of the standard profile that are worth keeping on the nodes; the others are sent whole.
     static let standard = [acquire, raise, extend, repair, release, read]

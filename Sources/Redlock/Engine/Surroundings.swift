@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import LockCore
-import RedisTransport
+package import LockCore
+package import RedisTransport
 
 /// Everything that the engine needs from outside: a loop to run on, a clock, timers, chance, and nodes to talk to.
 ///
 /// The engine has no other way to the world, so that it runs unchanged in a simulation.
-protocol Surroundings: AnyObject {
+package protocol Surroundings: AnyObject {
     /// The continuous clock; may be read from anywhere.
     var now: Instant { get }
 
@@ -55,6 +55,6 @@ protocol Surroundings: AnyObject {
 }
 
 /// A timer that can be cancelled.
-protocol LoopTimer {
+package protocol LoopTimer {
     func cancel()
 }

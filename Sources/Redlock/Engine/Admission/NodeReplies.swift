@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Hiredis
+package import Hiredis
 import LockCore
 import NIOCore
-import RedisTransport
+package import RedisTransport
 
 /// Takes the replies of one node and hands them to those who wait for them.
 ///
 /// Every write to a node of the standard profile ends with one TIME. The votes of the write are handed on only when that
 /// answer is there and the clock is good: a key that expired early, because the clock jumped, would make room for a
 /// grant that must not be. TIME comes last because a jump may lie between the commands of one write.
-final class NodeReplies: ReplyReceiver {
+package final class NodeReplies: ReplyReceiver {
     private struct Awaited {
         enum Kind {
             case vote
@@ -55,7 +55,7 @@ final class NodeReplies: ReplyReceiver {
         awaited.append(Awaited(kind: .time(sent: sent), receiver: self))
     }
 
-    func received(_ reply: RESPValue, from node: Int) {
+    package func received(_ reply: RESPValue, from node: Int) {
         guard let first = awaited.popFirst() else { return }
         switch first.kind {
         case .answer: first.receiver.received(reply, from: node)
@@ -64,7 +64,7 @@ final class NodeReplies: ReplyReceiver {
         }
     }
 
-    func failed(_ failure: NodeFailure, at node: Int) {
+    package func failed(_ failure: NodeFailure, at node: Int) {
         let first = awaited.popFirst()
         // Those came before: what their votes are worth will never be known.
         failUnverified(failure)
