@@ -127,6 +127,31 @@
             }
         }
 
+        /// A record that somebody wrote shortly before the jump says nothing of it, though it is not the one that the
+        /// client knows.
+        @Test
+        func recordThatIsOlderThanTheJumpIsNoAnswerToIt() async throws {
+            let shim = try ClockShim()
+            var options = LocalRedisOptions()
+            options.additionalEnvironment = [1: shim.environment]
+            try await withLocalRedis(nodes: 3, options: options) { redis in
+                let client = try await RedlockClient.enrolled(redis)
+                await (try await client.acquire("warm")).release()
+                try await client.waitUntilAllNodesAnswer()
+                try await Task.sleep(for: .milliseconds(500))
+                let known = try #require(try await redis[0].send("GET", "redlock:node"))
+                let other = "0123456789abcdef" + known.dropFirst(16)
+                _ = try await redis[0].send("SET", "redlock:node", other)
+                shim.jumpWallClock(by: .seconds(3))
+                try await eventually {
+                    try await redis[0].send("GET", "redlock:node")?.contains("reason=clock_jumped") == true
+                }
+                try await eventually { try await client.diagnose().nodes[0].reason?.contains("quarantine") == true }
+                #expect(try await client.diagnose().nodes[0].hasVote == false)
+                await client.shutdown()
+            }
+        }
+
         // MARK: The own clock
 
         /// As in a virtual machine that was paused: the clock of the client stood still, and its leases seem to live
@@ -167,6 +192,41 @@
                     #expect(try await server.send("GET", "redlock:node")?.contains("reason=requested") == true)
                 }
                 await client.shutdown()
+            }
+        }
+
+        /// A node whose clock jumps while the client's stands still deviates otherwise than the rest, and is not acquitted
+        /// with them.
+        @Test
+        func nodeThatJumpsWhileTheClientsClockStandsStillIsDistrusted() async throws {
+            let (ownShim, nodeShim) = (try ClockShim(), try ClockShim())
+            var options = LocalRedisOptions()
+            options.additionalEnvironment = [1: nodeShim.environment]
+            try await withLocalRedis(nodes: 3, options: options) { redis in
+                try await RedlockClient.enrolNewSet(nodes: redis.urls, configuration: .patient)
+                let process = Process()
+                process.executableURL = URL(filePath: try redlockExecutable())
+                // The command takes its time to end, so that redlock is there until the node is enrolled anew.
+                let stubborn = "trap '' TERM; sleep 60"
+                process.arguments = ["run", "--ttl", "20s", "--kill-after", "2s", "paused", "-c", stubborn]
+                process.environment = ProcessInfo.processInfo.environment
+                    .merging(["REDLOCK_REDIS": redis.urls.joined(separator: ",")]) { $1 }
+                    .merging(ownShim.environment) { $1 }
+                process.standardError = FileHandle.nullDevice
+                process.standardInput = FileHandle.nullDevice
+                try process.run()
+                try await eventually { try await redis[0].send("EXISTS", "paused".lockKey) == "1" }
+                try await Task.sleep(for: .seconds(1))
+                ownShim.freezeContinuousClocks()
+                try await Task.sleep(for: .seconds(3))
+                nodeShim.jumpWallClock(by: .seconds(30))
+                ownShim.unfreezeContinuousClocks()
+                try await eventually { !process.isRunning }
+                #expect(process.terminationStatus == 75)
+                let reasons = try await [0, 1, 2].asyncMap { node in
+                    try await redis[node].send("GET", "redlock:node")?.contains("reason=clock_jumped") == true
+                }
+                #expect(reasons == [true, false, false])
             }
         }
 

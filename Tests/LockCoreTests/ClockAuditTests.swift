@@ -46,6 +46,23 @@ struct ClockAuditTests {
         }
     }
 
+    /// The client's clock stood still for 2,900 to 3,100 ms, as the others showed: this server's is expected to have
+    /// gone on likewise, and is found out if it has not.
+    @Test
+    func clockThatWentOnLikeTheOthersAgreesWhereTheClientsStoodStill() {
+        let common = ClockDeviation(range: 2_900 * Self.millisecond...3_100 * Self.millisecond)
+        for (stoodStillMicroseconds, agrees) in [
+            (2_880_000, false), (2_900_000, true), (3_000_000, true), (3_100_000, true), (3_130_000, false),
+            (0, false), (33_000_000, false),
+        ] as [(Int64, Bool)] {
+            var audit = ClockAudit(drift: ClockDrift(rate: 0, constantNanoseconds: 2_000_000))
+            #expect(audit.read(sample(sent: 0, serverMicroseconds: 0)) == nil)
+            audit.advance(by: common)
+            let reading = sample(sent: Self.second, serverMicroseconds: 1_000_000 + stoodStillMicroseconds)
+            #expect((audit.read(reading) == nil) == agrees, "stood still for \(stoodStillMicroseconds) µs")
+        }
+    }
+
     @Test
     func firstReadingHasNothingToDisagreeWith() {
         var audit = ClockAudit(drift: .standard)

@@ -77,6 +77,25 @@ struct ClockComparisonTests {
         }
     }
 
+    /// What all of the majority may have in common is what is left of the ranges when they are laid over each other.
+    @Test
+    func commonDeviationIsWhatTheMajorityShares() {
+        let deviations = [deviation(10...20), deviation(-5...(-1)), deviation(15...40), deviation(12...18)]
+        for order in orders(count: 4) {
+            let common = ClockComparison.commonDeviation(order.map { deviations[$0] }, nodeCount: 5)
+            #expect(common == deviation(15...18))
+        }
+        #expect(ClockComparison.commonDeviation(deviations, nodeCount: 7) == nil)
+        #expect(ClockComparison.commonDeviation([], nodeCount: 3) == nil)
+    }
+
+    @Test
+    func differenceOfDeviationsKeepsWhatBothLeaveOpen() {
+        #expect(deviation(30...40).minus(deviation(1...3)) == deviation(27...39))
+        #expect(deviation(0...0).minus(deviation(-4...9)) == deviation(-9...4))
+        #expect(deviation(.min ... .max).minus(deviation(.min ... .max)) == deviation(.min ... .max))
+    }
+
     @Test(arguments: 1...2)
     func oneOrTwoNodesShowNothing(nodeCount: Int) {
         for count in 1...nodeCount {

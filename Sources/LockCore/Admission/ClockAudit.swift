@@ -45,6 +45,13 @@ public struct ClockDeviation: Hashable, Sendable {
         range.overlaps(other.range)
     }
 
+    /// What is left of the deviation without the other, within what both leave open.
+    public func minus(_ other: ClockDeviation) -> ClockDeviation {
+        let least = range.lowerBound.subtractingSaturating(other.range.upperBound)
+        let most = range.upperBound.subtractingSaturating(other.range.lowerBound)
+        return ClockDeviation(range: least...most)
+    }
+
     /// The middle of the range, in milliseconds.
     public var milliseconds: Int64 { (range.lowerBound / 2 + range.upperBound / 2) / 1_000_000 }
 }
@@ -105,6 +112,20 @@ public struct ClockAudit: Hashable, Sendable {
         return age >= life && (isExact || age / 2 >= life)
     }
 
+    /// Takes it for granted that the server's clock went on further than the client's by the deviation, which was the
+    /// client's fault; what the deviation leaves open makes the readings less exact.
+    public mutating func advance(by deviation: ClockDeviation) {
+        let middle = deviation.range.lowerBound / 2 + deviation.range.upperBound / 2
+        let width = middle.subtractingSaturating(deviation.range.lowerBound)
+        baselines = baselines.map { baseline in
+            ClockSample(
+                sent: baseline.sent.advanced(byNanoseconds: -width),
+                received: baseline.received.advanced(byNanoseconds: width),
+                serverMicroseconds: baseline.serverMicroseconds.addingSaturating(middle / 1_000)
+            )
+        }
+    }
+
     /// Begins anew: from here on, others are compared with this reading.
     public mutating func restart(at sample: ClockSample) {
         baselines = Self.baselineLivesNanoseconds.map { _ in sample }
@@ -135,13 +156,21 @@ public enum ClockComparison {
     /// A majority of all nodes that deviates alike shows that it is the client's clock; one or two nodes show nothing.
     public static func culprit(_ deviations: [ClockDeviation], nodeCount: Int) -> Culprit {
         guard nodeCount > 2 else { return .either }
-        // One deviation for the whole majority: ranges that overlap with the same one need not overlap with each other.
-        // What several ranges share begins where one of them does.
-        let isMajorityAlike = deviations.contains { deviation in
-            let least = ClockDeviation(range: deviation.range.lowerBound...deviation.range.lowerBound)
-            return deviations.count { $0.isAlike(least) } > nodeCount / 2
+        return commonDeviation(deviations, nodeCount: nodeCount) == nil ? .servers : .client
+    }
+
+    /// The deviation that a majority of all nodes shares; nil if there is none.
+    ///
+    /// One deviation for the whole majority: ranges that overlap with the same one need not overlap with each other.
+    public static func commonDeviation(_ deviations: [ClockDeviation], nodeCount: Int) -> ClockDeviation? {
+        for deviation in deviations {
+            // What several ranges share begins where one of them does.
+            let least = deviation.range.lowerBound
+            let alike = deviations.filter { $0.range.contains(least) }
+            guard alike.count > nodeCount / 2 else { continue }
+            return ClockDeviation(range: least...(alike.map(\.range.upperBound).min() ?? least))
         }
-        return isMajorityAlike ? .client : .servers
+        return nil
     }
 }
 

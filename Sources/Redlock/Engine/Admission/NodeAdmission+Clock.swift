@@ -93,16 +93,51 @@ extension NodeAdmission {
             } else {
                 engine.ownClockDeviated(milliseconds: incident.deviations.values.first?.milliseconds ?? 0)
             }
-            // What was read by a clock that stood still compares with nothing any more.
-            for node in nodes.indices { nodes[node].audit = ClockAudit(drift: engine.configuration.drift.lockCore) }
         }
-        // From here on the clocks are followed anew: what is wrong was seen.
-        for (node, reading) in incident.readings { nodes[node].audit.restart(at: reading) }
-        guard culprit != .client else { return }
-        for (node, deviation) in incident.deviations {
+        followClocks(after: incident, culprit)
+        for (node, deviation) in jumps(in: incident, culprit) {
             engine.clockDeviated(of: node, milliseconds: deviation.milliseconds)
             distrust(node, .clockJumped)
         }
         reconsider()
+    }
+
+    /// From here on the clocks are followed anew: what is wrong was seen.
+    private func followClocks(after incident: ClockIncident, _ culprit: ClockComparison.Culprit) {
+        for node in nodes.indices {
+            if let reading = incident.readings[node] {
+                nodes[node].audit.restart(at: reading)
+            } else if culprit == .client, let common = commonDeviation(in: incident) {
+                // It was not heard since; its clock is expected to have gone on as those of the majority.
+                nodes[node].audit.advance(by: common)
+            } else if culprit != .servers {
+                // What was read by a clock that may have stood still compares with nothing any more.
+                nodes[node].audit = ClockAudit(drift: engine.configuration.drift.lockCore)
+            }
+        }
+    }
+
+    /// The nodes whose clocks went wrong, by how far.
+    ///
+    /// Where it was the client's clock, those are the nodes that did not go on as the majority did: they deviated
+    /// otherwise, or went along with the client.
+    private func jumps(
+        in incident: ClockIncident,
+        _ culprit: ClockComparison.Culprit
+    ) -> [(node: Int, deviation: ClockDeviation)] {
+        var deviations = incident.deviations
+        let common = culprit == .client ? commonDeviation(in: incident) : nil
+        if common != nil {
+            for node in incident.agreeing { deviations[node] = ClockDeviation(range: 0...0) }
+        }
+        return deviations.sorted { $0.key < $1.key }
+            .compactMap { node, deviation in
+                guard let common else { return (node, deviation) }
+                return deviation.isAlike(common) ? nil : (node, deviation.minus(common))
+            }
+    }
+
+    private func commonDeviation(in incident: ClockIncident) -> ClockDeviation? {
+        ClockComparison.commonDeviation(Array(incident.deviations.values), nodeCount: nodes.count)
     }
 }

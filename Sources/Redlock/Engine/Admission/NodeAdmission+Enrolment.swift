@@ -15,7 +15,7 @@ extension NodeAdmission {
         for node in nodes.indices {
             let this = nodes[node]
             guard case .enrol(let reason) = this.judgement, this.isConnected, this.mayAskTime, !this.isEnrolling,
-                twin(of: node) == nil
+                !this.isToBeHeard, twin(of: node) == nil
             else { continue }
             let (membership, longestTTL) = (membershipAsEnrolled(of: node), longestTTLMilliseconds)
             enrol(node, reason, at: .quarantine, membership: membership, longestTTL: longestTTL) { _ in }

@@ -15,11 +15,13 @@ final class NodeAdmission {
     struct Node {
         var isConnected = false
         var isBeingAsked = false
+        /// Whether what it answers now comes too early, so that it is asked once more.
+        var isToBeAskedAgain = false
         var facts: ServerFacts?
         var recordText: String?
         var judgement: AdmissionJudgement?
-        /// The record under which the node did what makes its votes worthless, until it has another one.
-        var distrusted: (record: RecordID, reason: EnrolmentReason)?
+        /// What the node did that makes its votes worthless, until it has another record than it had then.
+        var distrust: Distrust?
         var enrolmentFailure: String?
         var isEnrolling = false
         var nextInspection = Instant(nanoseconds: .min)
@@ -32,9 +34,37 @@ final class NodeAdmission {
         /// What lies at the place of the record, whether it stands or not; nil if it is none.
         var writtenRecord: NodeRecord? { recordText.flatMap(NodeRecord.init(text:)) }
 
+        /// Whether it must be heard before it is enrolled.
+        var isToBeHeard: Bool { distrust?.isRecordKnown == false }
+
         /// The record, if it stands.
         var record: NodeRecord? {
             if case .recordStands(let record) = judgement { record } else { nil }
+        }
+    }
+
+    /// Why the votes of a node are worth nothing, and under which record it earned that.
+    struct Distrust {
+        let reason: EnrolmentReason
+        /// The record that the node had when it was asked for the first time after the event; what was read before may
+        /// have been replaced meanwhile, by somebody who knows nothing of the event.
+        private(set) var record: RecordID?
+        private(set) var isRecordKnown = false
+
+        init(_ reason: EnrolmentReason) {
+            self.reason = reason
+        }
+
+        /// Notes what lies at the place of the record now; only the first time counts.
+        mutating func note(_ record: NodeRecord?) {
+            guard !isRecordKnown else { return }
+            self.record = record?.id
+            isRecordKnown = true
+        }
+
+        /// Whether a record was written by somebody who may know nothing of the event.
+        func covers(_ record: NodeRecord) -> Bool {
+            !isRecordKnown || record.id == self.record
         }
     }
 
@@ -102,6 +132,7 @@ final class NodeAdmission {
     func disconnected(_ node: Int) {
         nodes[node].isConnected = false
         nodes[node].isBeingAsked = false
+        nodes[node].isToBeAskedAgain = false
         nodes[node].isEnrolling = false
         nodes[node].judgement = nil
         nodes[node].offsetNanoseconds = nil
@@ -125,10 +156,19 @@ final class NodeAdmission {
         nodes[node].isBeingAsked = true
         let commands = NodeInspection.commands(recordKey: engine.profile.recordKey)
         let collector = ReplyCollector(replyCount: commands.count) { [unowned self] result in
-            nodes[node].isBeingAsked = false
-            if nodes[node].isConnected { inspected(node, result) }
+            if isAnswerUseful(from: node) { inspected(node, result) }
         }
         for command in commands { engine.send(.plain(command), to: [node], receiver: collector) }
+    }
+
+    /// Ends the asking; if what came was asked for too early, the node is asked once more.
+    private func isAnswerUseful(from node: Int) -> Bool {
+        nodes[node].isBeingAsked = false
+        guard nodes[node].isConnected else { return false }
+        guard nodes[node].isToBeAskedAgain else { return true }
+        nodes[node].isToBeAskedAgain = false
+        inspect(node)
+        return false
     }
 
     private func inspected(_ node: Int, _ result: Result<[RESPValue], NodeFailure>) {
@@ -138,6 +178,8 @@ final class NodeAdmission {
             let inspection = try NodeInspection(replies: replies)
             nodes[node].facts = inspection.facts
             nodes[node].recordText = inspection.record
+            let record = nodes[node].writtenRecord
+            nodes[node].distrust?.note(record)
             nodes[node].mayAskTime = inspection.serverMicroseconds != nil
             if nodes[node].offsetNanoseconds == nil, let serverMicroseconds = inspection.serverMicroseconds {
                 let now = engine.surroundings.now
@@ -162,8 +204,7 @@ final class NodeAdmission {
         else { return judge(node) }
         nodes[node].isBeingAsked = true
         let collector = ReplyCollector(replyCount: 1) { [unowned self] result in
-            nodes[node].isBeingAsked = false
-            guard nodes[node].isConnected, case .success(let replies) = result else { return }
+            guard isAnswerUseful(from: node), case .success(let replies) = result else { return }
             if replies[0].error?.hasPrefix("NOSCRIPT") == true {
                 nodes[node].facts?.hasMarker = false
             } else if replies[0].error == nil {
@@ -192,20 +233,21 @@ final class NodeAdmission {
 
     /// What was seen of a node is not forgotten while it has the record that it had then.
     private func distrustAgain(_ node: Int, under record: NodeRecord) {
-        guard let distrusted = nodes[node].distrusted else { return }
-        if record.id == distrusted.record {
-            nodes[node].judgement = .enrol(distrusted.reason)
+        guard let distrust = nodes[node].distrust else { return }
+        if distrust.covers(record) {
+            nodes[node].judgement = .enrol(distrust.reason)
         } else {
-            nodes[node].distrusted = nil
+            nodes[node].distrust = nil
         }
     }
 
-    /// Notes that a node did what makes its votes worthless: it must be enrolled anew before it has a vote again.
+    /// Notes that a node did what makes its votes worthless: it must be enrolled anew before it has a vote again, in
+    /// place of the record that it has after the event.
     func distrust(_ node: Int, _ reason: EnrolmentReason) {
-        if let record = nodes[node].writtenRecord {
-            nodes[node].distrusted = (record.id, reason)
-        }
+        nodes[node].distrust = Distrust(reason)
         if nodes[node].record != nil { nodes[node].judgement = .enrol(reason) }
+        nodes[node].isToBeAskedAgain = nodes[node].isBeingAsked
+        inspect(node)
     }
 
     func scheduleInspection(_ node: Int) {
