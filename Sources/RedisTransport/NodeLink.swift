@@ -122,12 +122,24 @@ public final class NodeLink {
     // MARK: Sending
 
     /// Appends the bytes of one command; they go out with the next flush.
-    public func append(_ command: UnsafeRawBufferPointer, receiver: any ReplyReceiver) {
+    ///
+    /// - Parameter inheritsDeadline: whether the command stands in for the one whose reply is being handed out, so that
+    ///   its own reply is due when that one was.
+    public func append(
+        _ command: UnsafeRawBufferPointer,
+        receiver: any ReplyReceiver,
+        inheritsDeadline: Bool = false
+    ) {
         guard case .ready(let connection, _) = state else {
             receiver.failed(failure ?? NodeFailure(.closed, "not connected"), at: node)
             return
         }
-        connection.append(command, receiver: receiver, replyTimeout: configuration.replyTimeout)
+        connection.append(
+            command,
+            receiver: receiver,
+            replyTimeout: configuration.replyTimeout,
+            inheritsDeadline: inheritsDeadline
+        )
     }
 
     /// Writes what was appended since the last flush, in one write.

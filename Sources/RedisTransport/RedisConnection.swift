@@ -35,6 +35,8 @@ final class RedisConnection: ChannelInboundHandler {
     private var outgoing: ByteBuffer
     private var context: ChannelHandlerContext?
     private var deadlineTimer: Scheduled<Void>?
+    /// When the reply that is being handed out was due.
+    private var deadlineAtHand: NIODeadline?
     private var state = State.open
 
     init(node: Int, attempt: Int, link: NodeLink, allocator: ByteBufferAllocator) {
@@ -48,8 +50,15 @@ final class RedisConnection: ChannelInboundHandler {
 
     /// Puts the bytes of one command into the buffer; `flush` writes all of them at once.
     ///
-    /// - Parameter replyTimeout: how long the reply may take; nil if the caller has a deadline of its own.
-    func append(_ command: UnsafeRawBufferPointer, receiver: any ReplyReceiver, replyTimeout: TimeAmount?) {
+    /// - Parameters:
+    ///   - replyTimeout: how long the reply may take; nil if the caller has a deadline of its own.
+    ///   - inheritsDeadline: whether the reply is due when the one that is being handed out was.
+    func append(
+        _ command: UnsafeRawBufferPointer,
+        receiver: any ReplyReceiver,
+        replyTimeout: TimeAmount?,
+        inheritsDeadline: Bool = false
+    ) {
         guard state != .ended, context != nil else {
             receiver.failed(NodeFailure(.closed, "the connection has ended"), at: node)
             return
@@ -59,7 +68,9 @@ final class RedisConnection: ChannelInboundHandler {
             awaited.append(Awaited(receiver: receiver, timeout: .zero, deadline: .distantFuture))
             return
         }
-        awaited.append(Awaited(receiver: receiver, timeout: replyTimeout, deadline: .now() + replyTimeout))
+        // What stands before it may be due later, but then it comes later still.
+        let deadline = inheritsDeadline ? deadlineAtHand : nil
+        awaited.append(Awaited(receiver: receiver, timeout: replyTimeout, deadline: deadline ?? .now() + replyTimeout))
         if deadlineTimer == nil { scheduleDeadlineTimer() }
     }
 
@@ -154,8 +165,10 @@ final class RedisConnection: ChannelInboundHandler {
         }
         for reply in replies {
             guard let command = awaited.popFirst() else { break }
+            deadlineAtHand = command.deadline
             command.receiver.received(reply, from: node)
         }
+        deadlineAtHand = nil
         replies.removeAll(keepingCapacity: true)
     }
 

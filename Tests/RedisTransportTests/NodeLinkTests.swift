@@ -211,6 +211,31 @@ struct NodeLinkTrafficTests {
         }
     }
 
+    /// The first answer comes when half of its time is over; what is sent in its place has the other half, and not a
+    /// whole time of its own.
+    @Test(arguments: [true, false])
+    func commandThatStandsInForAnotherIsDueWithIt(inheritsDeadline: Bool) async throws {
+        let behaviour = afterHandshake { connection in
+            _ = try await connection.receive()
+            try await Task.sleep(for: .milliseconds(1_000))
+            try await connection.send("-NOSCRIPT\r\n")
+            try await connection.never()
+        }
+        try await withScriptedServer(behaviour) { server in
+            try await LinkProbe.run(
+                "redis://127.0.0.1:\(server.port)",
+                replyTimeout: .seconds(2),
+                substitute: (["EVAL"], inheritsDeadline)
+            ) { probe in
+                try await probe.waitUntilReady()
+                let began = ContinuousClock.now
+                try await probe.send("EVALSHA")
+                try await probe.wait { !$0.failures.isEmpty }
+                #expect((ContinuousClock.now - began < .milliseconds(2_700)) == inheritsDeadline)
+            }
+        }
+    }
+
     @Test
     func surplusReplyIsGivenToNobody() async throws {
         let behaviour = afterHandshake { connection in

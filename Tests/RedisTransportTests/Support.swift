@@ -22,26 +22,33 @@ final class LinkProbe: NodeLinkDelegate, ReplyReceiver, @unchecked Sendable {
     private let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
     private let told = Mutex<[Event]>([])
     private let lastWord: [String]?
+    /// Sent in place of the first command that is answered, while that answer is handed out.
+    private let substitute: (command: [String], inheritsDeadline: Bool)?
+    private var hasSubstituted = false
     private var hasSpokenLastWord = false
     private var link: NodeLink?
 
-    private init(lastWord: [String]?) {
+    private init(lastWord: [String]?, substitute: (command: [String], inheritsDeadline: Bool)?) {
         self.lastWord = lastWord
+        self.substitute = substitute
     }
 
     /// Runs `body` with a link that has begun to connect, and closes the link whatever `body` does.
     ///
-    /// - Parameter lastWord: a command to send when the first one fails, while that is being told.
+    /// - Parameters:
+    ///   - lastWord: a command to send when the first one fails, while that is being told.
+    ///   - substitute: a command to send when the first answer comes, while that is being told.
     static func run(
         _ url: String,
         connectTimeout: TimeAmount = .seconds(5),
         replyTimeout: TimeAmount = .seconds(5),
         handshakeCommands: [[String]] = [],
         lastWord: [String]? = nil,
+        substitute: (command: [String], inheritsDeadline: Bool)? = nil,
         _ body: (LinkProbe) async throws -> Void
     ) async throws {
         let endpoint = try RedisEndpoint(url: url)
-        let probe = LinkProbe(lastWord: lastWord)
+        let probe = LinkProbe(lastWord: lastWord, substitute: substitute)
         let configuration = NodeLink.Configuration(
             connectTimeout: connectTimeout,
             replyTimeout: replyTimeout,
@@ -108,17 +115,27 @@ final class LinkProbe: NodeLinkDelegate, ReplyReceiver, @unchecked Sendable {
         }
     }
 
-    private func append(_ command: [String]) throws {
+    private func append(_ command: [String], inheritsDeadline: Bool = false) throws {
         var encoder = CommandEncoder()
         encoder.begin()
         for argument in command { encoder.append(argument) }
-        try encoder.withEncoded { link?.append(UnsafeRawBufferPointer($0), receiver: self) }
+        try encoder.withEncoded {
+            link?.append(UnsafeRawBufferPointer($0), receiver: self, inheritsDeadline: inheritsDeadline)
+        }
     }
 
     // MARK: What the link tells
 
     func received(_ reply: RESPValue, from node: Int) {
         told.withLock { $0.append(.reply(reply)) }
+        guard let substitute, !hasSubstituted else { return }
+        hasSubstituted = true
+        do {
+            try append(substitute.command, inheritsDeadline: substitute.inheritsDeadline)
+            link?.flush()
+        } catch {
+            Issue.record(error)
+        }
     }
 
     func failed(_ failure: NodeFailure, at node: Int) {

@@ -24,7 +24,7 @@ final class StandingStill: Surroundings {
     func failure(of node: Int) -> NodeFailure? { nil }
     func append(
         _ command: NodeCommand,
-        wholeScript: Bool,
+        form: ScriptForm,
         recordIDs: [RecordID],
         to nodes: NodeSet,
         receivers: [NodeReplies]

@@ -44,7 +44,7 @@ final class AcquireOperation: @unchecked Sendable {
 ///
 /// Lives until the last node answered or failed, long after the decision if need be, so that every vote that comes too
 /// late is taken back.
-final class AcquireAttempt: ReplyReceiver {
+final class AcquireAttempt: ScriptSender {
     let resource: String
     let ownerToken: OwnerToken
     /// The owner token for nodes whose vote came too late, if they are to have the key after all: a release of the first
@@ -61,7 +61,6 @@ final class AcquireAttempt: ReplyReceiver {
     private var isStopped = false
     private let engine: LockEngine
     private let seeding: NodeCommand.Seeding
-    private var fallback = WholeScriptFallback()
     /// The record of each node that the attempt named to it.
     private var recordIDs: [RecordID]
     /// The nodes whose vote came too late: a release is on its way there.
@@ -156,20 +155,14 @@ final class AcquireAttempt: ReplyReceiver {
 
     // MARK: Answers
 
+    /// Not any more once a release is on its way: it would be set behind that.
+    func command(for node: Int) -> NodeCommand? {
+        guard !isStopped, !takenBack.contains(node) else { return nil }
+        return command(ttlMilliseconds: max(1, remainingMilliseconds))
+    }
+
     func received(_ reply: RESPValue, from node: Int) {
         if engine.profile.isStandard {
-            if isStopped || takenBack.contains(node), WholeScriptFallback.isNeeded(for: reply) {
-                // Nothing was set; asked again, it would be set behind the release.
-                return count(.refused, by: node)
-            }
-            let isAskedAgain = fallback.answers(
-                reply,
-                to: command(ttlMilliseconds: max(1, remainingMilliseconds)),
-                from: node,
-                receiver: self,
-                engine: engine
-            )
-            guard !isAskedAgain else { return }
             receivedFromScript(reply, from: node)
         } else {
             receivedFromCommand(reply, from: node)
@@ -194,10 +187,9 @@ final class AcquireAttempt: ReplyReceiver {
     private func receivedFromScript(_ reply: RESPValue, from node: Int) {
         switch reply {
         case .integer(let token) where token > 0:
-            // What was found out about the node while the answer was on its way counts as well.
-            guard engine.votingNodes.contains(node), engine.admission.recordIDs[node] == recordIDs[node],
-                !engine.admission.isSuspected(node)
-            else { return doubt(node, engine.problem(of: node)) }
+            guard engine.admission.countsVote(of: node, under: recordIDs[node]) else {
+                return doubt(node, engine.problem(of: node))
+            }
             count(.granted(token: token), by: node)
         case .integer(0):
             problems[node] = "it was enrolled anew or lost its data"
@@ -206,6 +198,9 @@ final class AcquireAttempt: ReplyReceiver {
         case .integer(let code):
             noteHolder(remainingMilliseconds: -1 - code)
             count(.held, by: node)
+        case _ where reply.isScriptMissing:
+            problems[node] = reply.problem
+            count(.refused, by: node)
         default:
             // A script may have failed behind what it set.
             engine.admission.inspect(node)

@@ -5,7 +5,7 @@ import LockCore
 import RedisTransport
 
 /// One round of extending a lease, on its way to the nodes.
-final class ExtendExchange: ReplyReceiver {
+final class ExtendExchange: ScriptSender {
     typealias Completion = (ExtendRound.Decision, [Int: String]) -> Void
 
     private static let longestLifeMilliseconds: Int64 = 86_400_000
@@ -17,7 +17,6 @@ final class ExtendExchange: ReplyReceiver {
     private let lease: HeldLease?
     private var round: ExtendRound
     private var problems: [Int: String] = [:]
-    private var fallback = WholeScriptFallback()
     private let engine: LockEngine
     private var completion: Completion?
 
@@ -60,20 +59,12 @@ final class ExtendExchange: ReplyReceiver {
         )
     }
 
-    private func command(for node: Int) -> NodeCommand {
+    func command(for node: Int) -> NodeCommand? {
         guard let lease, lease.attempt.takenBack.contains(node) else { return command(ownerToken) }
         return command(lease.attempt.spareToken)
     }
 
     func received(_ reply: RESPValue, from node: Int) {
-        let isAskedAgain = fallback.answers(
-            reply,
-            to: command(for: node),
-            from: node,
-            receiver: self,
-            engine: engine
-        )
-        guard !isAskedAgain else { return }
         switch reply {
         case .integer(-2):
             problems[node] = "does not have the lock"
@@ -88,8 +79,7 @@ final class ExtendExchange: ReplyReceiver {
                 engine.admission.clockDeviated(deviation, at: node, reading: nil)
                 return count(.unknown, by: node)
             }
-            // What was found out about the node while the answer was on its way counts as well.
-            guard engine.admission.extendable.contains(node), !engine.admission.isSuspected(node) else {
+            guard engine.admission.countsExtension(of: node) else {
                 problems[node] = engine.problem(of: node)
                 return count(.unknown, by: node)
             }

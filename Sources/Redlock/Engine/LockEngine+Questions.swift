@@ -32,7 +32,7 @@ extension LockEngine {
             submit { engine in
                 let collector = ReplyCollector(replyCount: commands.count) { continuation.resume(returning: $0) }
                 for command in commands {
-                    engine.send(command, to: [node], receiver: collector, wholeScript: command.script != nil)
+                    engine.send(command, to: [node], receiver: collector, form: .whole)
                 }
             }
         }

@@ -96,14 +96,15 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
 
     // MARK: The way out
 
-    /// Sends a command to nodes; a node that lacks the script is sent the whole of it when it says so.
+    /// Sends a command to nodes; a node that lacks the script is sent the whole of it when it says so, if the receiver
+    /// is a `ScriptSender`.
     ///
     /// What is sent in one tick of the loop leaves in one write per node.
-    func send(_ command: NodeCommand, to nodes: NodeSet, receiver: any ReplyReceiver, wholeScript: Bool = false) {
+    func send(_ command: NodeCommand, to nodes: NodeSet, receiver: any ReplyReceiver, form: ScriptForm = .digest) {
         var usable = nodes
         for node in nodes where surroundings.failure(of: node) != nil { usable.remove(node) }
-        for node in usable { admission.replies[node].expect(replyTo: command, receiver: receiver) }
-        if usable.isEmpty || append(command, wholeScript: wholeScript, to: usable) {
+        for node in usable { admission.replies[node].expect(replyTo: command, form, receiver: receiver) }
+        if usable.isEmpty || append(command, form, to: usable) {
             flushSoon(usable)
         } else {
             for node in usable { admission.replies[node].expectNoReply() }
@@ -117,11 +118,11 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     }
 
     /// Whether the command could be encoded: only a lack of memory stands against it.
-    private func append(_ command: NodeCommand, wholeScript: Bool, to nodes: NodeSet) -> Bool {
+    private func append(_ command: NodeCommand, _ form: ScriptForm, to nodes: NodeSet) -> Bool {
         do {
             try surroundings.append(
                 command,
-                wholeScript: wholeScript,
+                form: form,
                 recordIDs: admission.recordIDs,
                 to: nodes,
                 receivers: admission.replies
@@ -152,7 +153,7 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
         if profile.isStandard {
             let now = surroundings.now
             for node in nodes { admission.replies[node].expectTime(sent: now) }
-            if !append(.time, wholeScript: false, to: nodes) {
+            if !append(.time, .digest, to: nodes) {
                 for node in nodes { admission.replies[node].expectNoReply() }
             }
         }

@@ -120,16 +120,20 @@ final class NIOSurroundings: Surroundings {
     /// Encodes once, whatever the number of nodes; where a command names the record of its node, only the id differs.
     func append(
         _ command: NodeCommand,
-        wholeScript: Bool,
+        form: ScriptForm,
         recordIDs: [RecordID],
         to nodes: NodeSet,
         receivers: [NodeReplies]
     ) throws {
-        command.encode(into: &encoder, wholeScript: wholeScript)
+        command.encode(into: &encoder, wholeScript: form != .digest)
         try encoder.withEncoded { bytes in
             for node in nodes {
                 if command.endsWithRecordID { NodeCommand.write(recordIDs[node], intoEnd: bytes) }
-                links[node].append(UnsafeRawBufferPointer(bytes), receiver: receivers[node])
+                links[node].append(
+                    UnsafeRawBufferPointer(bytes),
+                    receiver: receivers[node],
+                    inheritsDeadline: form == .wholeInstead
+                )
             }
         }
     }

@@ -5,11 +5,10 @@ import LockCore
 import RedisTransport
 
 /// The request of one attempt to raise counters that stand below its token.
-final class RaiseExchange: ReplyReceiver {
+final class RaiseExchange: ScriptSender {
     private let command: NodeCommand
     private let attempt: AcquireAttempt
     private let engine: LockEngine
-    private var fallback = WholeScriptFallback()
 
     init(command: NodeCommand, attempt: AcquireAttempt, engine: LockEngine) {
         self.command = command
@@ -17,8 +16,9 @@ final class RaiseExchange: ReplyReceiver {
         self.engine = engine
     }
 
+    func command(for node: Int) -> NodeCommand? { command }
+
     func received(_ reply: RESPValue, from node: Int) {
-        guard !fallback.answers(reply, to: command, from: node, receiver: self, engine: engine) else { return }
         switch reply {
         case .integer(1): attempt.countRaise(.raised, by: node, problem: nil)
         case .integer(0): attempt.countRaise(.gone, by: node, problem: "lost the lock again")

@@ -5,7 +5,7 @@ import LockCore
 import RedisTransport
 
 /// One look at a lock on every node.
-final class ReadExchange: ReplyReceiver {
+final class ReadExchange: ScriptSender {
     private struct Reading {
         let value: [UInt8]
         let remainingMilliseconds: Int64?
@@ -18,7 +18,6 @@ final class ReadExchange: ReplyReceiver {
     private let engine: LockEngine
     private var readings: [Int: Reading] = [:]
     private var problems: [Int: String] = [:]
-    private var fallback = WholeScriptFallback()
     private var open: NodeSet
     private var timer: (any LoopTimer)?
     private var completion: ((LockStatus) -> Void)?
@@ -42,8 +41,9 @@ final class ReadExchange: ReplyReceiver {
         for (node, problem) in engine.problems(ofNodesOutside: nodes) { failed(problem, at: node) }
     }
 
+    func command(for node: Int) -> NodeCommand? { command }
+
     func received(_ reply: RESPValue, from node: Int) {
-        guard !fallback.answers(reply, to: command, from: node, receiver: self, engine: engine) else { return }
         guard case .array(let elements) = reply, elements.count == 3, let milliseconds = elements[1].integer else {
             return failed(reply.problem, at: node)
         }

@@ -5,13 +5,12 @@ import LockCore
 import RedisTransport
 
 /// One release on its way to the nodes.
-final class ReleaseExchange: ReplyReceiver {
+final class ReleaseExchange: ScriptSender {
     let resource: String
     let ownerToken: OwnerToken
     let timing: LeaseTiming
     private var round: ReleaseRound
     private var problems: [Int: String] = [:]
-    private var fallback = WholeScriptFallback()
     private let engine: LockEngine
     private var completion: ((ReleaseRound.Decision, [Int: String]) -> Void)?
 
@@ -33,8 +32,9 @@ final class ReleaseExchange: ReplyReceiver {
 
     var command: NodeCommand { .release(lock: engine.profile.lockKey(resource), ownerToken: ownerToken) }
 
+    func command(for node: Int) -> NodeCommand? { command }
+
     func received(_ reply: RESPValue, from node: Int) {
-        guard !fallback.answers(reply, to: command, from: node, receiver: self, engine: engine) else { return }
         switch reply {
         case .integer(1):
             engine.ledger.settle(ownerToken, at: node)

@@ -7,11 +7,10 @@ import RedisTransport
 /// Sets the key of a lease again on one node that lost it.
 ///
 /// It adds to what excludes others and is no vote. The node counts in the next round, by what it says then.
-final class RepairExchange: ReplyReceiver {
+final class RepairExchange: ScriptSender {
     private let command: NodeCommand
     private let lease: HeldLease
     private let engine: LockEngine
-    private var fallback = WholeScriptFallback()
 
     init(command: NodeCommand, lease: HeldLease, engine: LockEngine) {
         self.command = command
@@ -19,10 +18,10 @@ final class RepairExchange: ReplyReceiver {
         self.engine = engine
     }
 
+    /// Not any more once the lease is released: it would be set behind the release.
+    func command(for node: Int) -> NodeCommand? { lease.isKept ? command : nil }
+
     func received(_ reply: RESPValue, from node: Int) {
-        // Sent again, it would be set behind the release.
-        if !lease.isKept, WholeScriptFallback.isNeeded(for: reply) { return }
-        guard !fallback.answers(reply, to: command, from: node, receiver: self, engine: engine) else { return }
         if case .integer(1) = reply { engine.repaired(lease.resource, on: node) }
         // Anything else: the node has the key of somebody else, or cannot write; the next extension will tell.
     }

@@ -38,13 +38,12 @@ package protocol Surroundings: AnyObject {
 
     /// Puts a command into the buffers of nodes, all of which can be used; each node has a receiver of its own.
     ///
-    /// A script goes by its digest, or whole to a node that answered that it does not have it. A command that names the
-    /// record of its node names that node's.
+    /// A command that names the record of its node names that node's.
     ///
     /// - Throws: if the command cannot be encoded; then nothing is in any buffer.
     func append(
         _ command: NodeCommand,
-        wholeScript: Bool,
+        form: ScriptForm,
         recordIDs: [RecordID],
         to nodes: NodeSet,
         receivers: [NodeReplies]
@@ -52,6 +51,17 @@ package protocol Surroundings: AnyObject {
 
     /// Sends what is in the buffers of nodes, in one write for each.
     func flush(_ nodes: NodeSet)
+}
+
+/// How a script is sent.
+package enum ScriptForm: Sendable {
+    /// By its digest: short, and enough for a node that has it.
+    case digest
+    /// The whole text.
+    case whole
+    /// The whole text to a node that answered that it does not have the script; the reply is due when the one to the
+    /// digest was.
+    case wholeInstead
 }
 
 /// A timer that can be cancelled.

@@ -131,7 +131,7 @@ extension NodeAdmission {
                 // Anew: what was found out about the node meanwhile counts as well.
                 judge(node)
             }
-            engine.send(command, to: [node], receiver: writing, wholeScript: true)
+            engine.send(command, to: [node], receiver: writing, form: .whole)
         }
         let marker = "return '\(record.id) \(RecordID(bits: engine.surroundings.randomBits()))'"
         engine.send(.plain(["SCRIPT", "LOAD", marker]), to: [node], receiver: loading)
@@ -172,6 +172,6 @@ extension NodeAdmission {
             }
         }
         // Whole, as it is seldom used and the user may lack the right to load scripts.
-        engine.send(command, to: [node], receiver: collector, wholeScript: true)
+        engine.send(command, to: [node], receiver: collector, form: .whole)
     }
 }

@@ -104,7 +104,13 @@ final class NodeAdmission {
                 node: node,
                 verifiesVotes: profile.isStandard,
                 now: { [unowned engine] in engine.surroundings.now },
-                judge: { [unowned engine] sample in engine.admission.clockRead(sample, at: node) }
+                judge: { [unowned engine] sample in engine.admission.clockRead(sample, at: node) },
+                sendWhole: { [unowned engine] command, receiver in
+                    // Most often the scripts were flushed. If it is another server behind the same connection, this
+                    // tells, and the answer of the script comes behind it.
+                    engine.admission.inspect(node)
+                    engine.send(command, to: [node], receiver: receiver, form: .wholeInstead)
+                }
             )
         }
     }
@@ -205,7 +211,7 @@ final class NodeAdmission {
         nodes[node].isBeingAsked = true
         let collector = ReplyCollector(replyCount: 1) { [unowned self] result in
             guard isAnswerUseful(from: node), case .success(let replies) = result else { return }
-            if replies[0].error?.hasPrefix("NOSCRIPT") == true {
+            if replies[0].isScriptMissing {
                 nodes[node].facts?.hasMarker = false
             } else if replies[0].error == nil {
                 nodes[node].facts?.hasMarker = true
@@ -343,6 +349,17 @@ final class NodeAdmission {
     /// The nodes that are enrolled within moments.
     var enrolling: NodeSet {
         NodeSet(nodes.indices.filter { if case .enrolling = nodes[$0].standing { true } else { false } })
+    }
+
+    /// Whether the vote of a node counts that was given under a record: what was found out about the node while the
+    /// answer was on its way counts as well.
+    func countsVote(of node: Int, under record: RecordID) -> Bool {
+        admitted.contains(node) && recordIDs[node] == record && !isSuspected(node)
+    }
+
+    /// Whether what a node says to an extension counts, likewise.
+    func countsExtension(of node: Int) -> Bool {
+        extendable.contains(node) && !isSuspected(node)
     }
 
     /// Why a node that is connected has no vote, as it is told.

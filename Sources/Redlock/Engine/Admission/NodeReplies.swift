@@ -5,6 +5,15 @@ import LockCore
 import NIOCore
 package import RedisTransport
 
+/// Who sends a script to nodes, some of which may not have it: they were restarted, or told to forget their scripts.
+///
+/// Such a node has done nothing. It is sent the whole script, and the sender is told the answer to that.
+protocol ScriptSender: ReplyReceiver {
+    /// The command as it is to be sent to the node now; nil if it must not be sent any more, and then the sender is told
+    /// the answer to the first.
+    func command(for node: Int) -> NodeCommand?
+}
+
 /// Takes the replies of one node and hands them to those who wait for them.
 ///
 /// Every write to a node of the standard profile ends with one TIME. The votes of the write are handed on only when that
@@ -21,10 +30,13 @@ package final class NodeReplies: ReplyReceiver {
 
         let kind: Kind
         let receiver: any ReplyReceiver
+        /// Whether it was sent as the digest of a script, which the node may not have.
+        var isDigest = false
     }
 
     private let node: Int
     private let judge: (ClockSample) -> Bool
+    private let sendWhole: (NodeCommand, any ReplyReceiver) -> Void
     private let now: () -> Instant
     private var awaited = CircularBuffer<Awaited>()
     private var unverified: [(reply: RESPValue, receiver: any ReplyReceiver)] = []
@@ -33,16 +45,30 @@ package final class NodeReplies: ReplyReceiver {
     /// - Parameters:
     ///   - verifiesVotes: whether votes wait for the TIME behind them.
     ///   - judge: takes a reading of the node's clock; tells whether the clock is good.
-    init(node: Int, verifiesVotes: Bool, now: @escaping () -> Instant, judge: @escaping (ClockSample) -> Bool) {
+    ///   - sendWhole: sends a script whole to the node, which does not have it.
+    init(
+        node: Int,
+        verifiesVotes: Bool,
+        now: @escaping () -> Instant,
+        judge: @escaping (ClockSample) -> Bool,
+        sendWhole: @escaping (NodeCommand, any ReplyReceiver) -> Void
+    ) {
         self.node = node
         self.verifiesVotes = verifiesVotes
         self.now = now
         self.judge = judge
+        self.sendWhole = sendWhole
     }
 
     /// Notes that a command is on its way.
-    func expect(replyTo command: NodeCommand, receiver: any ReplyReceiver) {
-        awaited.append(Awaited(kind: verifiesVotes && command.isVote ? .vote : .answer, receiver: receiver))
+    func expect(replyTo command: NodeCommand, _ form: ScriptForm, receiver: any ReplyReceiver) {
+        awaited.append(
+            Awaited(
+                kind: verifiesVotes && command.isVote ? .vote : .answer,
+                receiver: receiver,
+                isDigest: form == .digest
+            )
+        )
     }
 
     /// Takes back the last note: the command was not sent.
@@ -57,6 +83,12 @@ package final class NodeReplies: ReplyReceiver {
 
     package func received(_ reply: RESPValue, from node: Int) {
         guard let first = awaited.popFirst() else { return }
+        // Once: a node that does not know the whole script either gives an answer like any other.
+        if first.isDigest, reply.isScriptMissing, let sender = first.receiver as? any ScriptSender,
+            let command = sender.command(for: node)
+        {
+            return sendWhole(command, sender)
+        }
         switch first.kind {
         case .answer: first.receiver.received(reply, from: node)
         case .vote: unverified.append((reply, first.receiver))
@@ -90,4 +122,9 @@ package final class NodeReplies: ReplyReceiver {
         unverified = []
         for vote in votes { vote.receiver.failed(failure, at: node) }
     }
+}
+
+extension RESPValue {
+    /// Whether the node says that it does not have the script; then it has done nothing.
+    var isScriptMissing: Bool { error?.hasPrefix("NOSCRIPT") ?? false }
 }
