@@ -74,6 +74,9 @@ let package = Package(
         .target(
             name: "RedlockTesting",
             dependencies: [
+                "Hiredis",
+                "LockCore",
+                "Redlock",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
@@ -136,6 +139,11 @@ let package = Package(
         .testTarget(
             name: "RedlockCLITests",
             dependencies: ["LocalRedis", "RedisTransport", "Redlock", "RedlockCLI", "RedlockTesting"],
+            swiftSettings: strictSettings
+        ),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: ["Hiredis", "LockCore", "LocalRedis", "Redlock", "RedlockTesting"],
             swiftSettings: strictSettings
         ),
         .testTarget(

@@ -42,6 +42,22 @@ package enum NodeCommand {
         package let ownerToken: OwnerToken
         package let ttlMilliseconds: Int64
         package let seeding: Seeding
+
+        package init(
+            record: String,
+            lock: String,
+            fence: String,
+            ownerToken: OwnerToken,
+            ttlMilliseconds: Int64,
+            seeding: Seeding
+        ) {
+            self.record = record
+            self.lock = lock
+            self.fence = fence
+            self.ownerToken = ownerToken
+            self.ttlMilliseconds = ttlMilliseconds
+            self.seeding = seeding
+        }
     }
 
     /// What a repair sets.
@@ -52,6 +68,22 @@ package enum NodeCommand {
         package let ttlMilliseconds: Int64
         package let blockEnd: Int64
         package let counterLifeMilliseconds: Int64
+
+        package init(
+            lock: String,
+            fence: String,
+            ownerToken: OwnerToken,
+            ttlMilliseconds: Int64,
+            blockEnd: Int64,
+            counterLifeMilliseconds: Int64
+        ) {
+            self.lock = lock
+            self.fence = fence
+            self.ownerToken = ownerToken
+            self.ttlMilliseconds = ttlMilliseconds
+            self.blockEnd = blockEnd
+            self.counterLifeMilliseconds = counterLifeMilliseconds
+        }
     }
 
     /// What a counter begins with where it was lost.
@@ -60,6 +92,11 @@ package enum NodeCommand {
         package let proposedMicroseconds: Int64
         /// How far it may be from the node's before the node's own counts.
         package let toleranceMicroseconds: Int64
+
+        package init(proposedMicroseconds: Int64, toleranceMicroseconds: Int64) {
+            self.proposedMicroseconds = proposedMicroseconds
+            self.toleranceMicroseconds = toleranceMicroseconds
+        }
     }
 
     /// How many tokens one grant takes.

@@ -7,10 +7,10 @@ package struct Script: Sendable {
     package let digest: String
 
     /// The scripts of the standard profile that are worth keeping on the nodes; the others are sent whole.
-    static let standard = [acquire, raise, extend, repair, release, read]
+    package static let standard = [acquire, raise, extend, repair, release, read]
 
     /// The scripts of the compatible profile.
-    static let compatible = [extend, release, readPlain]
+    package static let compatible = [extend, release, readPlain]
 
     /// Answers the first token of the block that is granted, 0 if the record is not the one that was admitted, or
     /// -1 - n if the lock is held for another n milliseconds, for ever if n is 2^53 - 2.

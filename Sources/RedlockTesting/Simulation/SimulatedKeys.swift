@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+
+/// The keys of a simulated server, and a journal of how they changed.
+///
+/// Names and values are texts, and compared as Swift compares texts.
+struct SimulatedKeys {
+    /// What a key holds.
+    enum Value: Equatable {
+        /// A string that is the canonical form of a 64-bit integer.
+        case integer(Int64)
+        /// Any other string.
+        case text(String)
+        /// Something that is no string: a list, a hash and so on.
+        case collection
+
+        /// A string, which is kept as a number where Redis counts on with it.
+        init(_ text: String) {
+            self = Self.canonicalInteger(text).map(Value.integer) ?? .text(text)
+        }
+
+        /// The string; nil for a collection.
+        var string: String? {
+            switch self {
+            case .integer(let number): String(number)
+            case .text(let text): text
+            case .collection: nil
+            }
+        }
+
+        /// What Redis takes for an integer: no white space, no plus sign, no leading zeros, and no negative zero.
+        private static func canonicalInteger(_ text: String) -> Int64? {
+            guard (1...20).contains(text.utf8.count), let number = Int64(text), String(number) == text else {
+                return nil
+            }
+            return number
+        }
+    }
+
+    struct Entry {
+        var value: Value
+        /// The last millisecond of its life, by the clock of the server; `never` for a key that stays.
+        var endMilliseconds: Int64
+
+        static let never = Int64.max
+    }
+
+    /// What was there before a change.
+    private enum Former {
+        case entry(key: String, Entry?)
+        case entries([String: Entry])
+    }
+
+    private var entries: [String: Entry] = [:]
+    private var journal = CircularBuffer<(microseconds: Int64, former: Former)>()
+
+    /// How far back changes can be taken back; none can be if it is 0.
+    var journalMicroseconds: Int64 = 0
+    /// The clock of the server, in microseconds since 1970.
+    var now: Int64 = 0
+    var nowMilliseconds: Int64 { now / 1_000 }
+
+    // MARK: Reading
+
+    /// Where a key is that has not ended; one that has is deleted, as Redis deletes it when it comes across it.
+    private mutating func index(of key: String) -> Dictionary<String, Entry>.Index? {
+        guard let index = entries.index(forKey: key) else { return nil }
+        guard nowMilliseconds > entries.values[index].endMilliseconds else { return index }
+        remember(key, entries.values[index])
+        entries.remove(at: index)
+        return nil
+    }
+
+    mutating func entry(_ key: String) -> Entry? {
+        index(of: key).map { entries.values[$0] }
+    }
+
+    mutating func contains(_ key: String) -> Bool {
+        index(of: key) != nil
+    }
+
+    /// The keys that have not ended, sorted.
+    mutating func names() -> [String] {
+        entries.keys.sorted().filter { index(of: $0) != nil }
+    }
+
+    // MARK: Writing
+
+    mutating func set(_ key: String, to entry: Entry) {
+        remember(key, entries.updateValue(entry, forKey: key))
+    }
+
+    /// Whether the key was there.
+    mutating func remove(_ key: String) -> Bool {
+        guard let index = index(of: key) else { return false }
+        remember(key, entries.values[index])
+        entries.remove(at: index)
+        return true
+    }
+
+    mutating func removeAll() {
+        remember(.entries(entries))
+        entries = [:]
+    }
+
+    /// Changes what a key holds, or its life; nil if there is no such key.
+    mutating func change<Result, Failure: Error>(
+        _ key: String,
+        _ body: (inout Entry) throws(Failure) -> Result
+    ) throws(Failure) -> Result? {
+        guard let index = index(of: key) else { return nil }
+        let former = entries.values[index]
+        let result = try body(&entries.values[index])
+        remember(key, former)
+        return result
+    }
+
+    // MARK: Taking back
+
+    private mutating func remember(_ key: String, _ former: Entry?) {
+        guard journalMicroseconds > 0 else { return }
+        remember(.entry(key: key, former))
+    }
+
+    private mutating func remember(_ former: Former) {
+        guard journalMicroseconds > 0 else { return }
+        journal.append((now, former))
+        while let first = journal.first, first.microseconds < now - journalMicroseconds { journal.removeFirst() }
+    }
+
+    /// Takes back the changes of the last time, the youngest first.
+    mutating func takeBack(lastMicroseconds: Int64) {
+        precondition(lastMicroseconds <= journalMicroseconds, "the journal does not go back that far")
+        while let last = journal.last, last.microseconds > now - lastMicroseconds { takeBackLast() }
+    }
+
+    /// Takes back the last change.
+    mutating func takeBackLast() {
+        switch journal.removeLast().former {
+        case .entry(let key, let entry): entries[key] = entry
+        case .entries(let all): entries = all
+        }
+    }
+
+    /// Has the entries of others from now on; nothing that was before can be taken back.
+    mutating func replace(with others: SimulatedKeys) {
+        entries = others.entries
+        clearJournal()
+    }
+
+    /// Forgets what could be taken back.
+    mutating func clearJournal() {
+        journal.removeAll()
+    }
+}

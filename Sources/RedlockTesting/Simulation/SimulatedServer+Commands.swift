@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Hiredis
+
+/// The commands that clients and their scripts call, each as Redis has it.
+extension SimulatedServer {
+    /// Commands, to say what a user may not do.
+    package struct Commands: OptionSet, Hashable, Sendable {
+        package let rawValue: UInt16
+
+        package init(rawValue: UInt16) {
+            self.rawValue = rawValue
+        }
+
+        package static let get = Self(rawValue: 1 << 0)
+        package static let set = Self(rawValue: 1 << 1)
+        package static let exists = Self(rawValue: 1 << 2)
+        package static let remainingLife = Self(rawValue: 1 << 3)
+        package static let increment = Self(rawValue: 1 << 4)
+        package static let setLife = Self(rawValue: 1 << 5)
+        package static let delete = Self(rawValue: 1 << 6)
+        package static let time = Self(rawValue: 1 << 7)
+        /// EVAL and EVALSHA.
+        package static let evaluate = Self(rawValue: 1 << 8)
+        /// SCRIPT LOAD.
+        package static let load = Self(rawValue: 1 << 9)
+        package static let information = Self(rawValue: 1 << 10)
+        package static let configuration = Self(rawValue: 1 << 11)
+        package static let scan = Self(rawValue: 1 << 12)
+        package static let ping = Self(rawValue: 1 << 13)
+
+        package static let all = Self(rawValue: (1 << 14) - 1)
+
+        static let writes: Self = [.set, .increment, .setLife, .delete]
+        /// Those that may need memory.
+        static let growing: Self = [.set, .increment]
+    }
+
+    func get(_ key: String) throws(CommandError) -> SimulatedKeys.Value? {
+        try admit(.get)
+        guard let value = keys.entry(key)?.value else { return nil }
+        if value == .collection { throw .wrongType }
+        return value
+    }
+
+    func exists(_ key: String) throws(CommandError) -> Bool {
+        try admit(.exists)
+        return keys.contains(key)
+    }
+
+    /// PTTL: -1 for a key that stays, -2 for none.
+    func remainingLife(_ key: String) throws(CommandError) -> Int64 {
+        try admit(.remainingLife)
+        guard let entry = keys.entry(key) else { return -2 }
+        guard entry.endMilliseconds != SimulatedKeys.Entry.never else { return -1 }
+        return max(0, entry.endMilliseconds - keys.nowMilliseconds)
+    }
+
+    /// INCRBY.
+    func increment(_ key: String, by step: Int64) throws(CommandError) -> Int64 {
+        try admit(.increment)
+        let counted = try keys.change(key) { (entry) throws(CommandError) -> Int64 in
+            switch entry.value {
+            case .collection: throw .wrongType
+            case .text: throw .notAnInteger
+            case .integer(let number):
+                let (sum, overflows) = number.addingReportingOverflow(step)
+                if overflows { throw .overflow }
+                entry.value = .integer(sum)
+                return sum
+            }
+        }
+        if let counted { return counted }
+        keys.set(key, to: SimulatedKeys.Entry(value: .integer(step), endMilliseconds: SimulatedKeys.Entry.never))
+        return step
+    }
+
+    /// SET, with PX if there is a life; whether the key was set.
+    @discardableResult
+    func set(
+        _ key: String,
+        _ value: String,
+        lifeMilliseconds: Int64? = nil,
+        onlyIfAbsent: Bool = false
+    ) throws(CommandError) -> Bool {
+        try set(key, SimulatedKeys.Value(value), lifeMilliseconds: lifeMilliseconds, onlyIfAbsent: onlyIfAbsent)
+    }
+
+    @discardableResult
+    func set(
+        _ key: String,
+        _ value: SimulatedKeys.Value,
+        lifeMilliseconds: Int64? = nil,
+        onlyIfAbsent: Bool = false
+    ) throws(CommandError) -> Bool {
+        try admit(.set)
+        var end = SimulatedKeys.Entry.never
+        if let lifeMilliseconds {
+            guard lifeMilliseconds > 0, lifeMilliseconds <= Int64.max - keys.nowMilliseconds else {
+                throw .invalidLife("set")
+            }
+            end = keys.nowMilliseconds + lifeMilliseconds
+        }
+        if onlyIfAbsent, keys.contains(key) { return false }
+        keys.set(key, to: SimulatedKeys.Entry(value: value, endMilliseconds: end))
+        return true
+    }
+
+    /// PEXPIRE: a life that is over deletes the key.
+    func setLife(_ key: String, _ lifeMilliseconds: Int64) throws(CommandError) {
+        try admit(.setLife)
+        guard lifeMilliseconds <= Int64.max - keys.nowMilliseconds else { throw .invalidLife("pexpire") }
+        guard lifeMilliseconds > 0 else {
+            _ = keys.remove(key)
+            return
+        }
+        let end = keys.nowMilliseconds + lifeMilliseconds
+        _ = keys.change(key) { $0.endMilliseconds = end }
+    }
+
+    /// DEL: how many keys there were.
+    func delete(_ key: String) throws(CommandError) -> Int64 {
+        try admit(.delete)
+        return keys.remove(key) ? 1 : 0
+    }
+
+    func time() throws(CommandError) -> RESPValue {
+        try admit(.time)
+        let (seconds, microseconds) = keys.now.quotientAndRemainder(dividingBy: 1_000_000)
+        return .array([.decimal(seconds), .decimal(microseconds)])
+    }
+}
+
+extension RESPValue {
+    /// The bytes of the text.
+    static func bulkText(_ text: String) -> RESPValue {
+        .bulkString(Array(text.utf8))
+    }
+
+    /// The decimal digits of a number that is not negative.
+    fileprivate static func decimal(_ number: Int64) -> RESPValue {
+        var count = 1
+        var rest = number / 10
+        while rest > 0 {
+            count += 1
+            rest /= 10
+        }
+        return .bulkString(
+            Array(unsafeUninitializedCapacity: count) { digits, initializedCount in
+                var rest = number
+                for place in stride(from: count - 1, through: 0, by: -1) {
+                    digits[place] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+                    rest /= 10
+                }
+                initializedCount = count
+            }
+        )
+    }
+}
