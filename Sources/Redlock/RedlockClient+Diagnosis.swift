@@ -12,7 +12,7 @@ extension RedlockClient {
     /// - Throws: `RedlockError` with `clientShutDown`; `CancellationError`. Nodes that do not answer are part of the diagnosis.
     public func diagnose() async throws -> Diagnosis {
         try await engine.waitUntilConnected()
-        try await engine.waitForStragglers()
+        await engine.waitForStragglers()
         return await Examination(engine: engine).diagnosis()
     }
 }

@@ -74,6 +74,18 @@ extension RedlockClient {
             logger: logger,
             purpose: .enrolment
         )
+        return try await enrol(core, body)
+    }
+
+    /// Enrols a brand-new set of nodes through a core that was made and connected for that, and shuts it down.
+    package static func enrolNewSet(_ core: LockClientCore) async throws {
+        try await enrol(core) { enrolment in try await enrolment.enrolNewSet() }
+    }
+
+    private static func enrol<Value>(
+        _ core: LockClientCore,
+        _ body: (SetEnrolment) async throws -> Value
+    ) async throws -> Value {
         let outcome: Result<Value, any Error>
         do {
             outcome = .success(try await body(SetEnrolment(engine: core.engine)))

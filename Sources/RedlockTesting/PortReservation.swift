@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import NIOCore
+
 #if canImport(Darwin)
     import Darwin
 #elseif canImport(Musl)
@@ -34,16 +36,12 @@ struct PortReservation: Sendable {
         #endif
 
         var enabled: CInt = 1
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let failed = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
-                setsockopt(descriptor, SOL_SOCKET, sharing, &enabled, socklen_t(MemoryLayout<CInt>.size)) != 0
-                    || bind(descriptor, pointer, length) != 0
-                    || getsockname(descriptor, pointer, &length) != 0
-            }
+        let address = try SocketAddress(ipAddress: "127.0.0.1", port: 0)
+        var port: UInt16 = 0
+        let failed = address.withSockAddr { pointer, size in
+            setsockopt(descriptor, SOL_SOCKET, sharing, &enabled, socklen_t(MemoryLayout<CInt>.size)) != 0
+                || bind(descriptor, pointer, socklen_t(size)) != 0
+                || !Self.readPort(of: descriptor, size: size, into: &port)
         }
         if failed {
             let errorNumber = errno
@@ -51,7 +49,21 @@ struct PortReservation: Sendable {
             throw PortReservationError(errorNumber: errorNumber)
         }
         self.descriptor = descriptor
-        self.port = Int(UInt16(bigEndian: address.sin_port))
+        self.port = Int(port)
+    }
+
+    /// Whether the system told the port that it chose.
+    private static func readPort(of descriptor: CInt, size: Int, into port: inout UInt16) -> Bool {
+        withUnsafeTemporaryAllocation(byteCount: size, alignment: MemoryLayout<sockaddr>.alignment) { address in
+            guard let start = address.baseAddress else { return false }
+            var length = socklen_t(size)
+            guard getsockname(descriptor, start.assumingMemoryBound(to: sockaddr.self), &length) == 0 else {
+                return false
+            }
+            // Behind the two bytes of the family, most significant byte first, on every system.
+            port = UInt16(bigEndian: address.loadUnaligned(fromByteOffset: 2, as: UInt16.self))
+            return true
+        }
     }
 
     func release() {

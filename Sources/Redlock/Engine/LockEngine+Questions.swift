@@ -18,11 +18,9 @@ extension LockEngine {
 
     /// Waits, for a connect timeout at most, until every node was tried: a quorum is enough to lock, but not to speak of
     /// all nodes.
-    func waitForStragglers() async throws {
-        let clock = ContinuousClock()
-        let patience = clock.now + configuration.connectTimeout
-        while clock.now < patience, await onLoop({ !$0.untriedNodes.isEmpty }) {
-            try await clock.sleep(for: .milliseconds(10))
+    func waitForStragglers() async {
+        await withCheckedContinuation { continuation in
+            submit { engine in engine.whenAllWereTried { continuation.resume() } }
         }
     }
 

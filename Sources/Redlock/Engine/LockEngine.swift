@@ -217,9 +217,17 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
 
     /// Calls back when every node was tried, or when a quorum can be used and the others had a node timeout to follow.
     func whenConnected(_ completion: @escaping () -> Void) {
-        let waiter = ConnectionWaiter(completion: completion)
-        let patience = surroundings.now.advanced(byNanoseconds: configuration.nodeTimeout.nanoseconds)
-        waiter.timer = surroundings.schedule(at: patience) { [weak self] in
+        wait(ConnectionWaiter(isQuorumNeeded: true, completion), for: configuration.nodeTimeout)
+    }
+
+    /// Calls back when every node was tried, or after a connect timeout.
+    func whenAllWereTried(_ completion: @escaping () -> Void) {
+        wait(ConnectionWaiter(isQuorumNeeded: false, completion), for: configuration.connectTimeout)
+    }
+
+    private func wait(_ waiter: ConnectionWaiter, for patience: Duration) {
+        let end = surroundings.now.advanced(byNanoseconds: patience.nanoseconds)
+        waiter.timer = surroundings.schedule(at: end) { [weak self] in
             waiter.isPatienceOver = true
             self?.resumeThoseWhoWaitForNodes()
         }
@@ -227,8 +235,8 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     }
 
     private func continueWaiting(_ waiter: ConnectionWaiter) {
-        let isQuorumEnough = waiter.isPatienceOver && connectedNodes.count >= quorum.votesNeeded
-        if untriedNodes.isEmpty || isQuorumEnough || isShuttingDown {
+        let isEnough = !waiter.isQuorumNeeded || connectedNodes.count >= quorum.votesNeeded
+        if untriedNodes.isEmpty || waiter.isPatienceOver && isEnough || isShuttingDown {
             waiter.timer?.cancel()
             waiter.completion()
         } else {
@@ -260,10 +268,13 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
 /// Somebody who waits for the first connections.
 private final class ConnectionWaiter {
     let completion: () -> Void
+    /// Whether it goes on waiting, when its patience is over, until a quorum can be used.
+    let isQuorumNeeded: Bool
     var timer: (any LoopTimer)?
     var isPatienceOver = false
 
-    init(completion: @escaping () -> Void) {
+    init(isQuorumNeeded: Bool, _ completion: @escaping () -> Void) {
+        self.isQuorumNeeded = isQuorumNeeded
         self.completion = completion
     }
 }

@@ -48,7 +48,7 @@ struct SetEnrolment {
     private func inspectAll() async throws -> [Candidate] {
         try await engine.waitUntilConnected()
         // A quorum is enough to lock, but not to found a set.
-        try await engine.waitForStragglers()
+        await engine.waitForStragglers()
         var candidates: [Candidate] = []
         var problems: [Int: String] = [:]
         let commands = NodeInspection.commands(recordKey: engine.profile.recordKey).map { NodeCommand.plain($0) }

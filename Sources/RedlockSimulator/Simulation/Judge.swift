@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Redlock
+import RedlockTesting
+
+/// What must never happen, and did.
+struct Violation: Error, Sendable, CustomStringConvertible {
+    enum Rule: String, CaseIterable, Sendable {
+        /// Two clients count on a lease of one resource at the same true time.
+        case twoHolders = "two holders"
+        /// A token was granted twice, or a later grant got a lower one than a grant that ended before it began.
+        case tokenOrder = "tokens out of order"
+        /// A store that compares tokens lost an update.
+        case lostUpdate = "lost update"
+        /// A key changed that somebody else held.
+        case foreignKey = "foreign key touched"
+        /// A key without an end, or with one beyond the longest TTL.
+        case endlessKey = "key lives too long"
+        /// A renewal after the release or the loss.
+        case lateRenewal = "renewed after the end"
+        /// A lease ran out and its body was not told in time.
+        case lateLoss = "loss told too late"
+        /// A call went on beyond its deadline.
+        case overdue = "call overdue"
+        /// A lock was left behind by somebody who released it.
+        case leftBehind = "left behind"
+        /// Faults ended, and somebody did not get a lock.
+        case starved = "not obtained after faults ended"
+    }
+
+    let rule: Rule
+    let time: Int64
+    let text: String
+
+    var description: String { "\(rule.rawValue) at \(time.inSeconds) s: \(text)" }
+}
+
+/// Looks at the world in true time, and says what must never be.
+///
+/// `@unchecked Sendable`: it is used on the thread of its world only.
+final class Judge: @unchecked Sendable {
+    /// Somebody who counts on a lease.
+    ///
+    /// `@unchecked Sendable`: it is used on the thread of its world only.
+    final class Holding: @unchecked Sendable {
+        let client: Int
+        let process: SimulatedProcess
+        let lease: Lease<Fenced>
+        /// Whether the client renews it and tells its body about the loss.
+        let isWatched: Bool
+
+        init(client: Int, process: SimulatedProcess, lease: Lease<Fenced>, isWatched: Bool) {
+            self.client = client
+            self.process = process
+            self.lease = lease
+            self.isWatched = isWatched
+        }
+    }
+
+    private struct Resource {
+        var holdings: [Holding] = []
+        var tokens: Set<Int64> = []
+        /// The highest token that was granted up to now.
+        var highest: Int64 = 0
+    }
+
+    let world: SimulatedWorld
+    let claimsExclusion: Bool
+    private(set) var violation: Violation?
+    private(set) var grants = 0
+    private var resources: [String: Resource] = [:]
+
+    init(world: SimulatedWorld, claimsExclusion: Bool) {
+        self.world = world
+        self.claimsExclusion = claimsExclusion
+    }
+
+    func violated(_ rule: Violation.Rule, _ text: @autoclosure () -> String) {
+        guard violation == nil else { return }
+        let violation = Violation(rule: rule, time: world.now, text: text())
+        self.violation = violation
+        world.note(0, "VIOLATION: \(violation)")
+    }
+
+    // MARK: Grants
+
+    /// The highest token of all grants until now: whoever begins to acquire now must get a higher one.
+    func highestToken(of resource: String) -> Int64 {
+        resources[resource]?.highest ?? 0
+    }
+
+    func granted(_ holding: Holding, after highest: Int64) {
+        let lease = holding.lease
+        let token = lease.fencingToken.rawValue
+        grants += 1
+        world.note(token, "client \(holding.client) holds \(lease.resource) with token \(token)")
+        if resources[lease.resource, default: Resource()].tokens.insert(token).inserted == false {
+            violated(.tokenOrder, "token \(token) of \(lease.resource) was granted twice")
+        }
+        if token <= highest {
+            violated(.tokenOrder, "token \(token) of \(lease.resource) after \(highest), which was granted before")
+        }
+        let highestOfAll = max(token, highestToken(of: lease.resource))
+        resources[lease.resource]?.highest = highestOfAll
+        resources[lease.resource]?.holdings.append(holding)
+        look(at: lease.resource)
+    }
+
+    /// Nobody counts on the lease any more.
+    func ended(_ holding: Holding) {
+        world.note(holding.lease.fencingToken.rawValue, "client \(holding.client) ends \(holding.lease.resource)")
+        resources[holding.lease.resource]?.holdings.removeAll { $0 === holding }
+    }
+
+    /// A process died, and counts on nothing any more.
+    func died(_ process: SimulatedProcess) {
+        for holding in resources.values.flatMap(\.holdings) where holding.process === process { ended(holding) }
+    }
+
+    /// Looks whether two count on one resource.
+    func look(at resource: String) {
+        guard claimsExclusion, let holdings = resources[resource]?.holdings, holdings.count > 1 else { return }
+        let valid = holdings.filter(\.lease.isValid)
+        guard valid.count > 1 else { return }
+        let who = valid.map { "client \($0.client) (token \($0.lease.fencingToken))" }
+        violated(.twoHolders, "\(resource) is held by \(who.joined(separator: " and "))")
+    }
+
+    /// Looks at somebody who works under a lease.
+    func look(at holding: Holding, isCancelled: Bool) {
+        look(at: holding.lease.resource)
+        let process = holding.process
+        // The first 100 ms after a sleep are granted: timers stood still meanwhile, and it takes that long to notice.
+        guard holding.isWatched, !isCancelled, process.isRunning, world.now - process.runsSince > 101 * .millisecond,
+            !holding.lease.isValid
+        else { return }
+        violated(.lateLoss, "client \(holding.client) works on \(holding.lease.resource) beyond the end of its lease")
+    }
+}

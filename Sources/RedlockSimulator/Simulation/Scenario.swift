@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Redlock
+import RedlockTesting
+
+/// The world of one seed: who is in it, how it is set up, and what is going to go wrong.
+struct Scenario: Sendable {
+    let seed: UInt64
+    var nodeCount: Int
+    var quorum: Int
+    var clientCount: Int
+    var resourceCount: Int
+    var nodeTimeout: Int64
+    var maximumTTL: Int64
+    var drift: DriftProfile
+    /// How much node and client clocks differ from true time, in parts per million, at most.
+    var clockRate: Int64
+    /// The least and the most that one way through the network takes.
+    var delays: ClosedRange<Int64>
+    /// Whether the servers keep every write.
+    var isDurable: Bool
+    /// When faults end.
+    var faultsEnd: Int64
+    var faultKinds: Set<FaultKind>
+    var faults: [PlannedFault]
+    /// Whether faults end, so that everybody must get every lock.
+    var judgesLiveness: Bool
+
+    /// The scenario that belongs to a seed.
+    ///
+    /// - Parameter allowed: the kinds of faults to choose from.
+    init(seed: UInt64, allowed: Set<FaultKind> = Set(FaultKind.allCases)) {
+        self.seed = seed
+        var random = SeededRandom(seed: seed &* 0x9E37_79B9_7F4A_7C15)
+        func pick<Element>(_ elements: [Element]) -> Element {
+            elements[Int.random(in: 0..<elements.count, using: &random)]
+        }
+        nodeCount = pick([1, 3, 3, 3, 3, 4, 5, 5, 5, 7])
+        let majority = nodeCount / 2 + 1
+        quorum = pick([majority, majority, majority, Int.random(in: majority...nodeCount, using: &random)])
+        clientCount = pick([2, 2, 2, 3, 3, 3, 4, 5, 6, 8])
+        resourceCount = pick([1, 1, 1, 2, 3])
+        nodeTimeout = pick([5, 10, 20, 50, 100]) * .millisecond
+        maximumTTL = nodeTimeout * pick([12, 20, 50, 100, 300])
+        drift = pick([.standard, .standard, .standard, .strict, DriftProfile(rate: 0.05)])
+        // Half on either side, and a little room for what comes of multiplying.
+        clockRate = Int64(drift.rate * 490_000)
+        let quick = nodeTimeout / 200
+        delays = quick...quick * pick([1, 4, 20, 60])
+        isDurable = pick([true, true, false])
+        faultKinds = []
+        let kinds = FaultKind.allCases.filter(allowed.contains)
+        let count = Int.random(in: 1...6, using: &random)
+        for _ in 0..<count where !kinds.isEmpty { faultKinds.insert(pick(kinds)) }
+        faultsEnd = min(max(20 * .second, 4 * maximumTTL + 5 * .second), 60 * .second)
+        judgesLiveness = Int.random(in: 0..<4, using: &random) == 0
+        faults = []
+        plan(&random)
+    }
+
+    /// Spreads faults over the time; some strike together.
+    private mutating func plan(_ random: inout SeededRandom) {
+        let kinds = faultKinds.sorted { $0.rawValue < $1.rawValue }
+        guard !kinds.isEmpty else { return }
+        let count = Int.random(in: 3...12, using: &random)
+        var time = Int64.random(in: 0...faultsEnd / 4, using: &random)
+        for _ in 0..<count {
+            let longest = [nodeTimeout, maximumTTL / 3, maximumTTL * 2][Int.random(in: 0..<3, using: &random)]
+            faults.append(
+                PlannedFault(
+                    kind: kinds[Int.random(in: 0..<kinds.count, using: &random)],
+                    time: time,
+                    duration: Int64.random(in: 1...max(1, longest), using: &random),
+                    chance: random.next()
+                )
+            )
+            let isSoon = Int.random(in: 0..<3, using: &random) == 0
+            time += Int64.random(in: 0...(isSoon ? 2 * nodeTimeout : faultsEnd / Int64(count)), using: &random)
+            if time >= faultsEnd { break }
+        }
+    }
+
+    /// Whether two holders at a time would be a mistake of this package, and not of the world.
+    ///
+    /// No client can tell that its virtual machine stood still before it hears from a server; a server that gives up keys
+    /// between two looks at its settings, or whose clock is set by little while nobody who knows it looks, is not found
+    /// out; and among one or two servers nobody can tell whose clock is wrong.
+    var claimsExclusion: Bool {
+        if !faultKinds.isDisjoint(with: [.virtualMachinePause, .eviction, .smallClockJump, .clockRate]) { return false }
+        return !(faultKinds.contains(.clockJump) && nodeCount < 3)
+    }
+
+    /// The setup in one line.
+    var description: String {
+        "N=\(nodeCount) Q=\(quorum) clients=\(clientCount) resources=\(resourceCount) timeout=\(nodeTimeout / .millisecond) ms "
+            + "maximum TTL=\(maximumTTL / .millisecond) ms drift=\(drift.rate) durable=\(isDurable) "
+            + "delays=\(delays.lowerBound / 1_000)-\(delays.upperBound / 1_000) us "
+            + "faults=\(faultKinds.map(\.rawValue).sorted().joined(separator: ","))"
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Redlock
+import RedlockTesting
+
+/// What must be when faults have ended.
+extension Simulation {
+    /// Everybody gets every lock: when the quarantines are over, and whoever was told that it cannot help to try again
+    /// soon has tried again.
+    func everybodyGetsEverything() {
+        var missing = 0
+        let count = Counter()
+        for member in members {
+            for resource in resources {
+                missing += 1
+                let client = member.client
+                begin(client) { [self] in
+                    while isOpen {
+                        let options = LockOptions(ttl: .nanoseconds(scenario.maximumTTL / 2), wait: .forever, label: label(of: client))
+                        do {
+                            let highest = judge.highestToken(of: resource)
+                            try await client.redlock.withLock(resource, options: options) { [self] lease in
+                                let holding = Judge.Holding(
+                                    client: member.number,
+                                    process: client.process,
+                                    lease: lease,
+                                    isWatched: true
+                                )
+                                judge.granted(holding, after: highest)
+                                judge.ended(holding)
+                            }
+                            count.value += 1
+                            return
+                        } catch {
+                            try? await client.process.sleep(nanoseconds: .second)
+                        }
+                    }
+                }
+            }
+        }
+        let quarantine = scenario.maximumTTL * 2 + .second
+        let total = missing
+        runUntil(world.now + 4 * quarantine + 120 * .second) { count.value == total }
+        guard judge.violation == nil, count.value < total else { return }
+        judge.violated(.starved, "\(total - count.value) of \(total) locks were not obtained")
+    }
+
+    /// Everybody gives back what they have and goes; nothing must stay but what was forgotten on purpose or belonged to
+    /// somebody who died.
+    func lookForWhatIsLeftBehind() {
+        runUntil(world.now + 2 * scenario.maximumTTL + 40 * .second) { [unowned self] in openTasks == 0 }
+        guard judge.violation == nil, openTasks == 0 else { return }
+        // Releases that were not confirmed are tried again twice a second.
+        runUntil(world.now + 2 * .second)
+        for node in nodes {
+            for key in node.server.keyNames where key.hasPrefix("redlock:lock:") {
+                guard let value = node.server.value(at: key), let owner = owner(of: value), !dead.contains(owner)
+                else { continue }
+                judge.violated(.leftBehind, "\(key) is left behind on node \(node.number)")
+            }
+        }
+    }
+}
+
+extension Simulation {
+    /// The process that was to release a lock with this owner token; nil if it was to be forgotten.
+    private func owner(of value: String) -> Int? {
+        value.split(separator: ":").last.flatMap { $0.hasPrefix("kept by ") ? Int($0.dropFirst(8)) : nil }
+    }
+}
+
+/// `@unchecked Sendable`: it is used on the thread of its world only.
+private final class Counter: @unchecked Sendable {
+    var value = 0
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Redlock
+import RedlockTesting
+
+/// What clients do with locks.
+extension Simulation {
+    /// Has a member take locks, one after the other, until its process dies or nobody begins work any more.
+    func beginWork(of member: Member) {
+        let client = member.client
+        begin(client) { [self] in
+            while isOpen, member.client === client {
+                try? await client.process.sleep(nanoseconds: world.number(in: 0...scenario.maximumTTL / 4))
+                guard isOpen, member.client === client else { return }
+                await work(member, client)
+            }
+        }
+    }
+
+    private func work(_ member: Member, _ client: SimulatedClient) async {
+        let resource = world.pick(resources)
+        switch world.number(in: 0...9) {
+        case 0: await tryLease(member, client, resource)
+        case 1...2: await holdLease(member, client, resource)
+        case 3 where scenario.faultKinds.contains(.cancellation): await giveUp(member, client, resource)
+        default: await runBody(member, client, resource)
+        }
+    }
+
+    private var someTTL: Duration {
+        .nanoseconds(world.number(in: scenario.nodeTimeout * 10...scenario.maximumTTL))
+    }
+
+    private func options(wait: WaitPolicy, label: String) -> LockOptions {
+        LockOptions(ttl: someTTL, wait: wait, label: label)
+    }
+
+    /// Tells whose lock it is that should have been released.
+    func label(of client: SimulatedClient) -> String { "kept by \(client.process.number)" }
+
+    private func someWait() -> WaitPolicy {
+        world.happens(perMille: 500) ? .atMost(.nanoseconds(world.number(in: 0...scenario.maximumTTL))) : .forever
+    }
+
+    /// A body under a lock that is renewed for it.
+    private func runBody(_ member: Member, _ client: SimulatedClient, _ resource: String) async {
+        let wait = someWait()
+        let ttl = scenario.maximumTTL
+        let isStubborn = world.happens(perMille: 100)
+        let steps = world.number(in: 1...3)
+        let highest = judge.highestToken(of: resource)
+        let watch = Stopwatch(client.process, wait)
+        do {
+            try await client.redlock.withLock(resource, options: options(wait: wait, label: label(of: client))) { [self] lease in
+                let holding = Judge.Holding(
+                    client: member.number,
+                    process: client.process,
+                    lease: lease,
+                    isWatched: true
+                )
+                judge.granted(holding, after: highest)
+                defer { judge.ended(holding) }
+                for _ in 0..<steps {
+                    if Task.isCancelled, !isStubborn { break }
+                    await store.increment(
+                        resource,
+                        token: lease.fencingToken.rawValue,
+                        in: client.process,
+                        thinking: world.number(in: 0...ttl / 4)
+                    )
+                    judge.look(at: holding, isCancelled: Task.isCancelled)
+                    try? await client.process.sleep(nanoseconds: world.number(in: 0...ttl / 2))
+                    judge.look(at: holding, isCancelled: Task.isCancelled)
+                }
+            }
+        } catch {
+            note(error, client, resource)
+            watch.judge(error, judge)
+        }
+    }
+
+    /// A lease that its holder looks after, or forgets.
+    private func holdLease(_ member: Member, _ client: SimulatedClient, _ resource: String) async {
+        let isForgotten = world.happens(perMille: 300)
+        let wait = someWait()
+        let highest = judge.highestToken(of: resource)
+        let watch = Stopwatch(client.process, wait)
+        do {
+            let lease = try await client.redlock.acquire(
+                resource,
+                options: options(wait: wait, label: isForgotten ? "forgotten" : label(of: client))
+            )
+            await use(lease, member, client, after: highest, isForgotten: isForgotten)
+        } catch {
+            note(error, client, resource)
+            watch.judge(error, judge)
+        }
+    }
+
+    private func tryLease(_ member: Member, _ client: SimulatedClient, _ resource: String) async {
+        let highest = judge.highestToken(of: resource)
+        do {
+            let options = options(wait: .none, label: label(of: client))
+            guard let lease = try await client.redlock.tryAcquire(resource, options: options) else { return }
+            await use(lease, member, client, after: highest, isForgotten: false)
+        } catch {
+            note(error, client, resource)
+        }
+    }
+
+    private func use(
+        _ lease: Lease<Fenced>,
+        _ member: Member,
+        _ client: SimulatedClient,
+        after highest: Int64,
+        isForgotten: Bool
+    ) async {
+        let holding = Judge.Holding(client: member.number, process: client.process, lease: lease, isWatched: false)
+        judge.granted(holding, after: highest)
+        for _ in 0..<world.number(in: 0...3) {
+            let token = lease.fencingToken.rawValue
+            await store.increment(lease.resource, token: token, in: client.process, thinking: 0)
+            try? await client.process.sleep(nanoseconds: world.number(in: 0...scenario.maximumTTL / 4))
+            judge.look(at: lease.resource)
+            if world.happens(perMille: 500) { try? await lease.extend(ttl: someTTL) }
+            judge.look(at: lease.resource)
+        }
+        if isForgotten {
+            // It counts until its validity ends, by itself.
+            while lease.isValid, member.client === client {
+                try? await client.process.sleep(nanoseconds: scenario.maximumTTL / 8)
+            }
+        } else {
+            await lease.release()
+        }
+        judge.ended(holding)
+    }
+
+    /// Somebody who wants a lock and then does not.
+    private func giveUp(_ member: Member, _ client: SimulatedClient, _ resource: String) async {
+        let options = options(wait: .forever, label: label(of: client))
+        let patience = world.number(in: 0...scenario.nodeTimeout)
+        let task = client.run { [self] in
+            let highest = judge.highestToken(of: resource)
+            do {
+                let lease = try await client.redlock.acquire(resource, options: options)
+                await use(lease, member, client, after: highest, isForgotten: false)
+            } catch {
+                note(error, client, resource)
+            }
+        }
+        try? await client.process.sleep(nanoseconds: patience)
+        task.cancel()
+        await task.value
+    }
+
+    private func note(_ error: any Error, _ client: SimulatedClient, _ resource: String) {
+        world.note(Int64(client.process.number), "process \(client.process.number) has no \(resource): \(error)")
+    }
+}
+
+/// Measures a call that has a deadline.
+private struct Stopwatch {
+    private let process: SimulatedProcess
+    private let begun: Int64
+    private let runsSince: Int64
+    private let deadline: Duration?
+
+    init(_ process: SimulatedProcess, _ wait: WaitPolicy) {
+        self.process = process
+        begun = process.monotonicClock.read(at: process.world.now)
+        runsSince = process.runsSince
+        if case .atMost(let duration) = wait { deadline = duration } else { deadline = nil }
+    }
+
+    /// A call that was not granted must have ended by its deadline, or 50 ms later.
+    func judge(_ error: any Error, _ judge: Judge) {
+        guard let deadline, (error as? RedlockError)?.code == .timedOut, process.runsSince == runsSince else { return }
+        let elapsed = Duration.nanoseconds(process.monotonicClock.read(at: process.world.now) - begun)
+        // Whoever waits is given one attempt at least, and that takes a node timeout.
+        guard elapsed > max(deadline, .milliseconds(100)) + .milliseconds(50) else { return }
+        judge.violated(.overdue, "a call with a deadline of \(deadline) took \(elapsed)")
+    }
+}

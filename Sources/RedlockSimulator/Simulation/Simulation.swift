@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Hiredis
+import LockCore
+import Redlock
+import RedlockTesting
+
+/// One world from its beginning to its end.
+///
+/// `@unchecked Sendable`: it is used on the thread of its world only.
+final class Simulation: @unchecked Sendable {
+    /// What came of it.
+    struct Outcome: Sendable {
+        var violation: Violation?
+        var trace: UInt64 = 0
+        var events = 0
+        /// Events that are no mere looks at clocks.
+        var eventsBesidesHeartbeats = 0
+        var grants = 0
+        var faults = 0
+        var refusedWrites = 0
+        var updatesLostWithoutTokens = 0
+        var simulatedNanoseconds: Int64 = 0
+    }
+
+    /// Somebody who uses locks, in one process after the other.
+    ///
+    /// `@unchecked Sendable`: it is used on the thread of its world only.
+    final class Member: @unchecked Sendable {
+        let number: Int
+        var client: SimulatedClient
+        var isDead = false
+
+        init(number: Int, client: SimulatedClient) {
+            self.number = number
+            self.client = client
+        }
+    }
+
+    /// The time of day at the beginning of every world.
+    static let beginning: Int64 = 1_767_225_600 * .second
+
+    let scenario: Scenario
+    let world: SimulatedWorld
+    let judge: Judge
+    let store: Store
+    private(set) var nodes: [SimulatedNode] = []
+    private(set) var routes: [[SimulatedRoute]] = []
+    private(set) var members: [Member] = []
+    private var processCount = 0
+    /// Whether clients still begin new work.
+    private(set) var isOpen = true
+    private(set) var openTasks = 0
+    private var heartbeats = 0
+    private(set) var faultCount = 0
+    /// The processes that died.
+    private(set) var dead: Set<Int> = []
+    /// What each node knew early on.
+    private(set) var oldSnapshots: [SimulatedServer.Snapshot] = []
+
+    init(_ scenario: Scenario, log: ((Int64, String) -> Void)? = nil) {
+        self.scenario = scenario
+        world = SimulatedWorld(seed: scenario.seed)
+        world.log = log
+        judge = Judge(world: world, claimsExclusion: scenario.claimsExclusion)
+        store = Store(world: world, judge: judge, delays: scenario.delays)
+    }
+
+    // MARK: Setup
+
+    var resources: [String] { (0..<scenario.resourceCount).map { "r\($0)" } }
+
+    var configuration: RedlockConfiguration {
+        var configuration = RedlockConfiguration()
+        configuration.nodeTimeout = .nanoseconds(scenario.nodeTimeout)
+        configuration.connectTimeout = .nanoseconds(scenario.nodeTimeout * 10)
+        configuration.maximumTTL = .nanoseconds(scenario.maximumTTL)
+        configuration.quorum = scenario.quorum
+        configuration.drift = scenario.drift
+        return configuration
+    }
+
+    private func makeNodes() {
+        var settings = SimulatedServer.Settings()
+        settings.hasAppendOnlyFile = true
+        settings.fsyncPolicy = scenario.isDurable ? "always" : "everysec"
+        for number in 0..<scenario.nodeCount {
+            let node = SimulatedNode(
+                world: world,
+                number: number,
+                settings: settings,
+                wallNanoseconds: Self.beginning + world.number(in: -20...20) * .millisecond,
+                rate: world.number(in: -scenario.clockRate...scenario.clockRate)
+            )
+            if !scenario.isDurable { node.server.journalMicroseconds = 2_000_000 }
+            node.observer = { [unowned self] in observe($0, $1, $2, $3) }
+            nodes.append(node)
+        }
+    }
+
+    func makeProcess() -> SimulatedProcess {
+        defer { processCount += 1 }
+        let apart: Int64 = scenario.faultKinds.contains(.wallClock) ? scenario.maximumTTL / 8 : 20 * .millisecond
+        return SimulatedProcess(
+            world: world,
+            number: processCount,
+            wallNanoseconds: Self.beginning + world.now + world.number(in: -apart...apart),
+            rate: world.number(in: -scenario.clockRate...scenario.clockRate)
+        )
+    }
+
+    func makeClient(in process: SimulatedProcess, purpose: LockClientCore.Purpose = .locking) -> SimulatedClient {
+        let routes = nodes.map { _ in SimulatedRoute(world: world, delays: scenario.delays) }
+        while self.routes.count <= process.number { self.routes.append([]) }
+        self.routes[process.number] = routes
+        return SimulatedClient(
+            process: process,
+            nodeNames: nodes.map { "n\($0.number)" },
+            nodes: Array(zip(nodes, routes)),
+            configuration: configuration,
+            purpose: purpose
+        )
+    }
+
+    private func enrolNodes() {
+        let operatorClient = makeClient(in: makeProcess(), purpose: .enrolment)
+        let finished = Flag()
+        let judge = self.judge
+        operatorClient.run {
+            do {
+                try await operatorClient.enrolNewSet()
+            } catch {
+                judge.violated(.starved, "the nodes could not be enrolled: \(error)")
+            }
+            finished.isSet = true
+        }
+        world.run(until: 60 * .second) { finished.isSet }
+    }
+
+    /// Sees everything that is carried out on a node.
+    private func observe(
+        _ node: SimulatedNode,
+        _ process: Int,
+        _ command: SimulatedCommand,
+        _ execute: () -> RESPValue
+    ) -> RESPValue {
+        switch command.command {
+        case .time:
+            heartbeats += 1
+            return execute()
+        case .release(let lock, let token), .extend(let lock, let token, _):
+            let before = node.server.value(at: lock)
+            let reply = execute()
+            if let before, before != token.secretText, node.server.value(at: lock) != before {
+                judge.violated(.foreignKey, "node \(node.number) changed \(lock) for somebody who did not hold it")
+            }
+            lookAtLife(of: lock, on: node)
+            return reply
+        case .acquire(let acquisition):
+            let reply = execute()
+            lookAtLife(of: acquisition.lock, on: node)
+            return reply
+        case .repair(let repair):
+            let before = node.server.value(at: repair.lock)
+            let reply = execute()
+            if let before, node.server.value(at: repair.lock) != before {
+                judge.violated(.foreignKey, "node \(node.number) replaced \(repair.lock)")
+            }
+            lookAtLife(of: repair.lock, on: node)
+            return reply
+        default:
+            return execute()
+        }
+    }
+
+    private func lookAtLife(of lock: String, on node: SimulatedNode) {
+        guard let life = node.server.lifeMilliseconds(at: lock), life > scenario.maximumTTL / .millisecond else { return }
+        judge.violated(.endlessKey, "node \(node.number) keeps \(lock) for \(life) ms")
+    }
+
+    // MARK: Running
+
+    /// Lets everything happen.
+    func run() -> Outcome {
+        makeNodes()
+        enrolNodes()
+        members = (0..<scenario.clientCount).map { Member(number: $0, client: makeClient(in: makeProcess())) }
+        for member in members { beginWork(of: member) }
+        let beginning = world.now
+        world.schedule(after: scenario.faultsEnd / 8) { [unowned self] in
+            oldSnapshots = nodes.map { $0.server.snapshot() }
+        }
+        oldSnapshots = nodes.map { $0.server.snapshot() }
+        for fault in scenario.faults {
+            world.schedule(at: beginning + fault.time) { [unowned self] in strike(fault) }
+        }
+        runUntil(beginning + scenario.faultsEnd)
+        if judge.violation == nil { calmDown() }
+        if judge.violation == nil, scenario.judgesLiveness { everybodyGetsEverything() }
+        isOpen = false
+        if judge.violation == nil { lookForWhatIsLeftBehind() }
+        finish()
+        return outcome()
+    }
+
+    func runUntil(_ end: Int64, orUntil isOver: () -> Bool = { false }) {
+        world.run(until: end) { [judge] in judge.violation != nil || isOver() }
+    }
+
+    /// Ends every client and every task; nothing is judged any more.
+    private func finish() {
+        isOpen = false
+        calmDown()
+        for member in members where !member.isDead { end(member.client) }
+        world.run(until: world.now + 1_000 * .second) { [unowned self] in openTasks == 0 }
+        world.end()
+    }
+
+    private func end(_ client: SimulatedClient) {
+        openTasks += 1
+        client.run { [self] in
+            await client.redlock.shutdown()
+            openTasks -= 1
+        }
+    }
+
+    private func outcome() -> Outcome {
+        Outcome(
+            violation: judge.violation,
+            trace: world.trace,
+            events: world.eventCount,
+            eventsBesidesHeartbeats: world.eventCount - min(world.eventCount, 4 * heartbeats),
+            grants: judge.grants,
+            faults: faultCount,
+            refusedWrites: store.refusals,
+            updatesLostWithoutTokens: store.updatesLostWithoutTokens,
+            simulatedNanoseconds: world.now
+        )
+    }
+
+    // MARK: Tasks
+
+    func begin(_ client: SimulatedClient, _ body: @escaping @Sendable () async -> Void) {
+        openTasks += 1
+        client.run { [self] in
+            await body()
+            openTasks -= 1
+        }
+    }
+
+    func noteFault() {
+        faultCount += 1
+    }
+
+    /// Puts another process in the place of one that died.
+    func replace(_ member: Member) {
+        judge.died(member.client.process)
+        dead.insert(member.client.process.number)
+        member.client.kill()
+        member.client = makeClient(in: makeProcess())
+        beginWork(of: member)
+    }
+}
+
+/// `@unchecked Sendable`: it is used on the thread of its world only.
+final class Flag: @unchecked Sendable {
+    var isSet = false
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What somebody sees who looks into a server from outside of the world.
+extension SimulatedServer {
+    /// What a key holds; nil if it is not there or holds no text.
+    package func value(at key: String) -> String? {
+        keys.now = clock()
+        return keys.entry(key)?.value.string
+    }
+
+    /// How long a key still lives, in milliseconds; the longest that there is if it does not end, nil if it is not there.
+    package func lifeMilliseconds(at key: String) -> Int64? {
+        keys.now = clock()
+        guard let entry = keys.entry(key) else { return nil }
+        return entry.endMilliseconds == .max ? .max : entry.endMilliseconds - keys.nowMilliseconds
+    }
+
+    /// Deletes a key, as an operator may.
+    package func delete(_ key: String) {
+        keys.now = clock()
+        _ = keys.remove(key)
+    }
+}

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import DequeModule
+internal import Hiredis
+internal import LockCore
+internal import Redlock
+internal import RedisTransport
+
+/// The way from a process to a node, as `NodeLink` is in the real surroundings: connects, sends, connects again.
+final class SimulatedLink {
+    struct Configuration {
+        let connectTimeoutNanoseconds: Int64
+        let replyTimeoutNanoseconds: Int64
+        let handshake: [SimulatedCommand]
+    }
+
+    private enum State {
+        case idle
+        case connecting(attempt: Int)
+        case ready(SimulatedConnection)
+        case waiting
+        case closed
+    }
+
+    private(set) var failure: NodeFailure? = NodeFailure(.connecting, "not connected yet")
+    let place: Int
+    let node: SimulatedNode
+    let route: SimulatedRoute
+    let process: SimulatedProcess
+    private let configuration: Configuration
+    private weak var delegate: (any NodeLinkDelegate)?
+    private var state = State.idle
+    private var attempts = 0
+    private var readySince: Int64 = 0
+    private var deadlineTimer: SimulatedTimer?
+    private var backoff = Backoff(firstNanoseconds: 50_000_000, longestNanoseconds: 2_000_000_000)
+
+    init(
+        place: Int,
+        node: SimulatedNode,
+        route: SimulatedRoute,
+        process: SimulatedProcess,
+        configuration: Configuration,
+        delegate: any NodeLinkDelegate
+    ) {
+        self.place = place
+        self.node = node
+        self.route = route
+        self.process = process
+        self.configuration = configuration
+        self.delegate = delegate
+    }
+
+    // MARK: Sending
+
+    func append(_ command: SimulatedCommand, receiver: any ReplyReceiver, inheritsDeadline: Bool) {
+        guard case .ready(let connection) = state else {
+            receiver.failed(failure ?? NodeFailure(.closed, "not connected"), at: place)
+            return
+        }
+        connection.append(command, receiver: receiver, inheritsDeadline: inheritsDeadline)
+    }
+
+    func flush() {
+        if case .ready(let connection) = state { connection.flush() }
+    }
+
+    // MARK: Connecting
+
+    func start() {
+        guard case .idle = state else { return }
+        connect()
+    }
+
+    func close() {
+        let before = state
+        let end = NodeFailure(.closed, "the client was shut down")
+        state = .closed
+        failure = end
+        deadlineTimer?.cancel()
+        if case .ready(let connection) = before { connection.end(end) }
+    }
+
+    /// Ends the connection without a word, and lets nothing through any more.
+    func cutOff() {
+        if case .ready(let connection) = state { connection.cutOff() }
+        close()
+    }
+
+    /// There and back for the connection, and there and back for the handshake, which the node answers in between.
+    private func connect() {
+        attempts += 1
+        let attempt = attempts
+        state = .connecting(attempt: attempt)
+        deadlineTimer = process.schedule(afterNanoseconds: configuration.connectTimeoutNanoseconds) { [weak self] in
+            self?.attemptFailed(attempt, NodeFailure(.timedOut, "no connection in time"))
+        }
+        let (node, route, process) = (self.node, self.route, self.process)
+        process.world.schedule(after: route.delay() + route.delay() + route.delay()) { [weak self] in
+            route.pass(.toNode) {
+                guard node.isUp, !route.refusesConnections else {
+                    return process.enter { self?.attemptFailed(attempt, NodeFailure(.unreachable, "connection refused")) }
+                }
+                let life = node.life
+                node.enter(life) { self?.shakeHands(attempt, life) }
+            }
+        }
+    }
+
+    private func shakeHands(_ attempt: Int, _ life: Int) {
+        guard case .connecting(attempt) = state else { return }
+        let replies = configuration.handshake.map { node.execute($0, from: process.number) }
+        process.world.schedule(after: route.delay()) { [weak self] in
+            self?.route.pass(.toProcess) {
+                self?.process.enter { self?.handshakeEnded(attempt, life, replies) }
+            }
+        }
+    }
+
+    private func handshakeEnded(_ attempt: Int, _ life: Int, _ replies: [RESPValue]) {
+        guard case .connecting(attempt) = state else { return }
+        if let problem = replies.lazy.compactMap(\.error).first(where: { $0.hasPrefix("LOADING") || $0.hasPrefix("BUSY") }) {
+            return attemptFailed(attempt, NodeFailure(.notServing, problem))
+        }
+        deadlineTimer?.cancel()
+        readySince = process.world.now
+        failure = nil
+        state = .ready(
+            SimulatedConnection(
+                link: self,
+                life: life,
+                replyTimeoutNanoseconds: configuration.replyTimeoutNanoseconds
+            )
+        )
+        delegate?.linkBecameReady(place, handshakeReplies: replies)
+    }
+
+    private func attemptFailed(_ attempt: Int, _ failure: NodeFailure) {
+        guard case .connecting(attempt) = state else { return }
+        deadlineTimer?.cancel()
+        reconnectLater(after: failure)
+    }
+
+    func connectionEnded(_ connection: SimulatedConnection, _ failure: NodeFailure) {
+        guard case .ready(let current) = state, current === connection else { return }
+        if process.world.now - readySince > 2_000_000_000 { backoff.reset() }
+        reconnectLater(after: failure)
+    }
+
+    private func reconnectLater(after failure: NodeFailure) {
+        let delay =
+            failure.isPermanent
+            ? process.world.number(in: 25_000_000_000...35_000_000_000)
+            : backoff.nextNanoseconds(random: process.world.random.next())
+        self.failure = failure
+        state = .waiting
+        deadlineTimer = process.schedule(afterNanoseconds: delay) { [weak self] in
+            guard let self, case .waiting = state else { return }
+            connect()
+        }
+        delegate?.linkWentDown(place, failure: failure)
+    }
+}
+
+/// One connection, as `RedisConnection` is in the real surroundings: commands out, replies in, in the same order.
+final class SimulatedConnection {
+    private struct Awaited {
+        let receiver: any ReplyReceiver
+        let deadline: Int64
+    }
+
+    private enum State {
+        case open
+        /// The end is decided; what is sent now still goes out, but its replies are not waited for.
+        case ending
+        case ended
+    }
+
+    private let link: SimulatedLink
+    private let life: Int
+    private let replyTimeoutNanoseconds: Int64
+    private var awaited = Deque<Awaited>()
+    private var outgoing: [SimulatedCommand] = []
+    private var deadlineAtHand: Int64?
+    private var deadlineTimer: SimulatedTimer?
+    private var state = State.open
+    private var isCutOff = false
+    private var lastArrivalAtNode: Int64 = 0
+    private var lastArrivalAtProcess: Int64 = 0
+
+    init(link: SimulatedLink, life: Int, replyTimeoutNanoseconds: Int64) {
+        self.link = link
+        self.life = life
+        self.replyTimeoutNanoseconds = replyTimeoutNanoseconds
+    }
+
+    private var process: SimulatedProcess { link.process }
+    private var world: SimulatedWorld { link.process.world }
+    private var timerNow: Int64 { process.monotonicClock.read(at: world.now) }
+
+    // MARK: Sending
+
+    func append(_ command: SimulatedCommand, receiver: any ReplyReceiver, inheritsDeadline: Bool) {
+        guard state != .ended else {
+            return receiver.failed(NodeFailure(.closed, "the connection has ended"), at: link.place)
+        }
+        outgoing.append(command)
+        let inherited = inheritsDeadline ? deadlineAtHand : nil
+        awaited.append(Awaited(receiver: receiver, deadline: inherited ?? timerNow + replyTimeoutNanoseconds))
+        if deadlineTimer == nil { scheduleDeadlineTimer() }
+    }
+
+    /// What is written at once mostly arrives at once.
+    func flush() {
+        guard !outgoing.isEmpty else { return }
+        let commands = outgoing
+        outgoing = []
+        guard !isCutOff else { return }
+        let cut = commands.count > 1 && world.happens(perMille: 50) ? Int(world.number(in: 1...Int64(commands.count - 1))) : 0
+        if cut > 0 { send(Array(commands[..<cut])) }
+        send(cut > 0 ? Array(commands[cut...]) : commands)
+    }
+
+    private func send(_ commands: [SimulatedCommand]) {
+        lastArrivalAtNode = max(lastArrivalAtNode + 1, world.now + link.route.delay())
+        world.schedule(at: lastArrivalAtNode) { [self] in
+            link.route.pass(.toNode) { [self] in
+                // What runs into another life of the server is answered by its end.
+                guard life == link.node.life else { return reset() }
+                link.node.enter(life) { [self] in carryOut(commands) }
+            }
+        }
+    }
+
+    // MARK: At the node
+
+    private func carryOut(_ commands: [SimulatedCommand]) {
+        var replies = commands.map { link.node.execute($0, from: process.number) }
+        // A process that closed the connection is not answered, but what it sent has been done.
+        guard state == .open else { return }
+        var breaksOff = false
+        if link.route.garbledPerMille > 0, world.happens(perMille: link.route.garbledPerMille) {
+            if world.happens(perMille: 500) {
+                let place = Int(world.number(in: 0...Int64(replies.count)))
+                replies.insert(replies[min(place, replies.count - 1)], at: place)
+            } else {
+                replies.removeLast(Int(world.number(in: 1...Int64(replies.count))))
+                breaksOff = true
+            }
+            world.note(Int64(replies.count), "the answers of node \(link.node.number) are garbled")
+        }
+        arrive { [self] in
+            if !replies.isEmpty { received(replies) }
+            if breaksOff { end(NodeFailure(.closed, "the server closed the connection")) }
+        }
+    }
+
+    private func arrive(_ work: @escaping () -> Void) {
+        lastArrivalAtProcess = max(lastArrivalAtProcess + 1, world.now + link.route.delay())
+        world.schedule(at: lastArrivalAtProcess) { [self] in
+            link.route.pass(.toProcess) { [self] in process.enter(work) }
+        }
+    }
+
+    /// Tells the process that the server is not there any more.
+    func reset() {
+        arrive { [self] in end(NodeFailure(.closed, "the server closed the connection")) }
+    }
+
+    // MARK: Replies
+
+    private func received(_ replies: [RESPValue]) {
+        guard state == .open else { return }
+        guard replies.count <= awaited.count else {
+            return end(NodeFailure(.protocolViolation, "the server sent a reply that nobody asked for"))
+        }
+        for reply in replies {
+            guard let first = awaited.popFirst() else { break }
+            deadlineAtHand = first.deadline
+            first.receiver.received(reply, from: link.place)
+        }
+        deadlineAtHand = nil
+    }
+
+    private func scheduleDeadlineTimer() {
+        guard state == .open, let first = awaited.first else {
+            deadlineTimer = nil
+            return
+        }
+        deadlineTimer = process.schedule(afterNanoseconds: first.deadline - timerNow) { [weak self] in
+            self?.deadlineTimerFired()
+        }
+    }
+
+    private func deadlineTimerFired() {
+        if let first = awaited.first, first.deadline <= timerNow {
+            end(NodeFailure(.timedOut, "no answer in time"))
+        } else {
+            scheduleDeadlineTimer()
+        }
+    }
+
+    // MARK: Ending
+
+    /// Lets nothing through any more; what is on its way arrives.
+    func cutOff() {
+        isCutOff = true
+    }
+
+    func end(_ failure: NodeFailure) {
+        guard state == .open else { return }
+        state = .ending
+        deadlineTimer?.cancel()
+        let inDoubt = awaited
+        awaited.removeAll()
+        for command in inDoubt { command.receiver.failed(failure, at: link.place) }
+        flush()
+        state = .ended
+        let lastWords = awaited
+        awaited.removeAll()
+        for command in lastWords { command.receiver.failed(failure, at: link.place) }
+        link.connectionEnded(self, failure)
+    }
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Hiredis
+package import LockCore
+package import Redlock
+
+/// One command as it travels, with what belongs to it beside the command itself.
+package struct SimulatedCommand {
+    package let command: NodeCommand
+    package let isWhole: Bool
+    package let recordID: RecordID?
+}
+
+/// A server and the machine that it runs on: it may be down, stopped, and its clock may go wrong.
+package final class SimulatedNode {
+    package let world: SimulatedWorld
+    /// The place of the node among all of the world.
+    package let number: Int
+    package let server: SimulatedServer
+    /// The clock that keys end by.
+    package var clock: SimulatedClock
+    /// Whether there is a server that answers.
+    package private(set) var isUp = true
+    /// Whether it carries out what it is sent; while it does not, commands wait.
+    package private(set) var isRunning = true
+    /// Who looks on when the server carries a command out.
+    package var observer: ((_ node: SimulatedNode, _ process: Int, SimulatedCommand, _ execute: () -> RESPValue) -> RESPValue)?
+
+    /// Which life of the server it is: connections end with it.
+    private(set) var life = 0
+    private var waiting: [() -> Void] = []
+
+    /// A server without keys, at a time of day.
+    package init(
+        world: SimulatedWorld,
+        number: Int,
+        settings: SimulatedServer.Settings,
+        wallNanoseconds: Int64,
+        rate: Int64 = 0
+    ) {
+        self.world = world
+        self.number = number
+        clock = SimulatedClock(reading: wallNanoseconds, rate: rate, at: world.now)
+        server = SimulatedServer(seed: world.random.next(), settings: settings) { 0 }
+        server.clock = { [unowned self] in clock.read(at: world.now) / 1_000 }
+    }
+
+    /// Does something on the server, now or as soon as it goes on; nothing if it is another server by then.
+    func enter(_ life: Int, _ work: @escaping () -> Void) {
+        guard life == self.life else { return }
+        if isRunning { work() } else { waiting.append { [unowned self] in if life == self.life { work() } } }
+    }
+
+    func execute(_ command: SimulatedCommand, from process: Int) -> RESPValue {
+        let execute = { [server] in
+            server.execute(command.command, wholeScript: command.isWhole, recordID: command.recordID)
+        }
+        let reply = observer.map { $0(self, process, command, execute) } ?? execute()
+        if world.log != nil, !command.command.isRoutine {
+            world.note(Int64(number), "node \(number) < process \(process): \(command.command.summary) > \(reply.summary)")
+        }
+        return reply
+    }
+
+    // MARK: Faults
+
+    /// Ends the server; every connection ends with it.
+    package func kill() {
+        isUp = false
+        life += 1
+        waiting = []
+    }
+
+    /// Starts the server again.
+    package func start(keeping memory: SimulatedServer.Memory) {
+        guard !isUp else { return }
+        server.restart(keeping: memory)
+        isUp = true
+        isRunning = true
+    }
+
+    /// Stops the server, as after SIGSTOP.
+    package func stop() {
+        isRunning = false
+    }
+
+    /// Lets it go on with what it was sent meanwhile.
+    package func goOn() {
+        guard !isRunning else { return }
+        isRunning = true
+        let work = waiting
+        waiting = []
+        for work in work { work() }
+    }
+}
+
+extension NodeCommand {
+    /// Whether it says nothing of locks.
+    var isRoutine: Bool {
+        if case .time = self { return true }
+        if case .plain(let words) = self { return ["INFO", "CONFIG", "TIME", "SCRIPT"].contains(words.first) }
+        return false
+    }
+
+    /// What it asks for, short.
+    var summary: String {
+        switch self {
+        case .acquire(let acquisition):
+            "acquire \(acquisition.lock) for \(acquisition.ttlMilliseconds) ms as \(acquisition.ownerToken.shortText)"
+        case .setIfAbsent(let key, let token, let ttl): "set \(key) for \(ttl) ms as \(token.shortText)"
+        case .raise(let lock, _, let token, let blockEnd, _): "raise \(lock) to \(blockEnd) as \(token.shortText)"
+        case .extend(let lock, let token, let ttl): "extend \(lock) for \(ttl) ms as \(token.shortText)"
+        case .repair(let repair): "repair \(repair.lock) for \(repair.ttlMilliseconds) ms as \(repair.ownerToken.shortText)"
+        case .release(let lock, let token): "release \(lock) as \(token.shortText)"
+        case .read(let lock, _): "read \(lock)"
+        case .enrol(_, _, let before, let after): "enrol \(before) \(after)"
+        case .replaceRecord: "replace the record"
+        case .raiseByHand(let fence, let atLeast, _): "raise \(fence) to \(atLeast)"
+        case .time: "time"
+        case .plain(let words): words.joined(separator: " ")
+        }
+    }
+}
+
+extension OwnerToken {
+    /// Enough to tell owner tokens of one world apart.
+    var shortText: Substring { secretText.prefix(6) }
+}
+
+extension RESPValue {
+    /// What it says, short.
+    var summary: String {
+        switch self {
+        case .simpleString(let text): text
+        case .error(let text): "error: \(text.prefix(60))"
+        case .integer(let number): "\(number)"
+        case .bulkString(let bytes): String(decoding: bytes.prefix(100), as: UTF8.self)
+        case .null: "nothing"
+        case .array(let elements): "[\(elements.map(\.summary).joined(separator: ", "))]"
+        }
+    }
+}

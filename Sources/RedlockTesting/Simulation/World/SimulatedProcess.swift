@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import LockCore
+package import Redlock
+
+/// A process with clocks of its own, which may be stopped at every step, put to sleep with its machine, or killed.
+///
+/// `@unchecked Sendable`: it is used on the thread of its world only.
+package final class SimulatedProcess: @unchecked Sendable {
+    package let world: SimulatedWorld
+    /// Which process it is, for the trace.
+    package let number: Int
+    /// The clock that goes on while the machine sleeps; leases end by it.
+    package var continuousClock: SimulatedClock
+    /// The clock of timers, which stands still while the machine sleeps.
+    package var monotonicClock: SimulatedClock
+    /// What the machine takes for the time of day, in nanoseconds since 1970.
+    package var wallClock: SimulatedClock
+    /// Whether it runs; while it does not, what would happen in it waits.
+    package private(set) var isRunning = true
+    /// When it last began to run.
+    package private(set) var runsSince: Int64 = 0
+    package private(set) lazy var executor = SimulatedExecutor(process: self)
+
+    private var waiting: [() -> Void] = []
+    private var lastLoopTurn: Int64 = 0
+
+    /// A process that runs.
+    ///
+    /// - Parameters:
+    ///   - wallNanoseconds: the time of day that it begins with.
+    ///   - rate: by how much its clocks are too fast, in parts per million.
+    package init(world: SimulatedWorld, number: Int, wallNanoseconds: Int64, rate: Int64 = 0) {
+        self.world = world
+        self.number = number
+        // Far from zero, and differently in each process: the origin of a clock means nothing.
+        let origin = 1_000_000_000_000 * Int64(number + 1)
+        continuousClock = SimulatedClock(reading: origin, rate: rate, at: world.now)
+        monotonicClock = SimulatedClock(reading: origin / 2, rate: rate, at: world.now)
+        wallClock = SimulatedClock(reading: wallNanoseconds, rate: rate, at: world.now)
+    }
+
+    /// The continuous clock.
+    package var now: Instant { Instant(nanoseconds: continuousClock.read(at: world.now)) }
+
+    // MARK: Running
+
+    /// Does something in the process, now or as soon as it runs again.
+    func enter(_ work: @escaping () -> Void) {
+        if isRunning { work() } else { waiting.append(work) }
+    }
+
+    /// Does something in the process within a microsecond.
+    func runSoon(_ work: @escaping () -> Void) {
+        world.schedule(after: world.number(in: 1...1_000)) { [weak self] in self?.enter(work) }
+    }
+
+    /// Does something on the loop of the process, behind everything that was handed to it before.
+    func runOnLoop(_ work: @escaping () -> Void) {
+        lastLoopTurn = max(lastLoopTurn, world.now) + 1
+        world.schedule(at: lastLoopTurn) { [weak self] in self?.enter(work) }
+    }
+
+    /// Does something when the clock of timers has gone on for some nanoseconds.
+    func schedule(afterNanoseconds delay: Int64, _ work: @escaping () -> Void) -> SimulatedTimer {
+        let timer = SimulatedTimer(target: monotonicClock.read(at: world.now) + max(0, delay), work: work)
+        schedule(timer)
+        return timer
+    }
+
+    private func schedule(_ timer: SimulatedTimer) {
+        // A clock that stands still belongs to a process that does not run; it is looked at again when it does.
+        let time = monotonicClock.time(ofReading: timer.target, from: world.now) ?? world.now + 1_000_000
+        timer.event = world.schedule(at: time) { [weak self] in
+            self?.enter { self?.fire(timer) }
+        }
+    }
+
+    private func fire(_ timer: SimulatedTimer) {
+        if monotonicClock.read(at: world.now) < timer.target { schedule(timer) } else { timer.fire() }
+    }
+
+    // MARK: Faults
+
+    /// What stands still while the process does not run.
+    package enum Pause: CaseIterable {
+        /// The process alone, as after SIGSTOP.
+        case process
+        /// The machine sleeps: timers stand still with it.
+        case machine
+        /// The virtual machine: no clock of it knows.
+        case virtualMachine
+    }
+
+    /// Stops the process until it is resumed.
+    package func pause(_ pause: Pause) {
+        guard isRunning else { return }
+        isRunning = false
+        if pause != .process { monotonicClock.setFrozen(true, at: world.now) }
+        if pause == .virtualMachine { continuousClock.setFrozen(true, at: world.now) }
+    }
+
+    /// Lets the process go on; what waited happens in the order in which it came, or timers last.
+    package func resume() {
+        guard !isRunning else { return }
+        isRunning = true
+        runsSince = world.now
+        monotonicClock.setFrozen(false, at: world.now)
+        continuousClock.setFrozen(false, at: world.now)
+        let work = waiting
+        waiting = []
+        for work in work { runOnLoop(work) }
+    }
+}
+
+/// A timer of a simulated process.
+final class SimulatedTimer: LoopTimer {
+    /// What the clock of timers shows when it is due.
+    let target: Int64
+    fileprivate var event: SimulatedEvent?
+    private var work: (() -> Void)?
+
+    fileprivate init(target: Int64, work: @escaping () -> Void) {
+        self.target = target
+        self.work = work
+    }
+
+    fileprivate func fire() {
+        let work = self.work
+        self.work = nil
+        work?()
+    }
+
+    func cancel() {
+        work = nil
+        event?.cancel()
+    }
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import LockCore
+package import Redlock
+package import RedisTransport
+
+/// The surroundings of a client in a simulated process.
+package final class SimulatedSurroundings: Surroundings {
+    private let process: SimulatedProcess
+    private var links: [SimulatedLink] = []
+    private let origin = ContinuousClock.now
+    /// Who looks on when the client sends a command to a node.
+    package var observer: ((_ node: Int, NodeCommand) -> Void)?
+    /// In place of the randomness of the world, where owner tokens are to be guessed.
+    package var randomness: (() -> UInt64)?
+
+    /// The surroundings of a client that is yet to be made.
+    package init(process: SimulatedProcess) {
+        self.process = process
+    }
+
+    /// Gives the client its nodes, each with the way that leads there.
+    package func link(
+        to nodes: [(node: SimulatedNode, route: SimulatedRoute)],
+        profile: LockProfile,
+        configuration: RedlockConfiguration,
+        delegate: any NodeLinkDelegate
+    ) {
+        let link = SimulatedLink.Configuration(
+            connectTimeoutNanoseconds: configuration.connectTimeout.nanoseconds,
+            replyTimeoutNanoseconds: configuration.nodeTimeout.nanoseconds,
+            handshake: profile.handshakeCommands.map {
+                SimulatedCommand(command: .plain($0), isWhole: false, recordID: nil)
+            }
+        )
+        links = nodes.enumerated().map { place, way in
+            SimulatedLink(
+                place: place,
+                node: way.node,
+                route: way.route,
+                process: process,
+                configuration: link,
+                delegate: delegate
+            )
+        }
+    }
+
+    package var now: Instant { process.now }
+
+    package func clockInstant(of instant: Instant) -> ContinuousClock.Instant {
+        origin.advanced(by: .nanoseconds(instant.nanoseconds))
+    }
+
+    package var wallMicroseconds: Int64 { process.wallClock.read(at: process.world.now) / 1_000 }
+
+    package func randomBits() -> UInt64 {
+        randomness?() ?? process.world.random.next()
+    }
+
+    package func runOnLoop(_ work: @escaping @Sendable () -> Void) {
+        process.runOnLoop(work)
+    }
+
+    package func schedule(at instant: Instant, _ work: @escaping () -> Void) -> any LoopTimer {
+        process.schedule(afterNanoseconds: now.nanoseconds(until: instant), work)
+    }
+
+    package func connect() {
+        for link in links { link.start() }
+    }
+
+    package func disconnect() {
+        for link in links { link.close() }
+    }
+
+    func cutOff() {
+        for link in links { link.cutOff() }
+    }
+
+    package func failure(of node: Int) -> NodeFailure? {
+        links[node].failure
+    }
+
+    package func append(
+        _ command: NodeCommand,
+        form: ScriptForm,
+        recordIDs: [RecordID],
+        to nodes: NodeSet,
+        receivers: [NodeReplies]
+    ) {
+        for node in nodes {
+            observer?(node, command)
+            let recordID = command.endsWithRecordID ? recordIDs[node] : nil
+            let simulated = SimulatedCommand(command: command, isWhole: form != .digest, recordID: recordID)
+            links[node].append(simulated, receiver: receivers[node], inheritsDeadline: form == .wholeInstead)
+        }
+    }
+
+    package func flush(_ nodes: NodeSet) {
+        for node in nodes { links[node].flush() }
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import HeapModule
+
+/// A world on one thread, in which true time passes only from one event to the next and chance has a seed.
+///
+/// Whatever happens in it, happens in an event. Two runs with one seed are the same in every step; the trace is a number
+/// that tells whether they were.
+///
+/// `@unchecked Sendable`: a world and all that is in it live on the thread that runs it.
+package final class SimulatedWorld: @unchecked Sendable {
+    /// True time, in nanoseconds since the beginning, which no clock in the world need show.
+    package private(set) var now: Int64 = 0
+    /// Where all chance comes from.
+    package var random: SeededRandom
+    /// How many events there were.
+    package private(set) var eventCount = 0
+    /// A number that depends on every event and on all that was noted.
+    package private(set) var trace: UInt64 = 0xCBF2_9CE4_8422_2325
+    /// Takes a line for all that happens; nil while nobody reads it.
+    package var log: ((_ now: Int64, _ line: String) -> Void)?
+
+    private var events = Heap<Entry>()
+    private var lastSequence: UInt32 = 0
+
+    private struct Entry: Comparable {
+        let time: Int64
+        /// Of events at one time, chance decides which comes first.
+        let order: UInt32
+        /// No two events are alike.
+        let sequence: UInt32
+        let event: SimulatedEvent
+
+        static func < (left: Entry, right: Entry) -> Bool {
+            (left.time, left.order, left.sequence) < (right.time, right.order, right.sequence)
+        }
+
+        static func == (left: Entry, right: Entry) -> Bool { left.sequence == right.sequence }
+    }
+
+    /// A world at its beginning.
+    package init(seed: UInt64) {
+        random = SeededRandom(seed: seed)
+    }
+
+    /// Has something happen at a point of true time, which must not lie in the past.
+    @discardableResult
+    package func schedule(at time: Int64, _ work: @escaping () -> Void) -> SimulatedEvent {
+        let event = SimulatedEvent(work)
+        lastSequence &+= 1
+        let order = UInt32(truncatingIfNeeded: random.next())
+        events.insert(Entry(time: max(time, now), order: order, sequence: lastSequence, event: event))
+        return event
+    }
+
+    /// Has something happen after some nanoseconds.
+    @discardableResult
+    package func schedule(after nanoseconds: Int64, _ work: @escaping () -> Void) -> SimulatedEvent {
+        schedule(at: now + nanoseconds, work)
+    }
+
+    /// Lets time pass, event by event, until there is none before the end or the condition holds.
+    package func run(until end: Int64, orUntil isOver: () -> Bool = { false }) {
+        while let next = events.min, next.time <= end, !isOver() {
+            events.removeMin()
+            guard let work = next.event.take() else { continue }
+            now = next.time
+            eventCount += 1
+            mix(UInt64(bitPattern: now))
+            work()
+        }
+        if !isOver() { now = max(now, end) }
+    }
+
+    /// Whether nothing will ever happen again.
+    package var isOver: Bool { events.isEmpty }
+
+    /// Forgets everything that was going to happen.
+    package func end() {
+        events = Heap()
+    }
+
+    // MARK: Trace
+
+    /// Makes the trace depend on what happened, and writes it down if somebody reads.
+    package func note(_ number: Int64, _ line: @autoclosure () -> String) {
+        mix(UInt64(bitPattern: number))
+        if let log { log(now, line()) }
+    }
+
+    private func mix(_ number: UInt64) {
+        trace = (trace ^ number) &* 0x0000_0100_0000_01B3
+        trace ^= trace >> 29
+    }
+
+    // MARK: Chance
+
+    /// True in so many of a thousand cases.
+    package func happens(perMille: Int) -> Bool {
+        Int.random(in: 0..<1_000, using: &random) < perMille
+    }
+
+    /// A number in the range.
+    package func number(in range: ClosedRange<Int64>) -> Int64 {
+        Int64.random(in: range, using: &random)
+    }
+
+    /// One of several.
+    package func pick<Element>(_ elements: [Element]) -> Element {
+        elements[Int.random(in: 0..<elements.count, using: &random)]
+    }
+}
+
+/// Something that is going to happen, unless it is cancelled.
+package final class SimulatedEvent {
+    private var work: (() -> Void)?
+
+    init(_ work: @escaping () -> Void) {
+        self.work = work
+    }
+
+    /// Has it not happen.
+    package func cancel() {
+        work = nil
+    }
+
+    func take() -> (() -> Void)? {
+        defer { work = nil }
+        return work
+    }
+}
