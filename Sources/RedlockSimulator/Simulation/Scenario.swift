@@ -52,7 +52,9 @@ struct Scenario: Sendable {
         let kinds = FaultKind.allCases.filter(allowed.contains)
         let count = Int.random(in: 1...6, using: &random)
         for _ in 0..<count where !kinds.isEmpty { faultKinds.insert(pick(kinds)) }
-        faultsEnd = min(max(20 * .second, 4 * maximumTTL + 5 * .second), 60 * .second)
+        // The more of them look at each other's clocks, the shorter.
+        let usual = 400 * .second / Int64(nodeCount * clientCount)
+        faultsEnd = max(min(usual, 80 * .second), 4 * maximumTTL + 4 * .second)
         judgesLiveness = Int.random(in: 0..<4, using: &random) == 0
         faults = []
         plan(&random)

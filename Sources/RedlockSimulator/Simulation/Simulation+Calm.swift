@@ -15,8 +15,8 @@ extension Simulation {
                 missing += 1
                 let client = member.client
                 begin(client) { [self] in
-                    while isOpen {
-                        let options = LockOptions(ttl: .nanoseconds(scenario.maximumTTL / 2), wait: .forever, label: label(of: client))
+                    while !isDone {
+                        let options = LockOptions(ttl: .nanoseconds(scenario.maximumTTL), wait: .forever, label: label(of: client))
                         do {
                             let highest = judge.highestToken(of: resource)
                             try await client.redlock.withLock(resource, options: options) { [self] lease in

@@ -7,7 +7,7 @@ import RedlockTesting
 extension Simulation {
     /// Lets a planned fault happen.
     func strike(_ fault: PlannedFault) {
-        guard isOpen, world.now < Int64.max else { return }
+        guard isOpen else { return }
         noteFault()
         world.note(Int64(bitPattern: fault.chance), "FAULT \(fault.description)")
         var random = SeededRandom(seed: fault.chance)
@@ -203,5 +203,6 @@ extension Simulation {
             route.garbledPerMille = 0
         }
         for member in members { member.client.process.resume() }
+        setClocksRight()
     }
 }

@@ -10,7 +10,7 @@ extension Simulation {
         let client = member.client
         begin(client) { [self] in
             while isOpen, member.client === client {
-                try? await client.process.sleep(nanoseconds: world.number(in: 0...scenario.maximumTTL / 4))
+                try? await client.process.sleep(nanoseconds: world.number(in: 0...scenario.faultsEnd / 12))
                 guard isOpen, member.client === client else { return }
                 await work(member, client)
             }
@@ -27,31 +27,35 @@ extension Simulation {
         }
     }
 
-    private var someTTL: Duration {
-        .nanoseconds(world.number(in: scenario.nodeTimeout * 10...scenario.maximumTTL))
+    /// Short ones as often as long ones.
+    private func someTTL() -> Int64 {
+        let least = scenario.nodeTimeout * 10
+        let limits = [least * 2, least * 10, scenario.maximumTTL].map { min($0, scenario.maximumTTL) }
+        return world.number(in: least...world.pick(limits))
     }
 
-    private func options(wait: WaitPolicy, label: String) -> LockOptions {
-        LockOptions(ttl: someTTL, wait: wait, label: label)
+    private func options(_ ttl: Int64, wait: WaitPolicy, label: String) -> LockOptions {
+        LockOptions(ttl: .nanoseconds(ttl), wait: wait, label: label)
     }
 
     /// Tells whose lock it is that should have been released.
     func label(of client: SimulatedClient) -> String { "kept by \(client.process.number)" }
 
     private func someWait() -> WaitPolicy {
-        world.happens(perMille: 500) ? .atMost(.nanoseconds(world.number(in: 0...scenario.maximumTTL))) : .forever
+        let longest = min(scenario.maximumTTL, 2 * .second)
+        return world.happens(perMille: 800) ? .atMost(.nanoseconds(world.number(in: 0...longest))) : .forever
     }
 
     /// A body under a lock that is renewed for it.
     private func runBody(_ member: Member, _ client: SimulatedClient, _ resource: String) async {
         let wait = someWait()
-        let ttl = scenario.maximumTTL
+        let ttl = someTTL()
         let isStubborn = world.happens(perMille: 100)
         let steps = world.number(in: 1...3)
         let highest = judge.highestToken(of: resource)
         let watch = Stopwatch(client.process, wait)
         do {
-            try await client.redlock.withLock(resource, options: options(wait: wait, label: label(of: client))) { [self] lease in
+            try await client.redlock.withLock(resource, options: options(ttl, wait: wait, label: label(of: client))) { [self] lease in
                 let holding = Judge.Holding(
                     client: member.number,
                     process: client.process,
@@ -82,13 +86,14 @@ extension Simulation {
     /// A lease that its holder looks after, or forgets.
     private func holdLease(_ member: Member, _ client: SimulatedClient, _ resource: String) async {
         let isForgotten = world.happens(perMille: 300)
+        let ttl = someTTL()
         let wait = someWait()
         let highest = judge.highestToken(of: resource)
         let watch = Stopwatch(client.process, wait)
         do {
             let lease = try await client.redlock.acquire(
                 resource,
-                options: options(wait: wait, label: isForgotten ? "forgotten" : label(of: client))
+                options: options(ttl, wait: wait, label: isForgotten ? "forgotten" : label(of: client))
             )
             await use(lease, member, client, after: highest, isForgotten: isForgotten)
         } catch {
@@ -100,7 +105,7 @@ extension Simulation {
     private func tryLease(_ member: Member, _ client: SimulatedClient, _ resource: String) async {
         let highest = judge.highestToken(of: resource)
         do {
-            let options = options(wait: .none, label: label(of: client))
+            let options = options(someTTL(), wait: .none, label: label(of: client))
             guard let lease = try await client.redlock.tryAcquire(resource, options: options) else { return }
             await use(lease, member, client, after: highest, isForgotten: false)
         } catch {
@@ -117,12 +122,13 @@ extension Simulation {
     ) async {
         let holding = Judge.Holding(client: member.number, process: client.process, lease: lease, isWatched: false)
         judge.granted(holding, after: highest)
+        let ttl = someTTL()
         for _ in 0..<world.number(in: 0...3) {
             let token = lease.fencingToken.rawValue
             await store.increment(lease.resource, token: token, in: client.process, thinking: 0)
-            try? await client.process.sleep(nanoseconds: world.number(in: 0...scenario.maximumTTL / 4))
+            try? await client.process.sleep(nanoseconds: world.number(in: 0...ttl / 2))
             judge.look(at: lease.resource)
-            if world.happens(perMille: 500) { try? await lease.extend(ttl: someTTL) }
+            if world.happens(perMille: 500) { try? await lease.extend(ttl: .nanoseconds(ttl)) }
             judge.look(at: lease.resource)
         }
         if isForgotten {
@@ -138,7 +144,7 @@ extension Simulation {
 
     /// Somebody who wants a lock and then does not.
     private func giveUp(_ member: Member, _ client: SimulatedClient, _ resource: String) async {
-        let options = options(wait: .forever, label: label(of: client))
+        let options = options(someTTL(), wait: .forever, label: label(of: client))
         let patience = world.number(in: 0...scenario.nodeTimeout)
         let task = client.run { [self] in
             let highest = judge.highestToken(of: resource)

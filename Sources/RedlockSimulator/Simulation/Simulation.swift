@@ -51,7 +51,8 @@ final class Simulation: @unchecked Sendable {
     /// Whether clients still begin new work.
     private(set) var isOpen = true
     private(set) var openTasks = 0
-    private var heartbeats = 0
+    /// Whether everything is over, and nobody shall go on.
+    private(set) var isDone = false
     private(set) var faultCount = 0
     /// The processes that died.
     private(set) var dead: Set<Int> = []
@@ -90,7 +91,7 @@ final class Simulation: @unchecked Sendable {
                 number: number,
                 settings: settings,
                 wallNanoseconds: Self.beginning + world.number(in: -20...20) * .millisecond,
-                rate: world.number(in: -scenario.clockRate...scenario.clockRate)
+                wander: someWander()
             )
             if !scenario.isDurable { node.server.journalMicroseconds = 2_000_000 }
             node.observer = { [unowned self] in observe($0, $1, $2, $3) }
@@ -105,7 +106,16 @@ final class Simulation: @unchecked Sendable {
             world: world,
             number: processCount,
             wallNanoseconds: Self.beginning + world.now + world.number(in: -apart...apart),
-            rate: world.number(in: -scenario.clockRate...scenario.clockRate)
+            wander: someWander()
+        )
+    }
+
+    /// As fast or as slow as the drift allows, and never far off.
+    private func someWander() -> SimulatedClock.Wander {
+        SimulatedClock.Wander(
+            rate: world.number(in: 0...scenario.clockRate),
+            furthest: scenario.maximumTTL / 40,
+            phase: world.number(in: 0...1_000 * .second)
         )
     }
 
@@ -145,20 +155,19 @@ final class Simulation: @unchecked Sendable {
         _ execute: () -> RESPValue
     ) -> RESPValue {
         switch command.command {
-        case .time:
-            heartbeats += 1
-            return execute()
         case .release(let lock, let token), .extend(let lock, let token, _):
             let before = node.server.value(at: lock)
+            let life = node.server.lifeMilliseconds(at: lock)
             let reply = execute()
             if let before, before != token.secretText, node.server.value(at: lock) != before {
                 judge.violated(.foreignKey, "node \(node.number) changed \(lock) for somebody who did not hold it")
             }
-            lookAtLife(of: lock, on: node)
+            lookAtLife(of: lock, on: node, before: life)
             return reply
         case .acquire(let acquisition):
+            let life = node.server.lifeMilliseconds(at: acquisition.lock)
             let reply = execute()
-            lookAtLife(of: acquisition.lock, on: node)
+            lookAtLife(of: acquisition.lock, on: node, before: life)
             return reply
         case .repair(let repair):
             let before = node.server.value(at: repair.lock)
@@ -166,15 +175,17 @@ final class Simulation: @unchecked Sendable {
             if let before, node.server.value(at: repair.lock) != before {
                 judge.violated(.foreignKey, "node \(node.number) replaced \(repair.lock)")
             }
-            lookAtLife(of: repair.lock, on: node)
+            lookAtLife(of: repair.lock, on: node, before: nil)
             return reply
         default:
             return execute()
         }
     }
 
-    private func lookAtLife(of lock: String, on node: SimulatedNode) {
-        guard let life = node.server.lifeMilliseconds(at: lock), life > scenario.maximumTTL / .millisecond else { return }
+    /// A key lives no longer than the longest TTL, but for one that already did when the clock was set back.
+    private func lookAtLife(of lock: String, on node: SimulatedNode, before: Int64?) {
+        let longest = max(scenario.maximumTTL / .millisecond, before ?? 0)
+        guard let life = node.server.lifeMilliseconds(at: lock), life > longest else { return }
         judge.violated(.endlessKey, "node \(node.number) keeps \(lock) for \(life) ms")
     }
 
@@ -195,12 +206,20 @@ final class Simulation: @unchecked Sendable {
             world.schedule(at: beginning + fault.time) { [unowned self] in strike(fault) }
         }
         runUntil(beginning + scenario.faultsEnd)
+        isOpen = false
         if judge.violation == nil { calmDown() }
         if judge.violation == nil, scenario.judgesLiveness { everybodyGetsEverything() }
-        isOpen = false
         if judge.violation == nil { lookForWhatIsLeftBehind() }
         finish()
         return outcome()
+    }
+
+    /// The clocks of servers are right again.
+    func setClocksRight() {
+        for node in nodes {
+            let distance = Self.beginning + world.now - node.clock.read(at: world.now)
+            if abs(distance) > scenario.maximumTTL / 10 { node.clock.step(by: distance, at: world.now) }
+        }
     }
 
     func runUntil(_ end: Int64, orUntil isOver: () -> Bool = { false }) {
@@ -210,6 +229,7 @@ final class Simulation: @unchecked Sendable {
     /// Ends every client and every task; nothing is judged any more.
     private func finish() {
         isOpen = false
+        isDone = true
         calmDown()
         for member in members where !member.isDead { end(member.client) }
         world.run(until: world.now + 1_000 * .second) { [unowned self] in openTasks == 0 }
@@ -229,7 +249,7 @@ final class Simulation: @unchecked Sendable {
             violation: judge.violation,
             trace: world.trace,
             events: world.eventCount,
-            eventsBesidesHeartbeats: world.eventCount - min(world.eventCount, 4 * heartbeats),
+            eventsBesidesHeartbeats: world.eventCount - world.heartbeatEventCount,
             grants: judge.grants,
             faults: faultCount,
             refusedWrites: store.refusals,

@@ -38,8 +38,9 @@ final class Store: @unchecked Sendable {
     func increment(_ resource: String, token: Int64, in process: SimulatedProcess, thinking: Int64) async {
         let (value, other) = await travel(process) { [self] in
             // A reader shows its token too: what it reads must not change behind its back.
-            if compared[resource, default: Row()].highestToken <= token { compared[resource]?.highestToken = token }
-            return (compared[resource]?.value ?? 0, uncompared[resource, default: Row()].value)
+            let row = compared[resource, default: Row()]
+            compared[resource, default: Row()].highestToken = max(row.highestToken, token)
+            return (row.value, uncompared[resource, default: Row()].value)
         }
         try? await process.sleep(nanoseconds: thinking)
         await travel(process) { [self] in

@@ -12,6 +12,6 @@ package final class SimulatedExecutor: TaskExecutor, @unchecked Sendable {
 
     package func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        process.runSoon { [unowned self] in job.runSynchronously(on: asUnownedTaskExecutor()) }
+        process.runSoon { [self] in job.runSynchronously(on: asUnownedTaskExecutor()) }
     }
 }

@@ -28,7 +28,7 @@ final class SimulatedLink {
     let route: SimulatedRoute
     let process: SimulatedProcess
     private let configuration: Configuration
-    private weak var delegate: (any NodeLinkDelegate)?
+    private unowned let delegate: any NodeLinkDelegate
     private var state = State.idle
     private var attempts = 0
     private var readySince: Int64 = 0
@@ -92,17 +92,18 @@ final class SimulatedLink {
         attempts += 1
         let attempt = attempts
         state = .connecting(attempt: attempt)
-        deadlineTimer = process.schedule(afterNanoseconds: configuration.connectTimeoutNanoseconds) { [weak self] in
-            self?.attemptFailed(attempt, NodeFailure(.timedOut, "no connection in time"))
+        deadlineTimer = process.schedule(afterNanoseconds: configuration.connectTimeoutNanoseconds) { [self] in
+            attemptFailed(attempt, NodeFailure(.timedOut, "no connection in time"))
         }
-        let (node, route, process) = (self.node, self.route, self.process)
-        process.world.schedule(after: route.delay() + route.delay() + route.delay()) { [weak self] in
-            route.pass(.toNode) {
-                guard node.isUp, !route.refusesConnections else {
-                    return process.enter { self?.attemptFailed(attempt, NodeFailure(.unreachable, "connection refused")) }
+        process.world.schedule(after: route.delay() + route.delay() + route.delay()) { [self] in
+            route.pass(.toNode) { [self] in
+                guard node.isUp else {
+                    return process.enter { [self] in
+                        attemptFailed(attempt, NodeFailure(.unreachable, "connection refused"))
+                    }
                 }
                 let life = node.life
-                node.enter(life) { self?.shakeHands(attempt, life) }
+                node.enter(life) { [self] in shakeHands(attempt, life) }
             }
         }
     }
@@ -110,9 +111,9 @@ final class SimulatedLink {
     private func shakeHands(_ attempt: Int, _ life: Int) {
         guard case .connecting(attempt) = state else { return }
         let replies = configuration.handshake.map { node.execute($0, from: process.number) }
-        process.world.schedule(after: route.delay()) { [weak self] in
-            self?.route.pass(.toProcess) {
-                self?.process.enter { self?.handshakeEnded(attempt, life, replies) }
+        process.world.schedule(after: route.delay()) { [self] in
+            route.pass(.toProcess) { [self] in
+                process.enter { [self] in handshakeEnded(attempt, life, replies) }
             }
         }
     }
@@ -132,7 +133,7 @@ final class SimulatedLink {
                 replyTimeoutNanoseconds: configuration.replyTimeoutNanoseconds
             )
         )
-        delegate?.linkBecameReady(place, handshakeReplies: replies)
+        delegate.linkBecameReady(place, handshakeReplies: replies)
     }
 
     private func attemptFailed(_ attempt: Int, _ failure: NodeFailure) {
@@ -154,11 +155,11 @@ final class SimulatedLink {
             : backoff.nextNanoseconds(random: process.world.random.next())
         self.failure = failure
         state = .waiting
-        deadlineTimer = process.schedule(afterNanoseconds: delay) { [weak self] in
-            guard let self, case .waiting = state else { return }
+        deadlineTimer = process.schedule(afterNanoseconds: delay) { [self] in
+            guard case .waiting = state else { return }
             connect()
         }
-        delegate?.linkWentDown(place, failure: failure)
+        delegate.linkWentDown(place, failure: failure)
     }
 }
 
@@ -222,6 +223,7 @@ final class SimulatedConnection {
     }
 
     private func send(_ commands: [SimulatedCommand]) {
+        if commands.count == 1, case .time = commands[0].command { world.noteHeartbeat() }
         lastArrivalAtNode = max(lastArrivalAtNode + 1, world.now + link.route.delay())
         world.schedule(at: lastArrivalAtNode) { [self] in
             link.route.pass(.toNode) { [self] in
@@ -287,8 +289,8 @@ final class SimulatedConnection {
             deadlineTimer = nil
             return
         }
-        deadlineTimer = process.schedule(afterNanoseconds: first.deadline - timerNow) { [weak self] in
-            self?.deadlineTimerFired()
+        deadlineTimer = process.schedule(afterNanoseconds: first.deadline - timerNow) { [self] in
+            deadlineTimerFired()
         }
     }
 

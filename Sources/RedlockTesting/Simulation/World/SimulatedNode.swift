@@ -36,11 +36,11 @@ package final class SimulatedNode {
         number: Int,
         settings: SimulatedServer.Settings,
         wallNanoseconds: Int64,
-        rate: Int64 = 0
+        wander: SimulatedClock.Wander? = nil
     ) {
         self.world = world
         self.number = number
-        clock = SimulatedClock(reading: wallNanoseconds, rate: rate, at: world.now)
+        clock = SimulatedClock(reading: wallNanoseconds, wander: wander, at: world.now)
         server = SimulatedServer(seed: world.random.next(), settings: settings) { 0 }
         server.clock = { [unowned self] in clock.read(at: world.now) / 1_000 }
     }

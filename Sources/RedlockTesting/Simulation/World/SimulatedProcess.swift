@@ -29,15 +29,20 @@ package final class SimulatedProcess: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - wallNanoseconds: the time of day that it begins with.
-    ///   - rate: by how much its clocks are too fast, in parts per million.
-    package init(world: SimulatedWorld, number: Int, wallNanoseconds: Int64, rate: Int64 = 0) {
+    ///   - wander: how its clocks go wrong.
+    package init(
+        world: SimulatedWorld,
+        number: Int,
+        wallNanoseconds: Int64,
+        wander: SimulatedClock.Wander? = nil
+    ) {
         self.world = world
         self.number = number
         // Far from zero, and differently in each process: the origin of a clock means nothing.
         let origin = 1_000_000_000_000 * Int64(number + 1)
-        continuousClock = SimulatedClock(reading: origin, rate: rate, at: world.now)
-        monotonicClock = SimulatedClock(reading: origin / 2, rate: rate, at: world.now)
-        wallClock = SimulatedClock(reading: wallNanoseconds, rate: rate, at: world.now)
+        continuousClock = SimulatedClock(reading: origin, wander: wander, at: world.now)
+        monotonicClock = SimulatedClock(reading: origin / 2, wander: wander, at: world.now)
+        wallClock = SimulatedClock(reading: wallNanoseconds, wander: wander, at: world.now)
     }
 
     /// The continuous clock.
@@ -52,13 +57,13 @@ package final class SimulatedProcess: @unchecked Sendable {
 
     /// Does something in the process within a microsecond.
     func runSoon(_ work: @escaping () -> Void) {
-        world.schedule(after: world.number(in: 1...1_000)) { [weak self] in self?.enter(work) }
+        world.schedule(after: world.number(in: 1...1_000)) { [self] in enter(work) }
     }
 
     /// Does something on the loop of the process, behind everything that was handed to it before.
     func runOnLoop(_ work: @escaping () -> Void) {
         lastLoopTurn = max(lastLoopTurn, world.now) + 1
-        world.schedule(at: lastLoopTurn) { [weak self] in self?.enter(work) }
+        world.schedule(at: lastLoopTurn) { [self] in enter(work) }
     }
 
     /// Does something when the clock of timers has gone on for some nanoseconds.
@@ -71,8 +76,8 @@ package final class SimulatedProcess: @unchecked Sendable {
     private func schedule(_ timer: SimulatedTimer) {
         // A clock that stands still belongs to a process that does not run; it is looked at again when it does.
         let time = monotonicClock.time(ofReading: timer.target, from: world.now) ?? world.now + 1_000_000
-        timer.event = world.schedule(at: time) { [weak self] in
-            self?.enter { self?.fire(timer) }
+        timer.event = world.schedule(at: time) { [self] in
+            enter { [self] in fire(timer) }
         }
     }
 

@@ -14,8 +14,6 @@ package final class SimulatedRoute {
     package var slowPerMille = 0
     /// In how many of a thousand answers there is one too many, or they break off.
     package var garbledPerMille = 0
-    /// Whether the connections that are open now are the last ones: new ones are refused, as by a firewall that answers.
-    package var refusesConnections = false
 
     private var stalledToNode = false
     private var stalledToProcess = false

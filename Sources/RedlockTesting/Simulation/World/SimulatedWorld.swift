@@ -15,6 +15,8 @@ package final class SimulatedWorld: @unchecked Sendable {
     package var random: SeededRandom
     /// How many events there were.
     package private(set) var eventCount = 0
+    /// How many events there were because clients look at clocks while they have nothing else to do.
+    package private(set) var heartbeatEventCount = 0
     /// A number that depends on every event and on all that was noted.
     package private(set) var trace: UInt64 = 0xCBF2_9CE4_8422_2325
     /// Takes a line for all that happens; nil while nobody reads it.
@@ -91,6 +93,11 @@ package final class SimulatedWorld: @unchecked Sendable {
     private func mix(_ number: UInt64) {
         trace = (trace ^ number) &* 0x0000_0100_0000_01B3
         trace ^= trace >> 29
+    }
+
+    /// Notes that a client looks at a clock and at nothing else, which takes its flush, the way there and the way back.
+    func noteHeartbeat() {
+        heartbeatEventCount += 3
     }
 
     // MARK: Chance
