@@ -8,6 +8,8 @@ let strictSettings: [SwiftSetting] =
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("MemberImportVisibility"),
         .enableUpcomingFeature("InternalImportsByDefault"),
+        // Mistakes that the tests plant; an optimised build has them only when the simulator is built.
+        .define("REDLOCK_PLANTED_BUGS", .when(configuration: .debug)),
     ] + (Context.environment["REDLOCK_WARNINGS_AS_ERRORS"] == "1" ? [.treatAllWarnings(as: .error)] : [])
 
 let package = Package(

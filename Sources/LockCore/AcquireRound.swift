@@ -130,6 +130,7 @@ public struct AcquireRound: Sendable {
             case .won: break
             }
             guard isInTime(now) else { return .failed(.tooSlow) }
+            let start = isPlanted(.validityFromDecision) ? now : start
             return .granted(validUntil: timing.validUntil(start: start), token: fence.token)
         case .lost:
             return .failed(reason(without: tally.votesAgainst))
@@ -143,7 +144,8 @@ public struct AcquireRound: Sendable {
     }
 
     private func isInTime(_ now: Instant) -> Bool {
-        now.nanoseconds(until: timing.validUntil(start: start)) >= timing.leastRemainingNanoseconds
+        isPlanted(.lateGrantReturned)
+            || now.nanoseconds(until: timing.validUntil(start: start)) >= timing.leastRemainingNanoseconds
     }
 
     /// The nodes that granted.
@@ -180,7 +182,7 @@ private struct Fence: Sendable {
     }
 
     mutating func granted(_ token: Int64?, by node: Int) {
-        guard let token, token != self.token else {
+        guard let token, token != self.token, !(isPlanted(.tokenOfFirstAnswer) && self.token != nil) else {
             confirmed.insert(node)
             return
         }
@@ -217,6 +219,7 @@ private struct Fence: Sendable {
     }
 
     var result: VoteResult {
+        if isPlanted(.tokenUnconfirmed) { return .won }
         if confirmed.count >= quorum.votesNeeded { return .won }
         return unconfirmable.count > quorum.nodesThatMayFail ? .lost : .pending
     }

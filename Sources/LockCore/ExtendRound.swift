@@ -52,7 +52,7 @@ public struct ExtendRound: Sendable {
     public mutating func answered(_ answer: Answer, by node: Int, at now: Instant) -> Decision? {
         if answer == .missing { missing.insert(node) }
         if answer == .missing || answer == .foreign { gone.insert(node) }
-        tally.vote(answer == .stillMine, by: node)
+        tally.vote(answer == .stillMine || isPlanted(.missingKeyCountsAsExtended) && answer == .missing, by: node)
         guard decision == nil else { return nil }
         decision = decide(at: now)
         return decision
@@ -63,7 +63,7 @@ public struct ExtendRound: Sendable {
         switch tally.result {
         case .won:
             // The old validity must still run.
-            let extended = timing.validUntil(start: start)
+            let extended = timing.validUntil(start: isPlanted(.extensionFromAnswer) ? now : start)
             guard let validUntil else { return now < extended ? .extended(validUntil: extended) : .tooLate }
             return now < validUntil ? .extended(validUntil: max(validUntil, extended)) : .tooLate
         case .lost where tally.open.isEmpty:

@@ -49,7 +49,7 @@ public struct LeaseTiming: Hashable, Sendable {
     ///
     /// `start` is read before the first byte is handed to the transport: no node can have set its key earlier.
     public func validUntil(start: Instant) -> Instant {
-        start.advanced(byNanoseconds: ttlNanoseconds - driftNanoseconds)
+        start.advanced(byNanoseconds: ttlNanoseconds - (isPlanted(.driftForgotten) ? 0 : driftNanoseconds))
     }
 
     /// The least that must be left of a lease when it is granted: half the TTL.

@@ -73,7 +73,8 @@ public struct VoteTally: Hashable, Sendable {
 
     /// Won at the Q-th vote for; lost at the first vote against that leaves too few, also where N is even.
     public var result: VoteResult {
-        if votesFor.count >= quorum.votesNeeded { return .won }
+        let votesNeeded = isPlanted(.quorumOneTooSmall) ? max(1, quorum.votesNeeded - 1) : quorum.votesNeeded
+        if votesFor.count >= votesNeeded { return .won }
         if votesAgainst.count > quorum.nodesThatMayFail { return .lost }
         return .pending
     }

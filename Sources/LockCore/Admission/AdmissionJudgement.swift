@@ -61,10 +61,12 @@ public enum AdmissionJudgement: Hashable, Sendable {
         if let refusal = refusal(of: facts) { return .refuse(refusal) }
         guard let text else { return .enrol(.noRecord) }
         guard let record = NodeRecord(text: text) else { return .refuse(.unreadableRecord) }
-        guard record.members == membership.members, record.node == membership.node else {
+        let isMember = record.members == membership.members && record.node == membership.node
+        guard isMember || isPlanted(.membershipIgnored) else {
             return .refuse(.otherMembership(node: record.node, members: record.members))
         }
-        guard membership.maximumTTLMilliseconds <= record.maximumTTLMilliseconds else {
+        let isWithinMaximumTTL = membership.maximumTTLMilliseconds <= record.maximumTTLMilliseconds
+        guard isWithinMaximumTTL || isPlanted(.maximumTTLIgnored) else {
             return .refuse(.maximumTTL(enrolledMilliseconds: record.maximumTTLMilliseconds))
         }
         guard let isSameProcess = isSameProcess(facts, as: record) else { return .refuse(.restartsUnknown) }
@@ -73,22 +75,30 @@ public enum AdmissionJudgement: Hashable, Sendable {
             guard facts.isDurable, record.isDurable else { return .enrol(.restarted) }
         }
         // It followed another server since, and has that one's keys in place of its own.
-        if let former = facts.formerReplicationID, former != record.formerReplicationID { return .enrol(.promoted) }
+        if let former = facts.formerReplicationID, former != record.formerReplicationID,
+            !isPlanted(.failoverOverlooked)
+        {
+            return .enrol(.promoted)
+        }
         // A new process counts from zero.
         let evictedBefore = isSameProcess ? record.evictedKeys : 0
-        if let evictedKeys = facts.evictedKeys, evictedKeys > evictedBefore { return .enrol(.evicted) }
+        if let evictedKeys = facts.evictedKeys, evictedKeys > evictedBefore, !isPlanted(.evictionOverlooked) {
+            return .enrol(.evicted)
+        }
         return .recordStands(record)
     }
 
     /// Why a server can have no vote, whatever its record says.
     public static func refusal(of facts: ServerFacts) -> Refusal? {
-        if facts.isMaster == false { return .replica }
+        if facts.isMaster == false, !isPlanted(.failoverOverlooked) { return .replica }
         if facts.isClusterNode == true { return .clusterNode }
         return facts.mayEvict ? .evicting(policy: facts.evictionPolicy ?? "") : nil
     }
 
     /// Whether the server process is the one that was enrolled; nil if there is no way to tell.
     private static func isSameProcess(_ facts: ServerFacts, as record: NodeRecord) -> Bool? {
+        if isPlanted(.restartOverlooked) { return true }
+        if isPlanted(.failoverOverlooked), facts.formerReplicationID != nil { return true }
         if let enrolled = record.runID, let current = facts.runID { return enrolled == current }
         guard record.marker != nil else { return facts.runID == nil ? nil : false }
         return facts.hasMarker

@@ -44,12 +44,14 @@ public struct ServerFacts: Hashable, Sendable {
 
     /// Whether every write is on disk before its answer, beyond doubt.
     public var isDurable: Bool {
-        hasAppendOnlyFile == true && fsyncPolicy == "always" && suspendsFsyncDuringRewrite == false
+        isPlanted(.durabilityAssumed)
+            || hasAppendOnlyFile == true && fsyncPolicy == "always" && suspendsFsyncDuringRewrite == false
     }
 
     /// Whether the server may delete keys that have not expired, to make room.
     public var mayEvict: Bool {
         guard let memoryLimitBytes, memoryLimitBytes > 0, let evictionPolicy else { return false }
+        if isPlanted(.evictionOverlooked) { return false }
         return evictionPolicy != "noeviction"
     }
 }

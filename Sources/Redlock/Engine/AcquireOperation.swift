@@ -157,7 +157,7 @@ final class AcquireAttempt: ScriptSender {
 
     /// Not any more once a release is on its way: it would be set behind that.
     func command(for node: Int) -> NodeCommand? {
-        guard !isStopped, !takenBack.contains(node) else { return nil }
+        guard !isStopped && !takenBack.contains(node) || isPlanted(.sentAgainBehindRelease) else { return nil }
         return command(ttlMilliseconds: max(1, remainingMilliseconds))
     }
 
@@ -200,6 +200,8 @@ final class AcquireAttempt: ScriptSender {
             count(.held, by: node)
         case _ where reply.isScriptMissing:
             problems[node] = reply.problem
+            count(.refused, by: node)
+        case .error where isPlanted(.errorCountsAsRefused):
             count(.refused, by: node)
         default:
             // A script may have failed behind what it set.
@@ -254,14 +256,14 @@ final class AcquireAttempt: ScriptSender {
     /// node still carries out, it carries out the release behind it.
     private func takeBack(_ node: Int) {
         // A release was sent behind the question already; or the lease was given away, and its token is no longer ours.
-        guard !isStopped else { return }
+        guard !isStopped, !isPlanted(.lateVoteNotTakenBack) else { return }
         takenBack.insert(node)
         engine.release(resource: resource, ownerToken: ownerToken, timing: timing, from: [node])
     }
 
     /// Notes that the key is set again on a node, which then needs a release as well; tells under which owner token.
     func willRepair(_ node: Int) -> OwnerToken {
-        repaired.insert(node)
+        if !isPlanted(.repairNotReleased) { repaired.insert(node) }
         return takenBack.contains(node) ? spareToken : ownerToken
     }
 

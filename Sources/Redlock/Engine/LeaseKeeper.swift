@@ -55,7 +55,9 @@ final class LeaseKeeper {
     private func setTimer() {
         guard let first = leases.first else { return }
         let now = engine.surroundings.now
-        let next = min(first.nextDue, now.advanced(byNanoseconds: Self.longestTickNanoseconds))
+        let nextTick =
+            isPlanted(.sleepOverlooked) ? first.nextDue : now.advanced(byNanoseconds: Self.longestTickNanoseconds)
+        let next = min(first.nextDue, nextTick)
         guard timer == nil || next < timerInstant else { return }
         timer?.cancel()
         timerInstant = next
@@ -93,7 +95,7 @@ final class LeaseKeeper {
     /// so that clients that started together do not renew together.
     private func renewalInstant(_ lease: HeldLease, from start: Instant) -> Instant {
         // The last stretch of a bounded hold needs no renewal.
-        guard lease.validUntil < lease.holdEnd else { return Instant(nanoseconds: .max) }
+        guard lease.validUntil < lease.holdEnd, !isPlanted(.neverRenewed) else { return Instant(nanoseconds: .max) }
         let third = lease.terms.timing.ttlNanoseconds / 3
         let spacing = third / 16
         let instant = start.advanced(byNanoseconds: third)
@@ -185,7 +187,7 @@ final class LeaseKeeper {
         guard lease.isKept else { return }
         remove(lease)
         lease.state.withLock { $0.loss = reason }
-        lease.canceller?.cancel()
+        if !isPlanted(.lossNotTold) { lease.canceller?.cancel() }
         lease.callEndHandlers()
         engine.leaseLost(lease, reason)
     }

@@ -44,13 +44,21 @@ extension LockEngine {
         let start = surroundings.now
         let attempt = AcquireAttempt(
             operation: operation,
-            ownerToken: freshOwnerToken(label: operation.terms.label),
+            ownerToken: ownerToken(for: operation),
             round: AcquireRound(quorum: quorum, timing: operation.terms.timing, start: start),
             engine: self
         )
         operation.attempt = attempt
         if !untriedNodes.isEmpty { deferNodes(of: attempt) }
         attempt.send(to: votingNodes, later: untriedNodes)
+    }
+
+    private func ownerToken(for operation: AcquireOperation) -> OwnerToken {
+        if isPlanted(.ownerTokenReused) {
+            let number = UInt64(bitPattern: operation.begun.nanoseconds)
+            return OwnerToken(highBits: number, lowBits: number, label: operation.terms.label)
+        }
+        return freshOwnerToken(label: operation.terms.label)
     }
 
     func freshOwnerToken(label: String) -> OwnerToken {
@@ -204,6 +212,7 @@ extension LockEngine {
         operation.retryTimer = nil
         guard let attempt = operation.attempt else { return }
         operation.attempt = nil
+        if isPlanted(.givenUpCallNotReleased) { return attempt.stop() }
         release(attempt)
     }
 

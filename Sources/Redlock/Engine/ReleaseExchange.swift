@@ -129,7 +129,7 @@ extension LockEngine {
     func release(_ lease: HeldLease, completion: @escaping () -> Void) {
         // Counted first, so that nobody takes the engine for idle in between.
         releaseCount += 1
-        keeper.remove(lease)
+        if !isPlanted(.renewedAfterRelease) { keeper.remove(lease) }
         lease.callEndHandlers()
         metrics.released(heldNanoseconds: lease.granted.nanoseconds(until: surroundings.now))
         release(lease.attempt) { [unowned self] _, _ in

@@ -30,7 +30,7 @@ final class ReleaseLedger {
 
     /// Notes that a node did not confirm a release.
     func note(_ exchange: ReleaseExchange, at node: Int) {
-        guard givenAway[exchange.ownerToken] == nil else { return }
+        guard givenAway[exchange.ownerToken] == nil, !isPlanted(.releaseNotRetried) else { return }
         let now = engine.surroundings.now
         // Counted from now: a node that was slow may have set the key only just before it answered.
         let expiry = exchange.timing.surelyExpired(

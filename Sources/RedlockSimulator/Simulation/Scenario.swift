@@ -3,6 +3,19 @@
 import Redlock
 import RedlockTesting
 
+/// How servers and clients are set up, rightly or wrongly.
+enum Setup: Sendable {
+    case proper
+    /// Half of the clients have another list, which shares one node with that of the others.
+    case otherMembers
+    /// Half of the clients may ask for longer TTLs than the nodes were enrolled for.
+    case longerTTL
+    /// Two nodes are databases of one server.
+    case listedTwice
+    /// The servers give up keys when they need room.
+    case evicting
+}
+
 /// The world of one seed: who is in it, how it is set up, and what is going to go wrong.
 struct Scenario: Sendable {
     let seed: UInt64
@@ -25,6 +38,16 @@ struct Scenario: Sendable {
     var faults: [PlannedFault]
     /// Whether faults end, so that everybody must get every lock.
     var judgesLiveness: Bool
+    /// How the servers and clients are set up.
+    var setup = Setup.proper
+    /// Where the answer to ``claimsExclusion`` is known for another reason.
+    var overridesClaim: Bool?
+    /// Whether all owner tokens are the same.
+    var hasGuessableTokens = false
+    /// What is wrong with the scripts of the servers.
+    var scriptDefects: ScriptDefects = []
+    /// On how many servers the clocks stand still from a moment on.
+    var clocksThatStop = 0
 
     /// The scenario that belongs to a seed.
     ///
@@ -88,7 +111,10 @@ struct Scenario: Sendable {
     /// between two looks at its settings, or whose clock is set by little while nobody who knows it looks, is not found
     /// out; and among one or two servers nobody can tell whose clock is wrong.
     var claimsExclusion: Bool {
-        if !faultKinds.isDisjoint(with: [.virtualMachinePause, .eviction, .smallClockJump, .clockRate]) { return false }
+        if let overridesClaim { return overridesClaim }
+        if !faultKinds.isDisjoint(with: [.virtualMachinePause, .eviction, .smallClockJump, .clockRate]) {
+            return false
+        }
         return !(faultKinds.contains(.clockJump) && nodeCount < 3)
     }
 

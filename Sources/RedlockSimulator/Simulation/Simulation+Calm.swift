@@ -16,7 +16,11 @@ extension Simulation {
                 let client = member.client
                 begin(client) { [self] in
                     while !isDone {
-                        let options = LockOptions(ttl: .nanoseconds(scenario.maximumTTL), wait: .forever, label: label(of: client))
+                        let options = LockOptions(
+                            ttl: .nanoseconds(scenario.maximumTTL),
+                            wait: .forever,
+                            label: label(of: client)
+                        )
                         do {
                             let highest = judge.highestToken(of: resource)
                             try await client.redlock.withLock(resource, options: options) { [self] lease in

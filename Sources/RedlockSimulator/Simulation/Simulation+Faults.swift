@@ -76,12 +76,16 @@ extension Simulation {
         }
     }
 
-    /// Its keys go one by one, those of locks first; the setting that lets them go shows at the next look.
+    /// Its locks go; the setting that lets them go shows at the next look.
     private func evict(_ node: SimulatedNode, _ fault: PlannedFault, _ random: inout SeededRandom) {
-        node.server.settings.memoryLimitBytes = 1_000_000
-        node.server.settings.evictionPolicy = "allkeys-lru"
-        for key in node.server.keyNames where Bool.random(using: &random) { node.server.evict(key) }
-        world.schedule(after: fault.duration) { node.server.settings.evictionPolicy = "noeviction" }
+        let isTwin = scenario.setup == .listedTwice && node.number < 2
+        for node in isTwin ? Array(nodes.prefix(2)) : [node] {
+            for key in node.server.keyNames where key.contains("lock") { node.server.evict(key) }
+            guard scenario.setup != .evicting else { continue }
+            node.server.settings.memoryLimitBytes = 1_000_000
+            node.server.settings.evictionPolicy = "allkeys-lru"
+            world.schedule(after: fault.duration) { node.server.settings.evictionPolicy = "noeviction" }
+        }
     }
 
     /// A replica takes its place at once, without what was written in the last moments.
@@ -194,7 +198,7 @@ extension Simulation {
             if !node.isUp { node.start(keeping: scenario.isDurable ? .everything : .nothing) }
             node.goOn()
             node.server.acceptAgain()
-            node.server.settings.evictionPolicy = "noeviction"
+            if scenario.setup != .evicting { node.server.settings.evictionPolicy = "noeviction" }
             node.clock.setRate(0, at: world.now)
         }
         for route in routes.joined() {

@@ -10,7 +10,7 @@ extension Simulation {
         let client = member.client
         begin(client) { [self] in
             while isOpen, member.client === client {
-                try? await client.process.sleep(nanoseconds: world.number(in: 0...scenario.faultsEnd / 12))
+                try? await client.process.sleep(nanoseconds: world.number(in: 0...scenario.faultsEnd / 5))
                 guard isOpen, member.client === client else { return }
                 await work(member, client)
             }
@@ -28,9 +28,10 @@ extension Simulation {
     }
 
     /// Short ones as often as long ones.
-    private func someTTL() -> Int64 {
+    private func someTTL(_ member: Member) -> Int64 {
         let least = scenario.nodeTimeout * 10
-        let limits = [least * 2, least * 10, scenario.maximumTTL].map { min($0, scenario.maximumTTL) }
+        let longest = longestTTL(ofMember: member.number)
+        let limits = [least * 2, least * 10, longest].map { min($0, longest) }
         return world.number(in: least...world.pick(limits))
     }
 
@@ -49,13 +50,14 @@ extension Simulation {
     /// A body under a lock that is renewed for it.
     private func runBody(_ member: Member, _ client: SimulatedClient, _ resource: String) async {
         let wait = someWait()
-        let ttl = someTTL()
+        let ttl = someTTL(member)
         let isStubborn = world.happens(perMille: 100)
         let steps = world.number(in: 1...3)
         let highest = judge.highestToken(of: resource)
         let watch = Stopwatch(client.process, wait)
         do {
-            try await client.redlock.withLock(resource, options: options(ttl, wait: wait, label: label(of: client))) { [self] lease in
+            try await client.redlock.withLock(resource, options: options(ttl, wait: wait, label: label(of: client))) {
+                [self] lease in
                 let holding = Judge.Holding(
                     client: member.number,
                     process: client.process,
@@ -86,7 +88,7 @@ extension Simulation {
     /// A lease that its holder looks after, or forgets.
     private func holdLease(_ member: Member, _ client: SimulatedClient, _ resource: String) async {
         let isForgotten = world.happens(perMille: 300)
-        let ttl = someTTL()
+        let ttl = someTTL(member)
         let wait = someWait()
         let highest = judge.highestToken(of: resource)
         let watch = Stopwatch(client.process, wait)
@@ -105,7 +107,7 @@ extension Simulation {
     private func tryLease(_ member: Member, _ client: SimulatedClient, _ resource: String) async {
         let highest = judge.highestToken(of: resource)
         do {
-            let options = options(someTTL(), wait: .none, label: label(of: client))
+            let options = options(someTTL(member), wait: .none, label: label(of: client))
             guard let lease = try await client.redlock.tryAcquire(resource, options: options) else { return }
             await use(lease, member, client, after: highest, isForgotten: false)
         } catch {
@@ -122,7 +124,7 @@ extension Simulation {
     ) async {
         let holding = Judge.Holding(client: member.number, process: client.process, lease: lease, isWatched: false)
         judge.granted(holding, after: highest)
-        let ttl = someTTL()
+        let ttl = someTTL(member)
         for _ in 0..<world.number(in: 0...3) {
             let token = lease.fencingToken.rawValue
             await store.increment(lease.resource, token: token, in: client.process, thinking: 0)
@@ -133,7 +135,7 @@ extension Simulation {
         }
         if isForgotten {
             // It counts until its validity ends, by itself.
-            while lease.isValid, member.client === client {
+            while lease.isValid, isOpen, member.client === client {
                 try? await client.process.sleep(nanoseconds: scenario.maximumTTL / 8)
             }
         } else {
@@ -144,7 +146,7 @@ extension Simulation {
 
     /// Somebody who wants a lock and then does not.
     private func giveUp(_ member: Member, _ client: SimulatedClient, _ resource: String) async {
-        let options = options(someTTL(), wait: .forever, label: label(of: client))
+        let options = options(someTTL(member), wait: .forever, label: label(of: client))
         let patience = world.number(in: 0...scenario.nodeTimeout)
         let task = client.run { [self] in
             let highest = judge.highestToken(of: resource)

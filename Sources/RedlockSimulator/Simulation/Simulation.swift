@@ -71,21 +71,40 @@ final class Simulation: @unchecked Sendable {
 
     var resources: [String] { (0..<scenario.resourceCount).map { "r\($0)" } }
 
-    var configuration: RedlockConfiguration {
+    func configuration(ofMember number: Int?) -> RedlockConfiguration {
         var configuration = RedlockConfiguration()
         configuration.nodeTimeout = .nanoseconds(scenario.nodeTimeout)
         configuration.connectTimeout = .nanoseconds(scenario.nodeTimeout * 10)
-        configuration.maximumTTL = .nanoseconds(scenario.maximumTTL)
+        configuration.maximumTTL = .nanoseconds(longestTTL(ofMember: number))
         configuration.quorum = scenario.quorum
         configuration.drift = scenario.drift
         return configuration
+    }
+
+    /// The longest TTL that a member may ask for.
+    func longestTTL(ofMember number: Int?) -> Int64 {
+        let isLonger = scenario.setup == .longerTTL && number.map { $0 % 2 == 1 } ?? false
+        return isLonger ? 8 * scenario.maximumTTL : scenario.maximumTTL
+    }
+
+    /// The nodes that a member knows of.
+    private func nodes(ofMember number: Int?) -> [SimulatedNode] {
+        guard scenario.setup == .otherMembers else { return nodes }
+        let isOther = number.map { $0 % 2 == 1 } ?? false
+        return Array(isOther ? nodes.suffix(scenario.nodeCount) : nodes.prefix(scenario.nodeCount))
     }
 
     private func makeNodes() {
         var settings = SimulatedServer.Settings()
         settings.hasAppendOnlyFile = true
         settings.fsyncPolicy = scenario.isDurable ? "always" : "everysec"
-        for number in 0..<scenario.nodeCount {
+        if scenario.setup == .evicting {
+            settings.memoryLimitBytes = 1_000_000
+            settings.evictionPolicy = "allkeys-lru"
+        }
+        // Another list begins with the last node of the first.
+        let count = scenario.setup == .otherMembers ? 2 * scenario.nodeCount - 1 : scenario.nodeCount
+        for number in 0..<count {
             let node = SimulatedNode(
                 world: world,
                 number: number,
@@ -93,10 +112,12 @@ final class Simulation: @unchecked Sendable {
                 wallNanoseconds: Self.beginning + world.number(in: -20...20) * .millisecond,
                 wander: someWander()
             )
+            node.server.defects = scenario.scriptDefects
             if !scenario.isDurable { node.server.journalMicroseconds = 2_000_000 }
             node.observer = { [unowned self] in observe($0, $1, $2, $3) }
             nodes.append(node)
         }
+        if scenario.setup == .listedTwice { nodes[1].server.becomeDatabase(ofServerOf: nodes[0].server) }
     }
 
     func makeProcess() -> SimulatedProcess {
@@ -119,21 +140,28 @@ final class Simulation: @unchecked Sendable {
         )
     }
 
-    func makeClient(in process: SimulatedProcess, purpose: LockClientCore.Purpose = .locking) -> SimulatedClient {
+    private func makeClient(
+        of number: Int?,
+        in process: SimulatedProcess,
+        purpose: LockClientCore.Purpose = .locking
+    ) -> SimulatedClient {
         let routes = nodes.map { _ in SimulatedRoute(world: world, delays: scenario.delays) }
         while self.routes.count <= process.number { self.routes.append([]) }
         self.routes[process.number] = routes
-        return SimulatedClient(
+        let known = nodes(ofMember: number)
+        let client = SimulatedClient(
             process: process,
-            nodeNames: nodes.map { "n\($0.number)" },
-            nodes: Array(zip(nodes, routes)),
-            configuration: configuration,
+            nodeNames: known.map { "n\($0.number)" },
+            nodes: known.map { ($0, routes[$0.number]) },
+            configuration: configuration(ofMember: number),
             purpose: purpose
         )
+        if scenario.hasGuessableTokens, purpose == .locking { client.surroundings.randomness = { 42 } }
+        return client
     }
 
     private func enrolNodes() {
-        let operatorClient = makeClient(in: makeProcess(), purpose: .enrolment)
+        let operatorClient = makeClient(of: nil, in: makeProcess(), purpose: .enrolment)
         let finished = Flag()
         let judge = self.judge
         operatorClient.run {
@@ -184,7 +212,7 @@ final class Simulation: @unchecked Sendable {
 
     /// A key lives no longer than the longest TTL, but for one that already did when the clock was set back.
     private func lookAtLife(of lock: String, on node: SimulatedNode, before: Int64?) {
-        let longest = max(scenario.maximumTTL / .millisecond, before ?? 0)
+        let longest = max(longestTTL(ofMember: 1) / .millisecond, before ?? 0)
         guard let life = node.server.lifeMilliseconds(at: lock), life > longest else { return }
         judge.violated(.endlessKey, "node \(node.number) keeps \(lock) for \(life) ms")
     }
@@ -195,7 +223,7 @@ final class Simulation: @unchecked Sendable {
     func run() -> Outcome {
         makeNodes()
         enrolNodes()
-        members = (0..<scenario.clientCount).map { Member(number: $0, client: makeClient(in: makeProcess())) }
+        members = (0..<scenario.clientCount).map { Member(number: $0, client: makeClient(of: $0, in: makeProcess())) }
         for member in members { beginWork(of: member) }
         let beginning = world.now
         world.schedule(after: scenario.faultsEnd / 8) { [unowned self] in
@@ -205,6 +233,7 @@ final class Simulation: @unchecked Sendable {
         for fault in scenario.faults {
             world.schedule(at: beginning + fault.time) { [unowned self] in strike(fault) }
         }
+        for node in nodes.prefix(scenario.clocksThatStop) { node.clock.setFrozen(true, at: world.now) }
         runUntil(beginning + scenario.faultsEnd)
         isOpen = false
         if judge.violation == nil { calmDown() }
@@ -216,7 +245,7 @@ final class Simulation: @unchecked Sendable {
 
     /// The clocks of servers are right again.
     func setClocksRight() {
-        for node in nodes {
+        for node in nodes where !node.clock.isFrozen {
             let distance = Self.beginning + world.now - node.clock.read(at: world.now)
             if abs(distance) > scenario.maximumTTL / 10 { node.clock.step(by: distance, at: world.now) }
         }
@@ -277,7 +306,7 @@ final class Simulation: @unchecked Sendable {
         judge.died(member.client.process)
         dead.insert(member.client.process.number)
         member.client.kill()
-        member.client = makeClient(in: makeProcess())
+        member.client = makeClient(of: member.number, in: makeProcess())
         beginWork(of: member)
     }
 }

@@ -18,7 +18,9 @@ final class NodeAdmission {
         /// Whether what it answers now comes too early, so that it is asked once more.
         var isToBeAskedAgain = false
         var facts: ServerFacts?
-        var recordText: String?
+        var recordText: String? {
+            didSet { if recordText != oldValue { writtenRecord = recordText.flatMap(NodeRecord.init(text:)) } }
+        }
         var judgement: AdmissionJudgement?
         /// What the node did that makes its votes worthless, until it has another record than it had then.
         var distrust: Distrust?
@@ -32,7 +34,7 @@ final class NodeAdmission {
         var standing = NodeStanding.unknown
 
         /// What lies at the place of the record, whether it stands or not; nil if it is none.
-        var writtenRecord: NodeRecord? { recordText.flatMap(NodeRecord.init(text:)) }
+        private(set) var writtenRecord: NodeRecord?
 
         /// Whether it must be heard before it is enrolled.
         var isToBeHeard: Bool { distrust?.isRecordKnown == false }
@@ -250,7 +252,12 @@ final class NodeAdmission {
     /// Notes that a node did what makes its votes worthless: it must be enrolled anew before it has a vote again, in
     /// place of the record that it has after the event.
     func distrust(_ node: Int, _ reason: EnrolmentReason) {
+        if isPlanted(.jumpForgiven) { return }
         nodes[node].distrust = Distrust(reason)
+        if isPlanted(.oldRecordAnswersJump) {
+            let known = nodes[node].writtenRecord
+            nodes[node].distrust?.note(known)
+        }
         if nodes[node].record != nil { nodes[node].judgement = .enrol(reason) }
         nodes[node].isToBeAskedAgain = nodes[node].isBeingAsked
         inspect(node)
@@ -316,7 +323,7 @@ final class NodeAdmission {
     }
 
     func twin(of node: Int) -> Int? {
-        guard let runID = nodes[node].facts?.runID else { return nil }
+        guard let runID = nodes[node].facts?.runID, !isPlanted(.twinOverlooked) else { return nil }
         return nodes.indices.first { $0 != node && nodes[$0].isConnected && nodes[$0].facts?.runID == runID }
     }
 
@@ -330,6 +337,7 @@ final class NodeAdmission {
 
     private func isTooFar(_ milliseconds: Int64) -> Bool {
         milliseconds.magnitude > UInt64(engine.configuration.maximumTTL.nanoseconds / 4_000_000)
+            && !isPlanted(.clocksNotCompared)
     }
 
     /// How much longer a node has no vote because of its last enrolment.
@@ -354,7 +362,7 @@ final class NodeAdmission {
     /// Whether the vote of a node counts that was given under a record: what was found out about the node while the
     /// answer was on its way counts as well.
     func countsVote(of node: Int, under record: RecordID) -> Bool {
-        admitted.contains(node) && recordIDs[node] == record && !isSuspected(node)
+        admitted.contains(node) && (recordIDs[node] == record || isPlanted(.recordChangeIgnored)) && !isSuspected(node)
     }
 
     /// Whether what a node says to an extension counts, likewise.

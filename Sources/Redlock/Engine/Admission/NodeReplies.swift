@@ -64,7 +64,7 @@ package final class NodeReplies: ReplyReceiver {
     func expect(replyTo command: NodeCommand, _ form: ScriptForm, receiver: any ReplyReceiver) {
         awaited.append(
             Awaited(
-                kind: verifiesVotes && command.isVote ? .vote : .answer,
+                kind: verifiesVotes && command.isVote && !isPlanted(.votesNotVerified) ? .vote : .answer,
                 receiver: receiver,
                 isDigest: form == .digest
             )

@@ -21,3 +21,12 @@ extension SimulatedServer {
         _ = keys.remove(key)
     }
 }
+
+// MARK: Databases
+
+extension SimulatedServer {
+    /// Makes it another database of a server: keys of its own, and one process.
+    package func becomeDatabase(ofServerOf other: SimulatedServer) {
+        runID = other.runID
+    }
+}

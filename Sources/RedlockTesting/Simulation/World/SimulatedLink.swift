@@ -3,8 +3,8 @@
 internal import DequeModule
 internal import Hiredis
 internal import LockCore
-internal import Redlock
 internal import RedisTransport
+internal import Redlock
 
 /// The way from a process to a node, as `NodeLink` is in the real surroundings: connects, sends, connects again.
 final class SimulatedLink {
@@ -120,7 +120,9 @@ final class SimulatedLink {
 
     private func handshakeEnded(_ attempt: Int, _ life: Int, _ replies: [RESPValue]) {
         guard case .connecting(attempt) = state else { return }
-        if let problem = replies.lazy.compactMap(\.error).first(where: { $0.hasPrefix("LOADING") || $0.hasPrefix("BUSY") }) {
+        if let problem = replies.lazy.compactMap(\.error).first(where: {
+            $0.hasPrefix("LOADING") || $0.hasPrefix("BUSY")
+        }) {
             return attemptFailed(attempt, NodeFailure(.notServing, problem))
         }
         deadlineTimer?.cancel()
@@ -217,7 +219,8 @@ final class SimulatedConnection {
         let commands = outgoing
         outgoing = []
         guard !isCutOff else { return }
-        let cut = commands.count > 1 && world.happens(perMille: 50) ? Int(world.number(in: 1...Int64(commands.count - 1))) : 0
+        let cut =
+            commands.count > 1 && world.happens(perMille: 50) ? Int(world.number(in: 1...Int64(commands.count - 1))) : 0
         if cut > 0 { send(Array(commands[..<cut])) }
         send(cut > 0 ? Array(commands[cut...]) : commands)
     }
@@ -296,10 +299,18 @@ final class SimulatedConnection {
 
     private func deadlineTimerFired() {
         if let first = awaited.first, first.deadline <= timerNow {
+            if isPlanted(.connectionKeptAfterTimeout) { return keepOn() }
             end(NodeFailure(.timedOut, "no answer in time"))
         } else {
             scheduleDeadlineTimer()
         }
+    }
+
+    /// What a connection must not do.
+    private func keepOn() {
+        let late = awaited.removeFirst()
+        late.receiver.failed(NodeFailure(.timedOut, "no answer in time"), at: link.place)
+        scheduleDeadlineTimer()
     }
 
     // MARK: Ending

@@ -24,7 +24,8 @@ package final class SimulatedNode {
     /// Whether it carries out what it is sent; while it does not, commands wait.
     package private(set) var isRunning = true
     /// Who looks on when the server carries a command out.
-    package var observer: ((_ node: SimulatedNode, _ process: Int, SimulatedCommand, _ execute: () -> RESPValue) -> RESPValue)?
+    package var observer:
+        ((_ node: SimulatedNode, _ process: Int, SimulatedCommand, _ execute: () -> RESPValue) -> RESPValue)?
 
     /// Which life of the server it is: connections end with it.
     private(set) var life = 0
@@ -57,7 +58,10 @@ package final class SimulatedNode {
         }
         let reply = observer.map { $0(self, process, command, execute) } ?? execute()
         if world.log != nil, !command.command.isRoutine {
-            world.note(Int64(number), "node \(number) < process \(process): \(command.command.summary) > \(reply.summary)")
+            world.note(
+                Int64(number),
+                "node \(number) < process \(process): \(command.command.summary) > \(reply.summary)"
+            )
         }
         return reply
     }
@@ -110,7 +114,8 @@ extension NodeCommand {
         case .setIfAbsent(let key, let token, let ttl): "set \(key) for \(ttl) ms as \(token.shortText)"
         case .raise(let lock, _, let token, let blockEnd, _): "raise \(lock) to \(blockEnd) as \(token.shortText)"
         case .extend(let lock, let token, let ttl): "extend \(lock) for \(ttl) ms as \(token.shortText)"
-        case .repair(let repair): "repair \(repair.lock) for \(repair.ttlMilliseconds) ms as \(repair.ownerToken.shortText)"
+        case .repair(let repair):
+            "repair \(repair.lock) for \(repair.ttlMilliseconds) ms as \(repair.ownerToken.shortText)"
         case .release(let lock, let token): "release \(lock) as \(token.shortText)"
         case .read(let lock, _): "read \(lock)"
         case .enrol(_, _, let before, let after): "enrol \(before) \(after)"

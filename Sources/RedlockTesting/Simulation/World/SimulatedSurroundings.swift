@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import LockCore
-package import Redlock
 package import RedisTransport
+package import Redlock
 
 /// The surroundings of a client in a simulated process.
 package final class SimulatedSurroundings: Surroundings {

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LockCore
+import Redlock
+import RedlockTesting
+
+/// A mistake in the client or in the scripts, and the kind of world that it shows in.
+struct Mutant: Sendable {
+    enum Mistake: Sendable {
+        case client(PlantedBug)
+        case script(String, ScriptDefects)
+    }
+
+    let mistake: Mistake
+    var faults: Set<FaultKind> = Set(FaultKind.allCases)
+    /// What is special about the worlds.
+    var adjust: @Sendable (inout Scenario) -> Void = { _ in }
+
+    var name: String {
+        switch mistake {
+        case .client(let bug): bug.rawValue
+        case .script(let name, _): name
+        }
+    }
+
+    /// The scenario of a seed, with the mistake in its servers if it is one of scripts.
+    func scenario(seed: UInt64) -> Scenario {
+        var scenario = Scenario(seed: seed, allowed: faults)
+        adjust(&scenario)
+        if case .script(_, let defects) = mistake { scenario.scriptDefects = defects }
+        return scenario
+    }
+
+    /// Plants the mistake of a client, or takes it out again; the scripts have theirs from the scenario.
+    func plant(_ isPlanted: Bool) {
+        #if REDLOCK_PLANTED_BUGS
+            if case .client(let bug) = mistake { plantedBug = isPlanted ? bug : nil }
+        #else
+            preconditionFailure("mistakes can be planted only where the package is built with REDLOCK_PLANTED_BUGS")
+        #endif
+    }
+
+    /// How many of the first worlds it takes to find it, and what was found; nil if it was not.
+    func find(within seeds: UInt64) -> (worlds: UInt64, seed: UInt64, violation: Violation)? {
+        plant(true)
+        defer { plant(false) }
+        var campaign = Campaign(seeds: 0..<seeds) { scenario(seed: $0) }
+        campaign.stopsAtViolation = true
+        let result = campaign.run()
+        return result.violations.first.map { (result.worlds, $0.seed, $0.violation) }
+    }
+}
+
+extension Mutant {
+    private static let network: Set<FaultKind> = [.stall, .slowness, .nodeStop]
+
+    /// All of them.
+    static let all: [Mutant] = clients + scripts
+
+    private static let clients: [Mutant] = [
+        Mutant(mistake: .client(.quorumOneTooSmall)),
+        Mutant(mistake: .client(.driftForgotten), faults: network) {
+            $0.drift = .strict; $0.clockRate = 78_000
+        },
+        Mutant(mistake: .client(.validityFromDecision), faults: network.union([.processStop])),
+        Mutant(mistake: .client(.extensionFromAnswer), faults: network.union([.processStop])),
+        Mutant(mistake: .client(.lateGrantReturned), faults: network.union([.processStop])),
+        Mutant(mistake: .client(.missingKeyCountsAsExtended), faults: [.flush, .restart, .nodeStop]),
+        Mutant(mistake: .client(.tokenUnconfirmed)),
+        Mutant(mistake: .client(.tokenOfFirstAnswer)),
+        Mutant(mistake: .client(.quarantineSkipped), faults: [.restart, .flush]) { $0.isDurable = false },
+        Mutant(mistake: .client(.restartOverlooked), faults: [.restart]) { $0.isDurable = false },
+        Mutant(mistake: .client(.durabilityAssumed), faults: [.restart]) { $0.isDurable = false },
+        Mutant(mistake: .client(.evictionOverlooked), faults: [.eviction]) { scenario in
+            scenario.setup = .evicting
+            scenario.overridesClaim = true
+            scenario.judgesLiveness = false
+        },
+        Mutant(mistake: .client(.failoverOverlooked), faults: [.promotion]),
+        Mutant(mistake: .client(.twinOverlooked), faults: [.eviction]) { scenario in
+            scenario.nodeCount = 4
+            scenario.quorum = 3
+            scenario.setup = .listedTwice
+            scenario.overridesClaim = true
+            scenario.judgesLiveness = false
+        },
+        Mutant(mistake: .client(.membershipIgnored), faults: [.slowness]) { scenario in
+            scenario.nodeCount = 3
+            scenario.quorum = 2
+            scenario.setup = .otherMembers
+            scenario.judgesLiveness = false
+        },
+        Mutant(mistake: .client(.maximumTTLIgnored), faults: [.restart]) { scenario in
+            scenario.isDurable = false
+            scenario.setup = .longerTTL
+            scenario.judgesLiveness = false
+        },
+        Mutant(mistake: .client(.clocksNotCompared), faults: [.clockJump]) { $0.nodeCount = max(3, $0.nodeCount) },
+        Mutant(mistake: .client(.votesNotVerified), faults: [.clockJump]),
+        Mutant(mistake: .client(.jumpForgiven), faults: [.clockJump, .crash]),
+        Mutant(mistake: .client(.ownerTokenReused), faults: network),
+        Mutant(mistake: .client(.givenUpCallNotReleased), faults: [.cancellation]),
+        Mutant(mistake: .client(.lateVoteNotTakenBack), faults: network),
+        Mutant(mistake: .client(.errorCountsAsRefused), faults: [.scriptError]),
+        Mutant(mistake: .client(.renewedAfterRelease)),
+        Mutant(mistake: .client(.lossNotTold), faults: network),
+        Mutant(mistake: .client(.sleepOverlooked), faults: [.machineSleep]),
+        Mutant(mistake: .client(.neverRenewed)),
+        Mutant(mistake: .client(.releaseNotRetried), faults: network),
+        Mutant(mistake: .client(.sentAgainBehindRelease), faults: network.union([.scriptFlush])),
+        Mutant(mistake: .client(.repairNotReleased), faults: network.union([.restart])),
+        Mutant(mistake: .client(.connectionKeptAfterTimeout), faults: network),
+    ]
+
+    private static let scripts: [Mutant] = [
+        script("release deletes a foreign key", .releaseDeletesForeignKey),
+        script("extend sets a missing key again", .extendRecreatesMissingKey, [.flush, .restart, .nodeStop]),
+        script("extend shortens a life", .extendShortensLife),
+        script("acquire ignores the record", .acquireIgnoresRecord, [.flush]),
+        script("acquire does not seed a lost counter", .acquireDoesNotSeedLostCounter, [.counterLoss, .flush]),
+        script("acquire does not raise the counter", .acquireAnswersCounterWithoutRaising),
+        script("acquire ignores who holds the lock", .acquireIgnoresHeldKey),
+        script("raise ignores who holds the lock", .raiseIgnoresOwner),
+        script("raise does not raise", .raiseAnswersWithoutRaising, [.counterLoss, .stall, .nodeStop]),
+        script("repair takes the lock of somebody else", .repairOverwritesForeignKey),
+        script("repair does not raise the counter", .repairDoesNotRaiseCounter, [.restart, .counterLoss, .nodeStop]),
+        script("acquire sets a key without an end", .acquireSetsKeyWithoutTTL),
+        script("enrol overwrites a foreign record", .enrolOverwritesForeignRecord, [.restart, .flush]),
+    ]
+
+    private static func script(
+        _ name: String,
+        _ defects: ScriptDefects,
+        _ faults: Set<FaultKind> = Set(FaultKind.allCases)
+    ) -> Mutant {
+        Mutant(mistake: .script(name, defects), faults: faults)
+    }
+}
