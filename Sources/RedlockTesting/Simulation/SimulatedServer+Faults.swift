@@ -84,10 +84,17 @@ extension SimulatedServer {
         keys.set(key, to: SimulatedKeys.Entry(value: .collection, endMilliseconds: SimulatedKeys.Entry.never))
     }
 
-    /// The keys, sorted.
+    /// Deletes the keys that have ended, as servers do now and then by themselves.
+    ///
+    /// It shows only when the clock goes back: what was deleted does not come back then.
+    package func deleteEndedKeys() {
+        _ = keyNames
+    }
+
+    /// The keys that have not ended, sorted.
     package var keyNames: [String] {
         keys.now = clock()
-        return keys.names()
+        return keys.names(beginningWith: "")
     }
 
     // MARK: Roles
