@@ -2,6 +2,8 @@
 
 #if os(Linux)
     import Foundation
+    import Hiredis
+    import Redlock
     import RedlockTesting
     import Testing
 
@@ -23,6 +25,25 @@
                     if let difference {
                         Issue.record("seed \(seed), the last steps:\n\(difference)")
                         return
+                    }
+                }
+            }
+        }
+
+        /// What the simulated server tells of itself, a real one tells as well, in the same words.
+        @Test
+        func factsAreThoseOfARealServer() async throws {
+            try await RedisComparison.with { comparison, _ in
+                let real = try comparison.sendToReal(["INFO"]).string?.split(separator: "\r\n") ?? []
+                let simulated = comparison.simulated.execute(.plain(["INFO"])).string?.split(separator: "\r\n") ?? []
+                #expect(simulated.count == 9)
+                for line in simulated {
+                    let name = line.prefix { $0 != ":" } + ":"
+                    let counterpart = try #require(real.first { $0.hasPrefix(name) })
+                    switch name {
+                    // Everybody has their own.
+                    case "run_id:", "redis_version:": #expect(counterpart.utf8.count > name.utf8.count)
+                    default: #expect(line == counterpart)
                     }
                 }
             }

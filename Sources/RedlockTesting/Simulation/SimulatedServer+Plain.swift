@@ -48,6 +48,7 @@ extension SimulatedServer {
     private func evaluateMarker(_ digest: String) throws(CommandError) -> RESPValue {
         try admit(.evaluate)
         guard let text = scripts[digest] else { throw .noScript }
+        try admitScript()
         let parts = text.split(separator: "'", omittingEmptySubsequences: false)
         guard parts.count == 3, parts[0] == "return ", parts[2].isEmpty else {
             throw CommandError(text: "ERR a simulated server runs this script only as the command of a client")
