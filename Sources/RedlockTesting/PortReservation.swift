@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import NIOCore
+
 #if canImport(Darwin)
     import Darwin
 #elseif canImport(Musl)
@@ -34,24 +36,32 @@ struct PortReservation: Sendable {
         #endif
 
         var enabled: CInt = 1
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let failed = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
-                setsockopt(descriptor, SOL_SOCKET, sharing, &enabled, socklen_t(MemoryLayout<CInt>.size)) != 0
-                    || bind(descriptor, pointer, length) != 0
-                    || getsockname(descriptor, pointer, &length) != 0
-            }
+        let loopback = try SocketAddress(ipAddress: "127.0.0.1", port: 0)
+        let isBound = loopback.withSockAddr { address, size in
+            setsockopt(descriptor, SOL_SOCKET, sharing, &enabled, socklen_t(MemoryLayout<CInt>.size)) == 0
+                && bind(descriptor, address, socklen_t(size)) == 0
         }
-        if failed {
+        guard isBound, let port = Self.port(of: descriptor) else {
             let errorNumber = errno
             close(descriptor)
             throw PortReservationError(errorNumber: errorNumber)
         }
         self.descriptor = descriptor
-        self.port = Int(UInt16(bigEndian: address.sin_port))
+        self.port = port
+    }
+
+    /// The port of a bound socket.
+    ///
+    /// Read from the bytes of the address, as its type is only known where none of NIO's C modules is: on every system,
+    /// the port is the third byte and the fourth.
+    private static func port(of descriptor: CInt) -> Int? {
+        withUnsafeTemporaryAllocation(byteCount: 128, alignment: 8) { bytes in
+            var length = socklen_t(bytes.count)
+            guard let address = bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self),
+                getsockname(descriptor, address, &length) == 0
+            else { return nil }
+            return Int(bytes[2]) << 8 | Int(bytes[3])
+        }
     }
 
     func release() {

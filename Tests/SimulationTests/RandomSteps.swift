@@ -11,6 +11,8 @@ import TestSupport
 struct Step {
     /// What it is, for whoever looks into a difference.
     let name: String
+    /// What kind of step it is.
+    let kind: String
     /// The commands for the real server.
     let commands: [UInt8]
     let commandCount: Int
@@ -32,12 +34,11 @@ struct Step {
         // Every second line is a length.
         var words = String(decoding: bytes, as: UTF8.self).components(separatedBy: "\r\n").dropFirst()
             .enumerated().filter { $0.offset % 2 == 1 }.map { "\"\($0.element)\"" }
-        if command.script != nil {
-            let kind = "\(command)".prefix { $0 != "(" }
-            words.replaceSubrange(0..<2, with: [isWhole ? "whole \(kind)" : String(kind)])
-        }
+        let kind = String("\(command)".prefix { $0 != "(" })
+        if command.script != nil { words.replaceSubrange(0..<2, with: [isWhole ? "whole \(kind)" : kind]) }
         return Step(
             name: words.joined(separator: " "),
+            kind: kind,
             commands: bytes,
             commandCount: 1
         ) { $0.execute(command, wholeScript: isWhole, recordID: recordID) }
@@ -51,6 +52,7 @@ struct Step {
     static func outside(_ commands: [String]..., simulate: @escaping (SimulatedServer) -> Void) throws -> Step {
         Step(
             name: commands.map { $0.joined(separator: " ") }.joined(separator: "; "),
+            kind: "outside",
             commands: try commands.flatMap { try RawConnection.encoded($0) },
             commandCount: commands.count
         ) {

@@ -23,6 +23,8 @@
         private let shim: ClockShim
         private let connection: RawConnection
         private var history: [String] = []
+        /// What kinds of answers there were to what kinds of steps.
+        private(set) var outcomes: Set<String> = []
 
         /// Runs the body with a real server of its own.
         static func with<Result>(_ body: (RedisComparison, LocalRedisServer) async throws -> Result) async throws
@@ -88,6 +90,7 @@
                 next += step.commandCount
                 let reply = replies[next - 1]
                 history.append("\(step.name)\n    -> \(Self.printed(reply))")
+                outcomes.insert("\(step.kind): \(Self.outcome(reply))")
                 guard let answer, Self.comparable(answer) != Self.comparable(reply) else { continue }
                 let recent = history.suffix(20)
                 return Difference(history: recent + ["    but the simulated server: \(Self.printed(answer))"])
@@ -113,6 +116,19 @@
                 let names = parts[1].array ?? []
                 return .array([parts[0], .array(names.sorted { ($0.string ?? "") < ($1.string ?? "") })])
             default: return reply
+            }
+        }
+
+        /// What kind of answer it is; of errors, the text.
+        private static func outcome(_ reply: RESPValue) -> String {
+            switch comparable(reply) {
+            case .integer(-9_007_199_254_740_991): "for ever"
+            case .integer(let number): number > 1 ? "many" : number < -4 ? "few" : "\(number)"
+            case .error(let text): text
+            case .array(let parts): "[\(parts.map(outcome).joined(separator: " "))]"
+            case .bulkString: "text"
+            case .null: "null"
+            case .simpleString(let text): text
             }
         }
 

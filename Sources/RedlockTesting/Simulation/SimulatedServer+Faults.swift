@@ -196,7 +196,7 @@ extension SimulatedServer {
             if refusal == .outOfMemory, Commands.growing.contains(command) { throw .outOfMemory }
             if refusal == .misconfigured, isWrite || command == .ping { throw .misconfigured }
             if refusal == .tooFewReplicas, isWrite { throw .tooFewReplicas }
-            if isReplica || refusal == .readOnly, isWrite { throw .readOnly }
+            if isReplica || refusal == .readOnly || refusal == .masterDown, isWrite { throw .readOnly }
         }
         let needsNoKeys: Commands = [.information, .configuration, .time]
         if refusal == .masterDown, !needsNoKeys.union([.evaluate, .load]).contains(command) { throw .masterDown }
