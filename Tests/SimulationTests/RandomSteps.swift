@@ -304,11 +304,13 @@ struct RandomSteps {
         case 40..<60:
             return try chance(50) ? .plain("SET", key, garbage()) : .plain("SET", key, garbage(), "PX", "5000")
         case 60..<70: return try .plain("SET", "fence:\(name)", String(counter(around: microseconds)), "PX", "5000")
-        case 70..<78:
+        // A lock that never ends.
+        case 70..<75: return try .plain("SET", "lock:\(name)", ownerToken().secretText)
+        case 75..<81:
             return try .outside(["DEL", key], one(of: ["RPUSH", key, "x"], ["HSET", key, "x", "y"])) {
                 $0.putCollection(at: key)
             }
-        case 78..<92: return try .outside(["DEL", key]) { $0.evict(key) }
+        case 81..<92: return try .outside(["DEL", key]) { $0.evict(key) }
         case 92..<97: return try .outside(["SCRIPT", "FLUSH"]) { $0.flushScripts() }
         default: return try .outside(["FLUSHALL"]) { $0.flushAll() }
         }

@@ -56,7 +56,7 @@
         func refusesWhatARealServerRefuses(cause: Cause) async throws {
             try await RedisComparison.with { comparison, server in
                 if cause.refusal == .misconfigured { try await Self.failToSave(comparison, server) }
-                for seed in 1...UInt64(30) {
+                for seed in 1...UInt64(10) {
                     let difference = try Self.difference(seed: seed, in: comparison) {
                         for command in cause.begin { try comparison.sendToReal(command) }
                         comparison.simulated.refuse(cause.refusal)
