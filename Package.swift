@@ -116,6 +116,14 @@ let package = Package(
             swiftSettings: strictSettings
         ),
 
+        // What more than one test target needs and no user does.
+        .target(
+            name: "TestSupport",
+            dependencies: ["Hiredis"],
+            path: "Tests/TestSupport",
+            swiftSettings: strictSettings
+        ),
+
         .testTarget(
             name: "HiredisTests",
             dependencies: ["Hiredis", "RedlockTesting"],
@@ -162,7 +170,7 @@ let package = Package(
         ),
         .testTarget(
             name: "SimulationTests",
-            dependencies: ["Hiredis", "LockCore", "LocalRedis", "Redlock", "RedlockTesting"],
+            dependencies: ["Hiredis", "LockCore", "LocalRedis", "Redlock", "RedlockTesting", "TestSupport"],
             swiftSettings: strictSettings
         ),
         .testTarget(
@@ -172,6 +180,7 @@ let package = Package(
                 "Redlock",
                 "RedlockCLI",
                 "RedlockTesting",
+                "TestSupport",
                 .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

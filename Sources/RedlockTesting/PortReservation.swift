@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import NIOCore
+import NIOCore
 
 #if canImport(Darwin)
     import Darwin
@@ -36,33 +36,31 @@ struct PortReservation: Sendable {
         #endif
 
         var enabled: CInt = 1
-        let address = try SocketAddress(ipAddress: "127.0.0.1", port: 0)
-        var port: UInt16 = 0
-        let failed = address.withSockAddr { pointer, size in
-            setsockopt(descriptor, SOL_SOCKET, sharing, &enabled, socklen_t(MemoryLayout<CInt>.size)) != 0
-                || bind(descriptor, pointer, socklen_t(size)) != 0
-                || !Self.readPort(of: descriptor, size: size, into: &port)
+        let loopback = try SocketAddress(ipAddress: "127.0.0.1", port: 0)
+        let isBound = loopback.withSockAddr { address, size in
+            setsockopt(descriptor, SOL_SOCKET, sharing, &enabled, socklen_t(MemoryLayout<CInt>.size)) == 0
+                && bind(descriptor, address, socklen_t(size)) == 0
         }
-        if failed {
+        guard isBound, let port = Self.port(of: descriptor) else {
             let errorNumber = errno
             close(descriptor)
             throw PortReservationError(errorNumber: errorNumber)
         }
         self.descriptor = descriptor
-        self.port = Int(port)
+        self.port = port
     }
 
-    /// Whether the system told the port that it chose.
-    private static func readPort(of descriptor: CInt, size: Int, into port: inout UInt16) -> Bool {
-        withUnsafeTemporaryAllocation(byteCount: size, alignment: MemoryLayout<sockaddr>.alignment) { address in
-            guard let start = address.baseAddress else { return false }
-            var length = socklen_t(size)
-            guard getsockname(descriptor, start.assumingMemoryBound(to: sockaddr.self), &length) == 0 else {
-                return false
-            }
-            // Behind the two bytes of the family, most significant byte first, on every system.
-            port = UInt16(bigEndian: address.loadUnaligned(fromByteOffset: 2, as: UInt16.self))
-            return true
+    /// The port of a bound socket.
+    ///
+    /// Read from the bytes of the address, as its type is only known where none of NIO's C modules is: on every system,
+    /// the port is the third byte and the fourth.
+    private static func port(of descriptor: CInt) -> Int? {
+        withUnsafeTemporaryAllocation(byteCount: 128, alignment: 8) { bytes in
+            var length = socklen_t(bytes.count)
+            guard let address = bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self),
+                getsockname(descriptor, address, &length) == 0
+            else { return nil }
+            return Int(bytes[2]) << 8 | Int(bytes[3])
         }
     }
 

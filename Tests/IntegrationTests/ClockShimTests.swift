@@ -3,6 +3,7 @@
 #if os(Linux)
     import Foundation
     import LocalRedis
+    import TestSupport
     import Testing
 
     /// The clocks that other tests rely on being moved.

@@ -4,6 +4,7 @@
     import Foundation
     import LocalRedis
     import Redlock
+    import TestSupport
     import Testing
 
     /// Clocks that jump while a lock is held: the node has no vote, and nobody else gets the lock because of it.

@@ -80,9 +80,9 @@ struct SimulatedKeys {
         index(of: key) != nil
     }
 
-    /// The keys that have not ended, sorted.
-    mutating func names() -> [String] {
-        entries.keys.sorted().filter { index(of: $0) != nil }
+    /// The keys that begin so and have not ended, sorted.
+    mutating func names(beginningWith prefix: String) -> [String] {
+        entries.keys.filter { $0.hasPrefix(prefix) }.sorted().filter { index(of: $0) != nil }
     }
 
     // MARK: Writing

@@ -84,10 +84,17 @@ extension SimulatedServer {
         keys.set(key, to: SimulatedKeys.Entry(value: .collection, endMilliseconds: SimulatedKeys.Entry.never))
     }
 
-    /// The keys, sorted.
+    /// Deletes the keys that have ended, as servers do now and then by themselves.
+    ///
+    /// It shows only when the clock goes back: what was deleted does not come back then.
+    package func deleteEndedKeys() {
+        _ = keyNames
+    }
+
+    /// The keys that have not ended, sorted.
     package var keyNames: [String] {
         keys.now = clock()
-        return keys.names()
+        return keys.names(beginningWith: "")
     }
 
     // MARK: Roles
@@ -174,6 +181,11 @@ extension SimulatedServer {
         if !isUndisturbed { try admitDisturbed(command) }
     }
 
+    /// Throws unless the server runs scripts that it has now.
+    func admitScript() throws(CommandError) {
+        if refusal == .masterDown { throw .masterDown }
+    }
+
     private func admitDisturbed(_ command: Commands) throws(CommandError) {
         if deniedCommands.contains(command) || refusal == .noPermission {
             throw isInScript ? .deniedInScript : .denied
@@ -184,12 +196,10 @@ extension SimulatedServer {
             if refusal == .outOfMemory, Commands.growing.contains(command) { throw .outOfMemory }
             if refusal == .misconfigured, isWrite || command == .ping { throw .misconfigured }
             if refusal == .tooFewReplicas, isWrite { throw .tooFewReplicas }
-            if isReplica || refusal == .readOnly, isWrite { throw .readOnly }
+            if isReplica || refusal == .readOnly || refusal == .masterDown, isWrite { throw .readOnly }
         }
         let needsNoKeys: Commands = [.information, .configuration, .time]
-        if refusal == .masterDown, !needsNoKeys.union([.evaluate, .load]).contains(command) {
-            throw isInScript ? .staleInScript : .masterDown
-        }
+        if refusal == .masterDown, !needsNoKeys.union([.evaluate, .load]).contains(command) { throw .masterDown }
         if refusal == .loading, !needsNoKeys.contains(command) { throw .loading }
         if refusal == .busy { throw .busy }
         if isInScript, isWrite { scriptHasWritten = true }
@@ -215,7 +225,6 @@ extension CommandError {
     fileprivate static let masterDown = CommandError(
         text: "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
     )
-    fileprivate static let staleInScript = CommandError(text: "ERR Can not execute the command on a stale replica")
     fileprivate static let loading = CommandError(text: "LOADING Redis is loading the dataset in memory")
     fileprivate static let busy = CommandError(
         text: "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."

@@ -48,6 +48,7 @@ extension SimulatedServer {
     private func evaluateMarker(_ digest: String) throws(CommandError) -> RESPValue {
         try admit(.evaluate)
         guard let text = scripts[digest] else { throw .noScript }
+        try admitScript()
         let parts = text.split(separator: "'", omittingEmptySubsequences: false)
         guard parts.count == 3, parts[0] == "return ", parts[2].isEmpty else {
             throw CommandError(text: "ERR a simulated server runs this script only as the command of a client")
@@ -94,22 +95,17 @@ extension SimulatedServer {
         return .array([.bulkText(name), .bulkText(value)])
     }
 
-    /// SCAN cursor MATCH pattern COUNT number, where the cursor is a place in the sorted names.
+    /// SCAN cursor MATCH pattern COUNT number, which answers everything at once.
     ///
     /// The pattern is what clients ask for: the beginning of a name, in which a backslash may stand before any character.
     private func scan(_ arguments: [String]) throws(CommandError) -> RESPValue {
         try admit(.scan)
-        guard let start = Int(arguments[1]), start >= 0, let count = Int(arguments[5]), count > 0,
-            arguments[2] == "MATCH", arguments[4] == "COUNT"
-        else { throw .syntax }
+        guard arguments[1] == "0", arguments[2] == "MATCH", arguments[4] == "COUNT" else { throw .syntax }
         guard let prefix = Self.prefix(inPattern: arguments[3]) else {
             throw CommandError(text: "ERR a simulated server looks for the beginnings of names only")
         }
-        let names = keys.names()
-        let page = names.dropFirst(start).prefix(count)
-        let next = page.endIndex < names.endIndex ? page.endIndex : 0
-        let found = page.filter { $0.hasPrefix(prefix) }.map(RESPValue.bulkText)
-        return .array([.bulkText(String(next)), .array(found)])
+        let names = keys.names(beginningWith: prefix).map(RESPValue.bulkText)
+        return .array([.bulkText("0"), .array(names)])
     }
 
     private static func prefix(inPattern pattern: String) -> String? {

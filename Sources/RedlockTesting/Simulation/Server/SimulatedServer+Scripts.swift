@@ -180,7 +180,7 @@ extension SimulatedServer {
         atLeast: Int64,
         lifeMilliseconds: Int64
     ) throws(CommandError) -> RESPValue {
-        guard let counter = try counter(fence) else { throw .comparedWithNothing(2, "nil with number") }
+        guard let counter = try counter(fence) else { throw .comparedWithNothing(2, "number with nil") }
         if counter >= Double(atLeast) { return .integer(LuaNumber.integer(counter)) }
         try set(fence, .integer(atLeast), lifeMilliseconds: lifeMilliseconds)
         return .integer(LuaNumber.integer(Double(atLeast)))

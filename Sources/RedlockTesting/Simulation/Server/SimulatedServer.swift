@@ -113,6 +113,7 @@ package final class SimulatedServer {
             guard isWhole else { throw .noScript }
             scripts[script.digest] = script.text
         }
+        try admitScript()
         isInScript = true
         scriptHasWritten = false
         defer { isInScript = false }

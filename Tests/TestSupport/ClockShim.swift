@@ -9,54 +9,54 @@
     /// The process starts with the real clocks, and every change counts for it at once. A process that is started later,
     /// a restarted server for example, starts with what the clocks show then. What it does by them, and what not, says
     /// clock_shim.c, which is loaded into it.
-    final class ClockShim: Sendable {
+    package final class ClockShim: Sendable {
         /// What to start the process with, besides what it needs itself.
-        let environment: [String: String]
+        package let environment: [String: String]
         private let settings: Mutex<ClockSettings>
 
         /// - Throws: `ClockShimError` if there is no C compiler.
-        init() throws {
+        package init() throws {
             let file = ClockPrograms.directory.appending(path: UUID().uuidString).path
             environment = ["LD_PRELOAD": try ClockPrograms.shared.get().shim, "CLOCK_SHIM_FILE": file]
             settings = Mutex(try ClockSettings(file: file))
         }
 
         /// Moves the wall clock (CLOCK_REALTIME) on, or back.
-        func jumpWallClock(by distance: Duration) {
+        package func jumpWallClock(by distance: Duration) {
             settings.withLock { $0.change([.wall]) { line, _ in line.shown += distance.wholeNanoseconds } }
         }
 
         /// Lets the wall clock go at another rate from now on: at 1 as the real one, at 2 twice as fast, at 0 not at all.
-        func setWallClockRate(_ rate: Double) {
+        package func setWallClockRate(_ rate: Double) {
             settings.withLock { $0.change([.wall]) { line, now in line.setRate(rate, at: now) } }
         }
 
         /// Moves the clock that counts the sleep of the machine as well (CLOCK_BOOTTIME, the `ContinuousClock`).
         ///
         /// Moved on alone, it imitates that sleep.
-        func moveContinuousClock(by distance: Duration) {
+        package func moveContinuousClock(by distance: Duration) {
             settings.withLock { $0.change([.continuous]) { line, _ in line.shown += distance.wholeNanoseconds } }
         }
 
         /// Moves the clock that stands still while the machine sleeps (CLOCK_MONOTONIC, the `SuspendingClock`).
-        func moveSuspendingClock(by distance: Duration) {
+        package func moveSuspendingClock(by distance: Duration) {
             settings.withLock { $0.change([.suspending]) { line, _ in line.shown += distance.wholeNanoseconds } }
         }
 
         /// Stops both clocks that are no wall clock, as those of a virtual machine that is not run; the wall clock goes on.
-        func freezeContinuousClocks() {
+        package func freezeContinuousClocks() {
             settings.withLock { $0.change([.continuous, .suspending]) { line, now in line.setRate(0, at: now) } }
         }
 
         /// Lets them go on from where they stood: they stay behind.
-        func unfreezeContinuousClocks() {
+        package func unfreezeContinuousClocks() {
             settings.withLock { $0.change([.continuous, .suspending]) { line, now in line.setRate(1, at: now) } }
         }
     }
 
     /// What is missing, and what to do.
-    struct ClockShimError: Error, CustomStringConvertible {
-        let description: String
+    package struct ClockShimError: Error, CustomStringConvertible {
+        package let description: String
     }
 
     /// The file that clock_shim.c reads.
@@ -142,15 +142,15 @@
     }
 
     /// The programs of Tests/ClockShim, compiled once for this process and removed at its end.
-    struct ClockPrograms: Sendable {
-        static let shared = Result { try ClockPrograms() }
+    package struct ClockPrograms: Sendable {
+        package static let shared = Result { try ClockPrograms() }
         fileprivate static let directory = FileManager.default.temporaryDirectory
             .appending(path: "redlock-clocks-\(UUID().uuidString)")
 
         /// The library to load into a process.
-        let shim: String
+        package let shim: String
         /// A program that says what its clocks show.
-        let reader: String
+        package let reader: String
 
         private init() throws {
             try FileManager.default.createDirectory(at: Self.directory, withIntermediateDirectories: true)

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Hiredis
+import LockCore
+import Redlock
+import RedlockTesting
+import TestSupport
+
+/// One thing that is done to a simulated server and to a real one.
+struct Step {
+    /// What it is, for whoever looks into a difference.
+    let name: String
+    /// What kind of step it is.
+    let kind: String
+    /// The commands for the real server.
+    let commands: [UInt8]
+    let commandCount: Int
+    /// Does it to the simulated server; the answer, if it is one that can be compared.
+    let simulate: (SimulatedServer) -> RESPValue?
+
+    /// What a client sends.
+    static func command(
+        _ command: NodeCommand,
+        isWhole: Bool = false,
+        recordID: RecordID = RecordID(bits: 0)
+    ) throws -> Step {
+        var encoder = CommandEncoder()
+        command.encode(into: &encoder, wholeScript: isWhole)
+        let bytes = try encoder.withEncoded { bytes in
+            if command.endsWithRecordID { NodeCommand.write(recordID, intoEnd: bytes) }
+            return Array(bytes)
+        }
+        // Every second line is a length.
+        var words = String(decoding: bytes, as: UTF8.self).components(separatedBy: "\r\n").dropFirst()
+            .enumerated().filter { $0.offset % 2 == 1 }.map { "\"\($0.element)\"" }
+        let kind = String("\(command)".prefix { $0 != "(" })
+        if command.script != nil { words.replaceSubrange(0..<2, with: [isWhole ? "whole \(kind)" : kind]) }
+        return Step(
+            name: words.joined(separator: " "),
+            kind: kind,
+            commands: bytes,
+            commandCount: 1
+        ) { $0.execute(command, wholeScript: isWhole, recordID: recordID) }
+    }
+
+    static func plain(_ words: String...) throws -> Step {
+        try command(.plain(words))
+    }
+
+    /// What an operator or another program does.
+    static func outside(_ commands: [String]..., simulate: @escaping (SimulatedServer) -> Void) throws -> Step {
+        Step(
+            name: commands.map { $0.joined(separator: " ") }.joined(separator: "; "),
+            kind: "outside",
+            commands: try commands.flatMap { try RawConnection.encoded($0) },
+            commandCount: commands.count
+        ) {
+            simulate($0)
+            return nil
+        }
+    }
+}
+
+/// Steps at random, of a kind that often meet in the same keys.
+struct RandomSteps {
+    var random: SeededRandom
+    /// The record that was written last.
+    private var record = ""
+
+    static let recordIDs = [0x89ab_cdef_0123_4567, 0x1234_5678_9012_3456].map { RecordID(bits: $0) }
+
+    init(seed: UInt64) {
+        random = SeededRandom(seed: seed)
+    }
+
+    // MARK: Material
+
+    private mutating func one<Element>(of elements: Element...) -> Element {
+        elements[Int.random(in: elements.indices, using: &random)]
+    }
+
+    private mutating func chance(_ percent: Int) -> Bool {
+        Int.random(in: 0..<100, using: &random) < percent
+    }
+
+    private mutating func resource() -> String { one(of: "a", "b", "c") }
+
+    private mutating func ownerToken() -> OwnerToken {
+        guard let token = OwnerToken(secretText: one(of: "0123:first", "0123:second", "4567:third", "7")) else {
+            preconditionFailure("a token that is none")
+        }
+        return token
+    }
+
+    private mutating func ttlMilliseconds() -> Int64 {
+        chance(90)
+            ? one(of: 1, 5, 100, 10_000, 30_000)
+            : one(of: 0, -1, -5, 1 << 52, 1 << 62, .max, .min, .max - 1_700_000_000_000)
+    }
+
+    private mutating func counter(around microseconds: Int64) -> Int64 {
+        if chance(60) { return microseconds + Int64.random(in: -20...20, using: &random) }
+        return one(
+            of: 0,
+            1,
+            5,
+            1000,
+            -5,
+            1 << 53,
+            (1 << 53) + 1,
+            9_007_199_253_692_416,
+            9_007_199_253_692_415,
+            .max,
+            .min
+        )
+    }
+
+    private mutating func garbage() -> String {
+        one(
+            of: "abc",
+            "007",
+            " 1",
+            "1 ",
+            "1e3",
+            "",
+            "-0",
+            "0",
+            "-5",
+            "12.7",
+            "0x10",
+            "0x",
+            "+5",
+            "inf",
+            "nan",
+            "1e400",
+            "9007199253692415",
+            "9007199253692416",
+            "9007199254740992",
+            "9007199254740993",
+            "9223372036854775807",
+            "9223372036854775806",
+            "-9223372036854775808",
+            "9223372036854775808",
+            "2e15",
+            "-1e3",
+            "\t8\n",
+            "1,5"
+        )
+    }
+
+    private mutating func recordText(at microseconds: Int64) -> String {
+        let id = "\(one(of: Self.recordIDs[0], Self.recordIDs[0], Self.recordIDs[1]))"
+        if chance(75) {
+            let enrolled = microseconds - one(of: 0, 1, 1_000_000, 100_000_000, -50_000_000)
+            return "\(id) \(enrolled) reason=new"
+        }
+        return one(
+            of: "",
+            "abc",
+            id,
+            id + " ",
+            id + " 5",
+            id.uppercased() + " 1800000000000000",
+            id + " 000000000001.500 x",
+            id + " nan              x",
+            id + "  1800000000000000 x",
+            id + " 18000000000000x0 x",
+            id + " inf",
+            id + " 0x00000000000010 x",
+            id + " 9999999999999999 x"
+        )
+    }
+
+    // MARK: Steps
+
+    /// What clients send.
+    mutating func clientStep(at microseconds: Int64) throws -> Step {
+        let (name, isWhole) = (resource(), chance(70))
+        let (lock, fence) = ("lock:\(name)", "fence:\(name)")
+        switch Int.random(in: 0..<100, using: &random) {
+        case 0..<30: return try acquisition(lock, fence, isWhole: isWhole, at: microseconds)
+        case 30..<40: return try .command(.release(lock: lock, ownerToken: ownerToken()), isWhole: isWhole)
+        case 40..<52:
+            let command = NodeCommand.extend(
+                lock: lock,
+                ownerToken: ownerToken(),
+                ttlMilliseconds: ttlMilliseconds()
+            )
+            return try .command(command, isWhole: isWhole)
+        case 52..<62:
+            let command = NodeCommand.raise(
+                lock: lock,
+                fence: fence,
+                ownerToken: ownerToken(),
+                blockEnd: counter(around: microseconds),
+                lifeMilliseconds: ttlMilliseconds()
+            )
+            return try .command(command, isWhole: isWhole)
+        case 62..<70:
+            let repair = NodeCommand.Repair(
+                lock: lock,
+                fence: fence,
+                ownerToken: ownerToken(),
+                ttlMilliseconds: ttlMilliseconds(),
+                blockEnd: counter(around: microseconds),
+                counterLifeMilliseconds: ttlMilliseconds()
+            )
+            return try .command(.repair(repair), isWhole: isWhole)
+        case 70..<78: return try .command(.read(lock: lock, fence: chance(70) ? fence : nil), isWhole: isWhole)
+        case 78..<83:
+            let command = NodeCommand.raiseByHand(
+                fence: fence,
+                atLeast: counter(around: microseconds),
+                lifeMilliseconds: ttlMilliseconds()
+            )
+            return try .command(command, isWhole: isWhole)
+        case 83..<89: return try recordStep(isWhole: isWhole, at: microseconds)
+        case 89..<92:
+            let command = NodeCommand.setIfAbsent(
+                key: lock,
+                ownerToken: ownerToken(),
+                ttlMilliseconds: ttlMilliseconds()
+            )
+            return try .command(command)
+        default: return try plainStep(one(of: lock, fence, "node", "none"))
+        }
+    }
+
+    private mutating func acquisition(
+        _ lock: String,
+        _ fence: String,
+        isWhole: Bool,
+        at microseconds: Int64
+    ) throws -> Step {
+        let distance: Int64 = one(of: 0, 1, -1, 1_000, 7_500_000, -7_500_000, 7_500_001, 86_400_000_000)
+        let seeding = NodeCommand.Seeding(
+            proposedMicroseconds: chance(5) ? 1 << 53 : microseconds + distance,
+            toleranceMicroseconds: 7_500_000
+        )
+        let acquisition = NodeCommand.Acquisition(
+            record: "node",
+            lock: lock,
+            fence: fence,
+            ownerToken: ownerToken(),
+            ttlMilliseconds: ttlMilliseconds(),
+            seeding: seeding
+        )
+        let recordID = chance(85) ? Self.recordIDs[0] : one(of: Self.recordIDs[1], RecordID(bits: 0))
+        return try .command(.acquire(acquisition), isWhole: isWhole, recordID: recordID)
+    }
+
+    private mutating func recordStep(isWhole: Bool, at microseconds: Int64) throws -> Step {
+        let expected = one(of: "", record, record, "another")
+        if chance(50) {
+            let command = NodeCommand.enrol(
+                record: "node",
+                expected: expected,
+                before: "\(Self.recordIDs[0])",
+                after: "reason=new"
+            )
+            return try .command(command, isWhole: isWhole)
+        }
+        record = recordText(at: microseconds)
+        return try .command(.replaceRecord(record: "node", expected: expected, new: record), isWhole: isWhole)
+    }
+
+    private mutating func plainStep(_ key: String) throws -> Step {
+        let marker = "return '\(one(of: Self.recordIDs[0], Self.recordIDs[1]))'"
+        switch Int.random(in: 0..<10, using: &random) {
+        case 0: return try .command(.time)
+        case 1: return try .plain("GET", key)
+        case 2: return try .plain("SET", "probe", "1", "PX", "1000")
+        case 3: return try .plain("SCAN", "0", "MATCH", "lock\\:*", "COUNT", "500")
+        case 4: return try .plain("PING")
+        case 5:
+            return try .plain("CONFIG", "GET", one(of: "appendfsync", "no-appendfsync-on-rewrite", "no-such-setting"))
+        case 6: return try .plain("SCRIPT", "LOAD", marker)
+        case 7: return try .plain("EVALSHA", Self.digests[marker] ?? "", "0")
+        case 8:
+            return try .plain(
+                "SCRIPT",
+                "LOAD",
+                one(of: Script.standard[0], Script.standard[4], Script.compatible[2]).text
+            )
+        default: return try .plain("INFO", "commandstats")
+        }
+    }
+
+    /// By the scripts that servers are known by.
+    private static let digests = [
+        "return '89abcdef01234567'": "0e42b0fb8ecd4327d08c6774bb706d0d0d5a0dca",
+        "return '1234567890123456'": "c14194b1bcfe59493a294d8ce21f57bb660569ec",
+    ]
+
+    /// What operators and other programs do.
+    mutating func outsideStep(at microseconds: Int64) throws -> Step {
+        let name = resource()
+        let key = one(of: "lock:\(name)", "fence:\(name)", "fence:\(name)", "node")
+        switch Int.random(in: 0..<100, using: &random) {
+        case 0..<40:
+            record = recordText(at: microseconds)
+            return try .plain("SET", "node", record)
+        case 40..<60:
+            return try chance(50) ? .plain("SET", key, garbage()) : .plain("SET", key, garbage(), "PX", "5000")
+        case 60..<70: return try .plain("SET", "fence:\(name)", String(counter(around: microseconds)), "PX", "5000")
+        // A lock that never ends.
+        case 70..<75: return try .plain("SET", "lock:\(name)", ownerToken().secretText)
+        case 75..<81:
+            return try .outside(["DEL", key], one(of: ["RPUSH", key, "x"], ["HSET", key, "x", "y"])) {
+                $0.putCollection(at: key)
+            }
+        case 81..<92: return try .outside(["DEL", key]) { $0.evict(key) }
+        case 92..<97: return try .outside(["SCRIPT", "FLUSH"]) { $0.flushScripts() }
+        default: return try .outside(["FLUSHALL"]) { $0.flushAll() }
+        }
+    }
+
+    mutating func step(at microseconds: Int64) throws -> Step {
+        try chance(85) ? clientStep(at: microseconds) : outsideStep(at: microseconds)
+    }
+
+    /// By how much the clock moves before the next steps, in microseconds.
+    mutating func clockMove() -> Int64 {
+        switch Int.random(in: 0..<20, using: &random) {
+        case 0..<9: 0
+        case 9..<11: Int64.random(in: 1...999, using: &random)
+        case 11..<14: 1_000 * Int64.random(in: 1...6, using: &random)
+        case 14..<17: 1_000 * Int64.random(in: 1...12_000, using: &random)
+        case 17: 1_000_000 * Int64.random(in: 1...60, using: &random)
+        case 18: -1_000 * Int64.random(in: 1...15_000, using: &random)
+        default: one(of: 8, -8) * 86_400_000_000
+        }
+    }
+}
