@@ -78,15 +78,13 @@ extension Mutant {
         },
         Mutant(mistake: .client(.failoverOverlooked), faults: [.promotion]),
         Mutant(mistake: .client(.twinOverlooked), faults: [.eviction]) { scenario in
-            scenario.nodeCount = 4
-            scenario.quorum = 3
+            scenario.setNodes(4, quorum: 3)
             scenario.setup = .listedTwice
             scenario.overridesClaim = true
             scenario.judgesLiveness = false
         },
         Mutant(mistake: .client(.membershipIgnored), faults: [.slowness]) { scenario in
-            scenario.nodeCount = 3
-            scenario.quorum = 2
+            scenario.setNodes(3, quorum: 2)
             scenario.setup = .otherMembers
             scenario.judgesLiveness = false
         },
@@ -95,7 +93,7 @@ extension Mutant {
             scenario.setup = .longerTTL
             scenario.judgesLiveness = false
         },
-        Mutant(mistake: .client(.clocksNotCompared), faults: [.clockJump]) { $0.nodeCount = max(3, $0.nodeCount) },
+        Mutant(mistake: .client(.clocksNotCompared), faults: [.clockJump]) { $0.setNodes(3, quorum: 2) },
         Mutant(mistake: .client(.votesNotVerified), faults: [.clockJump]),
         Mutant(mistake: .client(.jumpForgiven), faults: [.clockJump, .crash]),
         Mutant(mistake: .client(.ownerTokenReused), faults: network),

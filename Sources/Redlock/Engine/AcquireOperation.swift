@@ -18,6 +18,8 @@ final class AcquireOperation: @unchecked Sendable {
     /// What cancels the body that is to run under the lease.
     var canceller: BodyCanceller?
     var isCancelled = false
+    /// What the engine knows it by while it is under way.
+    var number: Int?
     var begun = Instant(nanoseconds: 0)
     var deadline: Instant?
     var deadlineTimer: (any LoopTimer)?
@@ -65,6 +67,8 @@ final class AcquireAttempt: ScriptSender {
     private var recordIDs: [RecordID]
     /// The nodes whose vote came too late: a release is on its way there.
     private(set) var takenBack: NodeSet = []
+    /// What the engine knows it by while nodes are yet to be asked.
+    var deferralNumber: Int?
     /// The nodes that are being connected to for the first time; they are asked when they are there.
     private var deferred: NodeSet = []
     /// The nodes that the key was set on again while the lease was held.

@@ -13,7 +13,7 @@ extension LockEngine {
             let wait = max(time.nanoseconds, configuration.nodeTimeout.nanoseconds)
             operation.deadline = operation.begun.advanced(byNanoseconds: wait)
         }
-        acquisitions[ObjectIdentifier(operation)] = operation
+        operation.number = acquisitions.insert(operation)
         setDeadlineTimer(operation)
         attempt(operation)
     }
@@ -22,7 +22,7 @@ extension LockEngine {
     func cancel(_ operation: AcquireOperation) {
         operation.isCancelled = true
         // Not begun yet: `begin` sees the mark.
-        guard acquisitions[ObjectIdentifier(operation)] != nil else { return }
+        guard operation.number != nil else { return }
         finish(operation, .failure(CancellationError()))
     }
 
@@ -67,7 +67,7 @@ extension LockEngine {
 
     /// Has the attempt ask the nodes that are not connected yet, but wait for none of them longer than for a reply.
     private func deferNodes(of attempt: AcquireAttempt) {
-        deferredAttempts[ObjectIdentifier(attempt)] = attempt
+        attempt.deferralNumber = deferredAttempts.insert(attempt)
         let patience = surroundings.now.advanced(byNanoseconds: configuration.nodeTimeout.nanoseconds)
         _ = surroundings.schedule(at: patience) { [weak attempt] in attempt?.decideWithoutDeferred() }
     }
@@ -164,7 +164,7 @@ extension LockEngine {
 
     /// Begins every attempt that is under way anew: its start was read from a clock that cannot be trusted.
     func restartAttempts() {
-        for operation in acquisitions.values {
+        for operation in acquisitions.inOrder {
             guard let attempt = operation.attempt else { continue }
             operation.attempt = nil
             release(attempt)
@@ -223,7 +223,8 @@ extension LockEngine {
         }
         abandonAttempt(operation)
         operation.completion = nil
-        acquisitions[ObjectIdentifier(operation)] = nil
+        acquisitions.remove(operation.number)
+        operation.number = nil
         if case .failure(let error) = result { lockNotObtained(operation.resource, error) }
         completion(result)
     }

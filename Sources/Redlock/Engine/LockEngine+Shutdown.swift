@@ -40,9 +40,9 @@ extension LockEngine {
     private func refuseWork() {
         isShuttingDown = true
         parkedAcquisitions = []
-        deferredAttempts = [:]
+        deferredAttempts.removeAll()
         resumeThoseWhoWaitForNodes()
-        for operation in acquisitions.values { finish(operation, .failure(RedlockError.shutDown)) }
+        for operation in acquisitions.inOrder { finish(operation, .failure(RedlockError.shutDown)) }
     }
 
     // MARK: Idleness

@@ -41,9 +41,9 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     /// Acquisitions that wait for the first connections.
     var parkedAcquisitions: [AcquireOperation] = []
     /// Attempts that are to ask nodes which are not connected yet; emptied when every node was tried.
-    var deferredAttempts: [ObjectIdentifier: AcquireAttempt] = [:]
+    var deferredAttempts = Arrivals<AcquireAttempt>()
     /// Acquisitions that are under way, to be ended by a shutdown.
-    var acquisitions: [ObjectIdentifier: AcquireOperation] = [:]
+    var acquisitions = Arrivals<AcquireOperation>()
     var isShuttingDown = false
     /// The leases that a body runs under, and those whose release waits for its quorum.
     var bodyCount = 0
@@ -177,7 +177,7 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
 
     func linkWentDown(_ node: Int, failure: NodeFailure) {
         untriedNodes.remove(node)
-        for attempt in deferredAttempts.values { attempt.cannotSendDeferred(to: node, failure.message) }
+        for attempt in deferredAttempts.inOrder { attempt.cannotSendDeferred(to: node, failure.message) }
         let wasConnected = connectedNodes.contains(node)
         connectedNodes.remove(node)
         if wasConnected || failure.isPermanent {
@@ -198,7 +198,7 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     /// Other nodes than before have a vote.
     func admissionChanged() {
         if votingNodes.count >= quorum.votesNeeded { hadQuorum = true }
-        for attempt in deferredAttempts.values {
+        for attempt in deferredAttempts.inOrder {
             for node in votingNodes { attempt.sendDeferred(to: node) }
             for node in connectedNodes.subtracting(votingNodes).subtracting(untriedNodes) {
                 attempt.cannotSendDeferred(to: node, problem(of: node))
@@ -208,7 +208,7 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     }
 
     func resumeThoseWhoWaitForNodes() {
-        if untriedNodes.isEmpty { deferredAttempts = [:] }
+        if untriedNodes.isEmpty { deferredAttempts.removeAll() }
         resumeParkedAcquisitions()
         let waiting = connectionWaiters
         connectionWaiters = []

@@ -103,7 +103,7 @@ extension LockEngine {
     func release(_ attempt: AcquireAttempt, completion: ((ReleaseRound.Decision, [Int: String]) -> Void)? = nil) {
         let nodes = attempt.nodesToRelease
         attempt.stop()
-        deferredAttempts[ObjectIdentifier(attempt)] = nil
+        deferredAttempts.remove(attempt.deferralNumber)
         releaseSpareToken(of: attempt)
         release(
             resource: attempt.resource,

@@ -10,6 +10,8 @@ import RedisTransport
 /// node is back or after a while, until the key has surely expired.
 final class ReleaseLedger {
     private struct Entry {
+        /// Those that came first are released first.
+        let number: Int
         let resource: String
         let timing: LeaseTiming
         var nodes: NodeSet
@@ -20,6 +22,7 @@ final class ReleaseLedger {
 
     private unowned let engine: LockEngine
     private var entries: [OwnerToken: Entry] = [:]
+    private var entryCount = 0
     /// Owner tokens that were given away: whoever has them now must not lose the lock to a late release of ours.
     private var givenAway: [OwnerToken: Instant] = [:]
     private var retryTimer: (any LoopTimer)?
@@ -37,9 +40,16 @@ final class ReleaseLedger {
             sent: now,
             delayNanoseconds: engine.configuration.nodeTimeout.nanoseconds
         )
+        entryCount += 1
         var entry =
             entries[exchange.ownerToken]
-            ?? Entry(resource: exchange.resource, timing: exchange.timing, nodes: [], surelyExpired: expiry)
+            ?? Entry(
+                number: entryCount,
+                resource: exchange.resource,
+                timing: exchange.timing,
+                nodes: [],
+                surelyExpired: expiry
+            )
         // The time of a node is that of the first doubt: retries do not make a key live longer.
         if !entry.nodes.contains(node) {
             entry.nodes.insert(node)
@@ -70,7 +80,8 @@ final class ReleaseLedger {
     /// Sends everything that is still to be released on a node.
     func retry(at node: Int) {
         forgetExpired()
-        for (ownerToken, entry) in entries where entry.nodes.contains(node) {
+        let due = entries.filter { $0.value.nodes.contains(node) }
+        for (ownerToken, entry) in due.sorted(by: { $0.value.number < $1.value.number }) {
             engine.release(resource: entry.resource, ownerToken: ownerToken, timing: entry.timing, from: [node])
         }
     }

@@ -114,7 +114,9 @@ final class Judge: @unchecked Sendable {
 
     /// A process died, and counts on nothing any more.
     func died(_ process: SimulatedProcess) {
-        for holding in resources.values.flatMap(\.holdings) where holding.process === process { ended(holding) }
+        for (_, resource) in resources.sorted(by: { $0.key < $1.key }) {
+            for holding in resource.holdings where holding.process === process { ended(holding) }
+        }
     }
 
     /// Looks whether two count on one resource.

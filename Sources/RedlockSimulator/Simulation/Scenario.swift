@@ -105,6 +105,12 @@ struct Scenario: Sendable {
         }
     }
 
+    /// Takes another number of nodes.
+    mutating func setNodes(_ count: Int, quorum: Int) {
+        nodeCount = count
+        self.quorum = quorum
+    }
+
     /// Whether two holders at a time would be a mistake of this package, and not of the world.
     ///
     /// No client can tell that its virtual machine stood still before it hears from a server; a server that gives up keys

@@ -16,6 +16,11 @@ struct ClockIncident {
     var timer: (any LoopTimer)?
     /// Whether the client's own clock is suspected, so that nothing is held any more.
     var isOwnClockSuspected = false
+
+    /// The deviations, in the order of the nodes.
+    var inOrder: [ClockDeviation] {
+        deviations.sorted { $0.key < $1.key }.map(\.value)
+    }
 }
 
 extension NodeAdmission {
@@ -63,7 +68,7 @@ extension NodeAdmission {
     /// A majority that says the same decides at once.
     private func closeIncidentIfClear() {
         guard let incident else { return }
-        let culprit = ClockComparison.culprit(Array(incident.deviations.values), nodeCount: nodes.count)
+        let culprit = ClockComparison.culprit(incident.inOrder, nodeCount: nodes.count)
         if culprit == .client || incident.agreeing.count > nodes.count / 2 { closeIncident(culprit) }
     }
 
@@ -75,7 +80,7 @@ extension NodeAdmission {
         guard let incident else { return }
         guard incident.agreeing.isEmpty else { return closeIncident(.servers) }
         self.incident?.isOwnClockSuspected = true
-        engine.ownClockDeviated(milliseconds: incident.deviations.values.first?.milliseconds ?? 0)
+        engine.ownClockDeviated(milliseconds: incident.inOrder.first?.milliseconds ?? 0)
         let patience = engine.configuration.connectTimeout.nanoseconds + engine.configuration.nodeTimeout.nanoseconds
         self.incident?.timer = engine.surroundings.schedule(
             at: engine.surroundings.now.advanced(byNanoseconds: patience)
@@ -91,7 +96,7 @@ extension NodeAdmission {
                 // Told already; what was granted since then goes as well.
                 engine.dropEverythingHeld()
             } else {
-                engine.ownClockDeviated(milliseconds: incident.deviations.values.first?.milliseconds ?? 0)
+                engine.ownClockDeviated(milliseconds: incident.inOrder.first?.milliseconds ?? 0)
             }
         }
         followClocks(after: incident, culprit)
@@ -138,6 +143,6 @@ extension NodeAdmission {
     }
 
     private func commonDeviation(in incident: ClockIncident) -> ClockDeviation? {
-        ClockComparison.commonDeviation(Array(incident.deviations.values), nodeCount: nodes.count)
+        ClockComparison.commonDeviation(incident.inOrder, nodeCount: nodes.count)
     }
 }
