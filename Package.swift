@@ -94,6 +94,13 @@ let package = Package(
             swiftSettings: strictSettings
         ),
 
+        // Tries and judges the protocol where everything that can happen to it happens.
+        .executableTarget(
+            name: "RedlockSimulator",
+            dependencies: ["LockCore", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: strictSettings
+        ),
+
         .testTarget(
             name: "HiredisTests",
             dependencies: ["Hiredis", "RedlockTesting"],
@@ -136,6 +143,11 @@ let package = Package(
         .testTarget(
             name: "RedlockCLITests",
             dependencies: ["LocalRedis", "RedisTransport", "Redlock", "RedlockCLI", "RedlockTesting"],
+            swiftSettings: strictSettings
+        ),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: ["LockCore", "RedlockSimulator"],
             swiftSettings: strictSettings
         ),
         .testTarget(
