@@ -45,7 +45,7 @@ demo: requirements ## Shows the lock at work while servers fail (under a minute 
 	swift build $(RELEASE_FLAGS)
 	@.scripts/demo "$$(swift build $(RELEASE_FLAGS) --show-bin-path)/redlock"
 
-model: requirements ## Tries everything that can happen to a small set of nodes (about a minute once built)
+model: requirements ## Tries everything that can happen to a small set of nodes (two minutes once built)
 	swift build $(MODEL_FLAGS)
 	@"$$(swift build $(MODEL_FLAGS) --show-bin-path)/RedlockSimulator" model
 

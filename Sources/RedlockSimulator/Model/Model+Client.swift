@@ -83,7 +83,7 @@ extension Model {
             let answer: ExtendRound.Answer =
                 switch link.reply {
                 case .stillMine where isGood: .stillMine
-                case .missing where isGood: rules.defect == .missingKeyCountsAsExtended ? .stillMine : .missing
+                case .missing where isGood: .missing
                 case .foreign where isGood: .foreign
                 default: .unknown
                 }
@@ -169,7 +169,7 @@ extension Model {
 
     private func extended(_ answer: ExtendRound.Answer, by node: Int, _ client: Int, _ world: inout World) {
         guard world.clients[client].phase == .extending else { return }
-        let elapsedTicks = world.clients[client].elapsedTicks
+        let elapsedTicks = rules.defect == .extensionFromTheAnswer ? 0 : world.clients[client].elapsedTicks
         let event = RoundEvent(answer: answer, node: node, elapsedTicks: elapsedTicks)
         let (round, decision) = extendRounds.take(event, by: world.clients[client].round)
         world.clients[client].round = round

@@ -136,7 +136,9 @@ final class Model {
         guard world.ledger.attemptsLeft > 0 || world.clients[client].phase.mayStillAsk else { return false }
         var (link, server) = (world.links[client][node], world.nodes[node])
         let seesJump = seesJumps && server.hasJumped && !link.knowsJump
-        let mustEnrol = enrolments[(server.hasRecord ? 2 : 0) + (server.isNewProcess ? 1 : 0)] || seesJump
+        // Where the record was renewed since the client read it, the client takes it that this was because of the jump.
+        let mustRenew = seesJump && link.knownGeneration == server.generation
+        let mustEnrol = enrolments[(server.hasRecord ? 2 : 0) + (server.isNewProcess ? 1 : 0)] || mustRenew
         guard mustEnrol || link.isCut || link.isSuspected || link.knownGeneration != server.generation else {
             return false
         }

@@ -39,8 +39,8 @@ enum ModelDefect: String, CaseIterable {
     case releaseDeletesForeignKeys = "release deletes foreign keys"
     /// The validity counts from the last answer, and not from before the first question.
     case validityFromTheAnswer = "validity counted from the answer"
-    /// A missing key counts as extended.
-    case missingKeyCountsAsExtended = "missing key counts as extended"
+    /// The same of an extension.
+    case extensionFromTheAnswer = "extension counted from the answer"
 }
 
 /// One world: what may happen in it, and the times of the protocol, counted in ticks by the machines themselves.

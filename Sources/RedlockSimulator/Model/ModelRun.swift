@@ -33,6 +33,10 @@ struct ModelRun {
         ModelRun(guarded: "a fast node, an extension", ModelBounds(extensions: 1, fastNodes: 1)),
         ModelRun(guarded: "a jump", ModelBounds(jumps: 1)),
         ModelRun(guarded: "a loss", ModelBounds(losses: 1)),
+        ModelRun(
+            guarded: "a loss, a jump, an extension",
+            ModelBounds(extensions: 1, losses: 1, jumps: 1, ticks: 0)
+        ),
         ModelRun(guarded: "three attempts", ModelBounds(attempts: 3, ticks: 0)),
         ModelRun(fencingAlone: "tokens, an unseen jump", ModelBounds(attempts: 3, jumps: 1, ticks: 0)),
         ModelRun(.noDriftAccounting, ModelBounds(fastNodes: 1)),
@@ -42,7 +46,7 @@ struct ModelRun {
         ModelRun(.oneVoteIsEnough, ModelBounds()),
         ModelRun(.releaseDeletesForeignKeys, ModelBounds(attempts: 3, ticks: 0)),
         ModelRun(.validityFromTheAnswer, ModelBounds()),
-        ModelRun(.missingKeyCountsAsExtended, ModelBounds(extensions: 2, losses: 1, lossKinds: [.emptied])),
+        ModelRun(.extensionFromTheAnswer, ModelBounds(extensions: 1)),
     ]
 
     /// Whether the outcome is the one that must be.
