@@ -13,7 +13,6 @@ struct ModelTests {
         let worlds = [
             ModelBounds(attempts: 2, ticks: 0),
             ModelBounds(attempts: 2, extensions: 1, ticks: 0),
-            ModelBounds(attempts: 2, jumps: 1, ticks: 0),
         ]
         for bounds in worlds {
             var explorer = Explorer(rules: ModelRules(bounds: bounds))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Everything that is true at one moment, in 96 bytes; two worlds are equal if and only if their futures are.
+/// Everything that is true at one moment, in 96 bytes; worlds that are equal have the same future.
 ///
 /// All times are relative to now, so a world does not know how long it has lasted.
 struct World: Hashable {
