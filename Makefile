@@ -12,10 +12,12 @@ ifeq ($(shell uname -s),Linux)
 RELEASE_FLAGS += --static-swift-stdlib
 endif
 
+MODEL_FLAGS = --configuration release --product RedlockSimulator $(SWIFT_FLAGS)
+
 export SWIFT_FLAGS
 
 .NOTPARALLEL:
-.PHONY: help build release test lint check format demo soak clean requirements requirements-for-tests
+.PHONY: help build release test lint check format demo model soak clean requirements requirements-for-tests
 
 help: ## Lists these targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +44,10 @@ format: ## Formats the sources in place
 demo: requirements ## Shows the lock at work while servers fail (under a minute once built)
 	swift build $(RELEASE_FLAGS)
 	@.scripts/demo "$$(swift build $(RELEASE_FLAGS) --show-bin-path)/redlock"
+
+model: requirements ## Tries everything that can happen to a small set of nodes (two minutes once built)
+	swift build $(MODEL_FLAGS)
+	@"$$(swift build $(MODEL_FLAGS) --show-bin-path)/RedlockSimulator" model
 
 soak: requirements-for-tests ## Runs the long form of the tests of load and deadlines
 	REDLOCK_SOAK=1 swift test --no-parallel --filter "SoakTests|LossTests" $(SWIFT_FLAGS)

@@ -104,6 +104,7 @@ let package = Package(
             swiftSettings: strictSettings
         ),
 
+        // Tries the protocol where everything that can happen to it happens, and judges it in true time.
         .executableTarget(
             name: "RedlockSimulator",
             dependencies: [
@@ -170,7 +171,9 @@ let package = Package(
         ),
         .testTarget(
             name: "SimulationTests",
-            dependencies: ["Hiredis", "LockCore", "LocalRedis", "Redlock", "RedlockTesting", "TestSupport"],
+            dependencies: [
+                "Hiredis", "LockCore", "LocalRedis", "Redlock", "RedlockSimulator", "RedlockTesting", "TestSupport",
+            ],
             swiftSettings: strictSettings
         ),
         .testTarget(

@@ -11,7 +11,7 @@
 /// and their keys are still held. A node that answered the token itself is confirmed; one that answered less is asked to
 /// raise its counter first. Any two grants then share a confirmed node; the later grant found the counter there at or
 /// above the earlier token, so it has a higher one. No clock is involved.
-public struct AcquireRound: Sendable {
+public struct AcquireRound: Hashable, Sendable {
     /// What one node said to the question.
     public enum Answer: Hashable, Sendable {
         /// The node set the key to our owner token; with a token if it counts its grants.
@@ -160,7 +160,7 @@ public struct AcquireRound: Sendable {
 }
 
 /// Which nodes are confirmed for which token.
-private struct Fence: Sendable {
+private struct Fence: Hashable, Sendable {
     let quorum: Quorum
 
     /// The highest token that was answered; fixed as soon as a node is asked to raise its counter to it.

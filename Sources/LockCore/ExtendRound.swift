@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// One round of asking the nodes to keep a lease longer.
-public struct ExtendRound: Sendable {
+public struct ExtendRound: Hashable, Sendable {
     /// What one node said.
     public enum Answer: Hashable, Sendable {
         /// The key still holds our owner token, and its time is now at least the TTL.

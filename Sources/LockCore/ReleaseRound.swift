@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// One round of taking an owner token out of the nodes that hold it or may hold it.
-public struct ReleaseRound: Sendable {
+public struct ReleaseRound: Hashable, Sendable {
     /// What one node said.
     public enum Answer: Hashable, Sendable {
         /// The key held our owner token and is deleted.

@@ -2,12 +2,12 @@
 
 import ArgumentParser
 
-/// Looks for violations of what the package promises, in worlds that are simulated.
+/// Tries the protocol where everything that can happen to it happens, and judges it in true time.
 @main
 struct RedlockSimulator: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "redlock-simulator",
         abstract: "Looks for violations of what redlock promises, in simulated worlds.",
-        subcommands: [SimulateCommand.self, MutantsCommand.self]
+        subcommands: [SimulateCommand.self, MutantsCommand.self, ModelCommand.self]
     )
 }
