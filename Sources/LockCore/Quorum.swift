@@ -9,20 +9,23 @@ public struct Quorum: Hashable, Sendable {
     public let nodeCount: Int
 
     /// Q: the votes needed; at least a majority, so that any two quorums share a node.
-    public private(set) var votesNeeded: Int
+    public var votesNeeded: Int { isPlanted(.quorumOneTooSmall) ? max(1, quorumSize - 1) : quorumSize }
+
+    private let quorumSize: Int
 
     /// The smallest quorum over the nodes: a majority.
     public init(majorityOf nodeCount: Int) {
         precondition((1...NodeSet.capacity).contains(nodeCount), "a quorum is taken over 1 to 64 nodes")
         self.nodeCount = nodeCount
-        self.votesNeeded = nodeCount / 2 + 1
+        self.quorumSize = nodeCount / 2 + 1
     }
 
     /// A quorum of the given number of votes, from a majority of the nodes to all of them.
     public init(nodeCount: Int, votesNeeded: Int) {
-        self.init(majorityOf: nodeCount)
-        precondition((self.votesNeeded...nodeCount).contains(votesNeeded), "a quorum is a majority at least")
-        self.votesNeeded = votesNeeded
+        precondition((1...NodeSet.capacity).contains(nodeCount), "a quorum is taken over 1 to 64 nodes")
+        precondition((nodeCount / 2 + 1...nodeCount).contains(votesNeeded), "a quorum is a majority at least")
+        self.nodeCount = nodeCount
+        self.quorumSize = votesNeeded
     }
 
     /// N - Q: how many nodes may be missing before nothing can be decided.
@@ -73,8 +76,7 @@ public struct VoteTally: Hashable, Sendable {
 
     /// Won at the Q-th vote for; lost at the first vote against that leaves too few, also where N is even.
     public var result: VoteResult {
-        let votesNeeded = isPlanted(.quorumOneTooSmall) ? max(1, quorum.votesNeeded - 1) : quorum.votesNeeded
-        if votesFor.count >= votesNeeded { return .won }
+        if votesFor.count >= quorum.votesNeeded { return .won }
         if votesAgainst.count > quorum.nodesThatMayFail { return .lost }
         return .pending
     }

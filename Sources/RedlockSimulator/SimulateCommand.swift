@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import LockCore
 
 /// Runs the client in one simulated world after the other.
 struct SimulateCommand: ParsableCommand {
@@ -25,9 +26,18 @@ struct SimulateCommand: ParsableCommand {
             "Only faults of these kinds, separated by commas: \(FaultKind.allCases.map(\.rawValue).joined(separator: ", "))."
     )
     var faults: String?
+    @Option(help: "Plants this mistake into the client, to see it found.")
+    var plant: String?
 
     func run() throws {
         let allowed = try allowedFaults()
+        if let plant {
+            guard let bug = PlantedBug(rawValue: plant) else {
+                let names = PlantedBug.allCases.map(\.rawValue).joined(separator: ", ")
+                throw ValidationError("there is no mistake \(plant), but \(names)")
+            }
+            Mutant(mistake: .client(bug)).plant(true)
+        }
         if let seed { return tell(Scenario(seed: seed, allowed: allowed)) }
         var campaign = Campaign(seeds: from..<from + seeds) { Scenario(seed: $0, allowed: allowed) }
         campaign.repeatsOneOf = max(1, seeds / 1_000)

@@ -27,13 +27,13 @@ struct ModelTests {
     }
 
     @Test(arguments: [
-        (ModelDefect.oneVoteIsEnough, ModelBounds(attempts: 2, ticks: 0), Violation.twoHolders),
+        (ModelDefect.oneVoteIsEnough, ModelBounds(attempts: 2, ticks: 0), ModelViolation.twoHolders),
         (.noQuarantine, ModelBounds(attempts: 2, losses: 1, lossKinds: [.emptied], ticks: 0), .twoHolders),
         (.noClockAudit, ModelBounds(attempts: 2, jumps: 1, ticks: 0), .twoHolders),
         (.noFencingConfirmation, ModelBounds(attempts: 3, ticks: 0), .sameTokenTwice),
         (.releaseDeletesForeignKeys, ModelBounds(attempts: 3, ticks: 0), .twoHolders),
     ])
-    func aMissingGuardIsFound(_ defect: ModelDefect, _ bounds: ModelBounds, _ expected: Violation) {
+    func aMissingGuardIsFound(_ defect: ModelDefect, _ bounds: ModelBounds, _ expected: ModelViolation) {
         var explorer = Explorer(rules: ModelRules(bounds: bounds, defect: defect))
         guard case .violation(let violation, let steps) = explorer.explore().outcome else {
             Issue.record("found nothing")

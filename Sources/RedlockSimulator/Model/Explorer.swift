@@ -14,7 +14,7 @@ struct Exploration {
         /// Everything that can happen was tried, and nothing went wrong.
         case noViolation
         /// The shortest way to go wrong, one line for each step.
-        case violation(Violation, steps: [String])
+        case violation(ModelViolation, steps: [String])
         /// The run met a limit.
         case unfinished
     }
@@ -84,7 +84,7 @@ struct Explorer {
     }
 
     /// Adds all worlds that may come next; returns what is wrong with one of them, which is then the last one there.
-    private mutating func expand(_ place: Int) -> Violation? {
+    private mutating func expand(_ place: Int) -> ModelViolation? {
         let world = store[place]
         if model.isSpent(world) { return nil }
         for action in ModelAction.all {

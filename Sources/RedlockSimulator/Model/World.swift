@@ -227,7 +227,7 @@ struct Client: BitPacked {
 }
 
 /// What is wrong with a world.
-enum Violation: Int {
+enum ModelViolation: Int {
     case twoHolders = 1
     case sameTokenTwice
     case lowerTokenLater
@@ -288,8 +288,8 @@ struct Ledger: BitPacked {
         get { self[Self.highest] }
         set { self[Self.highest] = newValue }
     }
-    var violation: Violation? {
-        get { Violation(rawValue: self[Self.violation]) }
+    var violation: ModelViolation? {
+        get { ModelViolation(rawValue: self[Self.violation]) }
         set { self[Self.violation] = newValue?.rawValue ?? 0 }
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import LockCore
 import Redlock
 import RedlockTesting
 
@@ -24,6 +25,12 @@ struct Violation: Error, Sendable, CustomStringConvertible {
         case overdue = "call overdue"
         /// A lock was left behind by somebody who released it.
         case leftBehind = "left behind"
+        /// A lease was granted of which too little is left.
+        case lateGrant = "granted with too little left"
+        /// An extension is said to have succeeded, and no quorum has the key.
+        case emptyExtension = "extended without a quorum"
+        /// A lease that is renewed was lost though nothing was wrong.
+        case needlessLoss = "lost though nothing was wrong"
         /// Faults ended, and somebody did not get a lock.
         case starved = "not obtained after faults ended"
     }
@@ -48,8 +55,11 @@ final class Judge: @unchecked Sendable {
         let lease: Lease<Fenced>
         /// Whether the client renews it and tells its body about the loss.
         let isWatched: Bool
+        /// The TTL that was asked for, in nanoseconds.
+        let ttl: Int64
 
-        init(client: Int, process: SimulatedProcess, lease: Lease<Fenced>, isWatched: Bool) {
+        init(client: Int, process: SimulatedProcess, lease: Lease<Fenced>, ttl: Int64, isWatched: Bool) {
+            self.ttl = ttl
             self.client = client
             self.process = process
             self.lease = lease
@@ -66,11 +76,13 @@ final class Judge: @unchecked Sendable {
 
     let world: SimulatedWorld
     let claimsExclusion: Bool
+    let claimsTokenOrder: Bool
     private(set) var violation: Violation?
     private(set) var grants = 0
     private var resources: [String: Resource] = [:]
 
-    init(world: SimulatedWorld, claimsExclusion: Bool) {
+    init(world: SimulatedWorld, claimsExclusion: Bool, claimsTokenOrder: Bool) {
+        self.claimsTokenOrder = claimsTokenOrder
         self.world = world
         self.claimsExclusion = claimsExclusion
     }
@@ -94,16 +106,24 @@ final class Judge: @unchecked Sendable {
         let token = lease.fencingToken.rawValue
         grants += 1
         world.note(token, "client \(holding.client) holds \(lease.resource) with token \(token)")
-        if resources[lease.resource, default: Resource()].tokens.insert(token).inserted == false {
+        let isNew = resources[lease.resource, default: Resource()].tokens.insert(token).inserted
+        if claimsTokenOrder, !isNew {
             violated(.tokenOrder, "token \(token) of \(lease.resource) was granted twice")
         }
-        if token <= highest {
+        if claimsTokenOrder, token <= highest {
             violated(.tokenOrder, "token \(token) of \(lease.resource) after \(highest), which was granted before")
         }
         let highestOfAll = max(token, highestToken(of: lease.resource))
         resources[lease.resource]?.highest = highestOfAll
         resources[lease.resource]?.holdings.append(holding)
         look(at: lease.resource)
+        // A body begins some steps later.
+        guard !holding.isWatched else { return }
+        let process = holding.process
+        let elapsed = process.executor.stepBegan.nanoseconds(until: process.now)
+        if lease.remaining + .nanoseconds(elapsed) < .nanoseconds(holding.ttl / 2) {
+            violated(.lateGrant, "\(lease.resource) was granted with \(lease.remaining) left")
+        }
     }
 
     /// Nobody counts on the lease any more.

@@ -32,6 +32,8 @@ struct Scenario: Sendable {
     var delays: ClosedRange<Int64>
     /// Whether the servers keep every write.
     var isDurable: Bool
+    /// How long clients do nothing between two locks, at most.
+    var longestRest: Int64
     /// When faults end.
     var faultsEnd: Int64
     var faultKinds: Set<FaultKind>
@@ -58,26 +60,28 @@ struct Scenario: Sendable {
         func pick<Element>(_ elements: [Element]) -> Element {
             elements[Int.random(in: 0..<elements.count, using: &random)]
         }
-        nodeCount = pick([1, 3, 3, 3, 3, 4, 5, 5, 5, 7])
+        nodeCount = pick([1, 3, 3, 3, 3, 3, 4, 5, 5, 7])
         let majority = nodeCount / 2 + 1
         quorum = pick([majority, majority, majority, Int.random(in: majority...nodeCount, using: &random)])
-        clientCount = pick([2, 2, 2, 3, 3, 3, 4, 5, 6, 8])
+        clientCount = pick([2, 2, 2, 2, 2, 3, 3, 3, 4, 8])
         resourceCount = pick([1, 1, 1, 2, 3])
         nodeTimeout = pick([5, 10, 20, 50, 100]) * .millisecond
-        maximumTTL = nodeTimeout * pick([12, 20, 50, 100, 300])
+        maximumTTL = nodeTimeout * pick([12, 12, 20, 20, 50, 50, 100, 200])
+        if Int.random(in: 0..<50, using: &random) == 0 { maximumTTL = 60 * .second }
         drift = pick([.standard, .standard, .standard, .strict, DriftProfile(rate: 0.05)])
         // Half on either side, and a little room for what comes of multiplying.
         clockRate = Int64(drift.rate * 490_000)
         let quick = nodeTimeout / 200
         delays = quick...quick * pick([1, 4, 20, 60])
         isDurable = pick([true, true, false])
+        // The more of them look at each other's clocks, the shorter.
+        let usual = 200 * .second / Int64(nodeCount * clientCount)
+        faultsEnd = max(min(usual, 80 * .second), 3 * maximumTTL + 3 * .second)
+        longestRest = faultsEnd / pick([3, 5, 20])
         faultKinds = []
         let kinds = FaultKind.allCases.filter(allowed.contains)
         let count = Int.random(in: 1...6, using: &random)
         for _ in 0..<count where !kinds.isEmpty { faultKinds.insert(pick(kinds)) }
-        // The more of them look at each other's clocks, the shorter.
-        let usual = 400 * .second / Int64(nodeCount * clientCount)
-        faultsEnd = max(min(usual, 80 * .second), 4 * maximumTTL + 4 * .second)
         judgesLiveness = Int.random(in: 0..<4, using: &random) == 0
         faults = []
         plan(&random)
@@ -102,6 +106,35 @@ struct Scenario: Sendable {
             let isSoon = Int.random(in: 0..<3, using: &random) == 0
             time += Int64.random(in: 0...(isSoon ? 2 * nodeTimeout : faultsEnd / Int64(count)), using: &random)
             if time >= faultsEnd { break }
+        }
+    }
+
+    /// Whether tokens must grow: unless the counters of many nodes may be lost while their clocks are wrong.
+    var claimsTokenOrder: Bool {
+        let clockFaults: Set<FaultKind> = [.clockJump, .smallClockJump, .clockRate]
+        let losses: Set<FaultKind> = [.restart, .flush, .promotion, .counterLoss, .eviction]
+        return faultKinds.isDisjoint(with: clockFaults) || faultKinds.isDisjoint(with: losses)
+    }
+
+    /// Whether nothing that goes wrong can cost a lease that is renewed.
+    var isHarmless: Bool {
+        faultKinds.isSubset(of: [.cancellation, .scriptFlush, .wallClock]) && setup == .proper
+    }
+
+    /// Makes the network so slow that an answer takes a good part of the time that it may take.
+    mutating func isSlow() {
+        delays = nodeTimeout / 10...nodeTimeout / 3
+        longestRest = maximumTTL / 4
+    }
+
+    /// Lets leases live long, and something go wrong just when all faults end, so that it shows what is left of it.
+    mutating func endsWith(_ kind: FaultKind) {
+        maximumTTL = max(maximumTTL, 10 * .second)
+        longestRest = .second
+        for place in 0..<8 {
+            let time = faultsEnd - Int64(place) * nodeTimeout / 2
+            let chance = seed &* 31 &+ UInt64(place)
+            faults.append(PlannedFault(kind: kind, time: time, duration: nodeTimeout * 2, chance: chance))
         }
     }
 

@@ -28,6 +28,7 @@ extension Simulation {
                                     client: member.number,
                                     process: client.process,
                                     lease: lease,
+                                    ttl: scenario.maximumTTL,
                                     isWatched: true
                                 )
                                 judge.granted(holding, after: highest)
@@ -52,6 +53,10 @@ extension Simulation {
     /// Everybody gives back what they have and goes; nothing must stay but what was forgotten on purpose or belonged to
     /// somebody who died.
     func lookForWhatIsLeftBehind() {
+        for member in members {
+            let client = member.client
+            begin(client) { [self] in await giveUp(member, client, world.pick(resources)) }
+        }
         runUntil(world.now + 2 * scenario.maximumTTL + 40 * .second) { [unowned self] in openTasks == 0 }
         guard judge.violation == nil, openTasks == 0 else { return }
         // Releases that were not confirmed are tried again twice a second.

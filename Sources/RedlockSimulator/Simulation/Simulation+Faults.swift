@@ -17,7 +17,7 @@ extension Simulation {
         case .eviction: evict(someNode(&random), fault, &random)
         case .promotion: promote(someNode(&random), fault, &random)
         case .refusal: refuse(someNodes(&random), fault, &random)
-        case .scriptError: for node in someNodes(&random) { node.server.failNextScriptAtItsLastWrite() }
+        case .scriptError: failScript(someNode(&random), &random)
         case .scriptFlush: for node in someNodes(&random) { node.server.flushScripts() }
         case .counterLoss: loseCounter(someNodes(&random), &random)
         case .nodeStop: stop(someNodes(&random), fault)
@@ -79,7 +79,8 @@ extension Simulation {
     /// Its locks go; the setting that lets them go shows at the next look.
     private func evict(_ node: SimulatedNode, _ fault: PlannedFault, _ random: inout SeededRandom) {
         let isTwin = scenario.setup == .listedTwice && node.number < 2
-        for node in isTwin ? Array(nodes.prefix(2)) : [node] {
+        let others = scenario.setup == .evicting ? someNodes(&random) : []
+        for node in isTwin ? Array(nodes.prefix(2)) : [node] + others {
             for key in node.server.keyNames where key.contains("lock") { node.server.evict(key) }
             guard scenario.setup != .evicting else { continue }
             node.server.settings.memoryLimitBytes = 1_000_000
@@ -115,6 +116,14 @@ extension Simulation {
             for resource in resources where Bool.random(using: &random) {
                 node.server.delete("redlock:fence:\(resource)")
             }
+        }
+    }
+
+    private func failScript(_ node: SimulatedNode, _ random: inout SeededRandom) {
+        if Bool.random(using: &random) {
+            node.server.failNextScriptAtItsLastWrite()
+        } else {
+            node.server.failNextScriptAtItsEnd()
         }
     }
 

@@ -10,7 +10,7 @@ extension Simulation {
         let client = member.client
         begin(client) { [self] in
             while isOpen, member.client === client {
-                try? await client.process.sleep(nanoseconds: world.number(in: 0...scenario.faultsEnd / 5))
+                try? await client.process.sleep(nanoseconds: world.number(in: 0...scenario.longestRest))
                 guard isOpen, member.client === client else { return }
                 await work(member, client)
             }
@@ -21,8 +21,8 @@ extension Simulation {
         let resource = world.pick(resources)
         switch world.number(in: 0...9) {
         case 0: await tryLease(member, client, resource)
-        case 1...2: await holdLease(member, client, resource)
-        case 3 where scenario.faultKinds.contains(.cancellation): await giveUp(member, client, resource)
+        case 1...3: await holdLease(member, client, resource)
+        case 4 where scenario.faultKinds.contains(.cancellation): await giveUp(member, client, resource)
         default: await runBody(member, client, resource)
         }
     }
@@ -44,7 +44,7 @@ extension Simulation {
 
     private func someWait() -> WaitPolicy {
         let longest = min(scenario.maximumTTL, 2 * .second)
-        return world.happens(perMille: 800) ? .atMost(.nanoseconds(world.number(in: 0...longest))) : .forever
+        return world.happens(perMille: 700) ? .atMost(.nanoseconds(world.number(in: 0...longest))) : .forever
     }
 
     /// A body under a lock that is renewed for it.
@@ -62,6 +62,7 @@ extension Simulation {
                     client: member.number,
                     process: client.process,
                     lease: lease,
+                    ttl: ttl,
                     isWatched: true
                 )
                 judge.granted(holding, after: highest)
@@ -82,6 +83,8 @@ extension Simulation {
         } catch {
             note(error, client, resource)
             watch.judge(error, judge)
+            guard scenario.isHarmless, (error as? RedlockError)?.code == .lost else { return }
+            judge.violated(.needlessLoss, "client \(member.number) lost \(resource): \(error)")
         }
     }
 
@@ -97,7 +100,7 @@ extension Simulation {
                 resource,
                 options: options(ttl, wait: wait, label: isForgotten ? "forgotten" : label(of: client))
             )
-            await use(lease, member, client, after: highest, isForgotten: isForgotten)
+            await use(lease, member, client, ttl, after: highest, isForgotten: isForgotten)
         } catch {
             note(error, client, resource)
             watch.judge(error, judge)
@@ -106,10 +109,11 @@ extension Simulation {
 
     private func tryLease(_ member: Member, _ client: SimulatedClient, _ resource: String) async {
         let highest = judge.highestToken(of: resource)
+        let ttl = someTTL(member)
         do {
-            let options = options(someTTL(member), wait: .none, label: label(of: client))
+            let options = options(ttl, wait: .none, label: label(of: client))
             guard let lease = try await client.redlock.tryAcquire(resource, options: options) else { return }
-            await use(lease, member, client, after: highest, isForgotten: false)
+            await use(lease, member, client, ttl, after: highest, isForgotten: false)
         } catch {
             note(error, client, resource)
         }
@@ -119,18 +123,26 @@ extension Simulation {
         _ lease: Lease<Fenced>,
         _ member: Member,
         _ client: SimulatedClient,
+        _ ttl: Int64,
         after highest: Int64,
         isForgotten: Bool
     ) async {
-        let holding = Judge.Holding(client: member.number, process: client.process, lease: lease, isWatched: false)
+        let holding = Judge.Holding(
+            client: member.number,
+            process: client.process,
+            lease: lease,
+            ttl: ttl,
+            isWatched: false
+        )
         judge.granted(holding, after: highest)
-        let ttl = someTTL(member)
         for _ in 0..<world.number(in: 0...3) {
             let token = lease.fencingToken.rawValue
             await store.increment(lease.resource, token: token, in: client.process, thinking: 0)
             try? await client.process.sleep(nanoseconds: world.number(in: 0...ttl / 2))
             judge.look(at: lease.resource)
-            if world.happens(perMille: 500) { try? await lease.extend(ttl: .nanoseconds(ttl)) }
+            if world.happens(perMille: 500), (try? await lease.extend(ttl: .nanoseconds(ttl))) != nil {
+                lookAtExtension(of: lease, in: client.process)
+            }
             judge.look(at: lease.resource)
         }
         if isForgotten {
@@ -145,14 +157,16 @@ extension Simulation {
     }
 
     /// Somebody who wants a lock and then does not.
-    private func giveUp(_ member: Member, _ client: SimulatedClient, _ resource: String) async {
-        let options = options(someTTL(member), wait: .forever, label: label(of: client))
-        let patience = world.number(in: 0...scenario.nodeTimeout)
+    func giveUp(_ member: Member, _ client: SimulatedClient, _ resource: String) async {
+        let ttl = someTTL(member)
+        let options = options(ttl, wait: .forever, label: label(of: client))
+        // As likely before the question has arrived as after the answer was sent.
+        let patience = world.number(in: 0...4 * scenario.delays.upperBound)
         let task = client.run { [self] in
             let highest = judge.highestToken(of: resource)
             do {
                 let lease = try await client.redlock.acquire(resource, options: options)
-                await use(lease, member, client, after: highest, isForgotten: false)
+                await use(lease, member, client, ttl, after: highest, isForgotten: false)
             } catch {
                 note(error, client, resource)
             }

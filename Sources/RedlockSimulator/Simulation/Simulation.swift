@@ -54,6 +54,7 @@ final class Simulation: @unchecked Sendable {
     /// Whether everything is over, and nobody shall go on.
     private(set) var isDone = false
     private(set) var faultCount = 0
+    private var lastFault: Int64 = 0
     /// The processes that died.
     private(set) var dead: Set<Int> = []
     /// What each node knew early on.
@@ -63,7 +64,11 @@ final class Simulation: @unchecked Sendable {
         self.scenario = scenario
         world = SimulatedWorld(seed: scenario.seed)
         world.log = log
-        judge = Judge(world: world, claimsExclusion: scenario.claimsExclusion)
+        judge = Judge(
+            world: world,
+            claimsExclusion: scenario.claimsExclusion,
+            claimsTokenOrder: scenario.claimsTokenOrder
+        )
         store = Store(world: world, judge: judge, delays: scenario.delays)
     }
 
@@ -109,7 +114,7 @@ final class Simulation: @unchecked Sendable {
                 world: world,
                 number: number,
                 settings: settings,
-                wallNanoseconds: Self.beginning + world.number(in: -20...20) * .millisecond,
+                wallNanoseconds: Self.beginning + world.number(in: -nearby...nearby),
                 wander: someWander()
             )
             node.server.defects = scenario.scriptDefects
@@ -122,7 +127,7 @@ final class Simulation: @unchecked Sendable {
 
     func makeProcess() -> SimulatedProcess {
         defer { processCount += 1 }
-        let apart: Int64 = scenario.faultKinds.contains(.wallClock) ? scenario.maximumTTL / 8 : 20 * .millisecond
+        let apart = scenario.faultKinds.contains(.wallClock) ? scenario.maximumTTL / 8 : nearby
         return SimulatedProcess(
             world: world,
             number: processCount,
@@ -130,6 +135,9 @@ final class Simulation: @unchecked Sendable {
             wander: someWander()
         )
     }
+
+    /// How far clocks are apart that are kept right.
+    private var nearby: Int64 { min(20 * .millisecond, scenario.maximumTTL / 40) }
 
     /// As fast or as slow as the drift allows, and never far off.
     private func someWander() -> SimulatedClock.Wander {
@@ -222,7 +230,8 @@ final class Simulation: @unchecked Sendable {
     /// Lets everything happen.
     func run() -> Outcome {
         makeNodes()
-        enrolNodes()
+        // Where an operator would be refused, the clients enrol the nodes.
+        if scenario.setup != .listedTwice, scenario.setup != .evicting { enrolNodes() }
         members = (0..<scenario.clientCount).map { Member(number: $0, client: makeClient(of: $0, in: makeProcess())) }
         for member in members { beginWork(of: member) }
         let beginning = world.now
@@ -299,6 +308,18 @@ final class Simulation: @unchecked Sendable {
 
     func noteFault() {
         faultCount += 1
+        lastFault = world.now
+    }
+
+    /// Looks, when a client was told that its lease was extended, whether a quorum has the key.
+    func lookAtExtension(of lease: Lease<Fenced>, in process: SimulatedProcess) {
+        // What goes wrong while the answers are on their way is not the client's fault, nor what it cannot know of.
+        guard world.now - lastFault > 2 * scenario.nodeTimeout, judge.claimsExclusion else { return }
+        let key = "redlock:lock:\(lease.resource)"
+        // A node whose vote came too late has the key under another owner token of the same process.
+        let count = nodes.count { $0.server.value(at: key)?.hasSuffix(":" + lease.ownerLabel) == true }
+        guard count < scenario.quorum else { return }
+        judge.violated(.emptyExtension, "\(count) nodes have \(key) when its extension is told")
     }
 
     /// Puts another process in the place of one that died.

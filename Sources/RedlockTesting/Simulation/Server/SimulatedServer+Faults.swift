@@ -151,6 +151,13 @@ extension SimulatedServer {
     /// Lets the next script that writes fail at the last thing that it writes; what it wrote before stays.
     package func failNextScriptAtItsLastWrite() {
         failsNextWritingScript = true
+        keepsLastWrite = false
+    }
+
+    /// Lets the next script that writes fail behind all that it writes.
+    package func failNextScriptAtItsEnd() {
+        failsNextWritingScript = true
+        keepsLastWrite = true
     }
 
     func runFailing(_ command: NodeCommand, recordID: RecordID?) throws(CommandError) -> RESPValue {
@@ -160,7 +167,7 @@ extension SimulatedServer {
         let reply = try run(command, recordID: recordID)
         guard scriptHasWritten else { return reply }
         failsNextWritingScript = false
-        keys.takeBackLast()
+        if !keepsLastWrite { keys.takeBackLast() }
         throw CommandError(text: "ERR the last command of the script failed")
     }
 

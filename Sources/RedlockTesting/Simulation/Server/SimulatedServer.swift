@@ -52,6 +52,8 @@ package final class SimulatedServer {
     /// After how many commands the refusal ends by itself; nil if it does not.
     var refusalsLeft: Int?
     var failsNextWritingScript = false { didSet { disturbanceChanged() } }
+    /// Whether a script that fails does so behind its last write.
+    var keepsLastWrite = false
 
     /// Whether there is no fault to look for, as nearly always.
     var isUndisturbed = true

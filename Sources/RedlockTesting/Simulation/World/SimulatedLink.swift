@@ -285,6 +285,11 @@ final class SimulatedConnection {
             first.receiver.received(reply, from: link.place)
         }
         deadlineAtHand = nil
+        // Nobody would notice, and a world has less to do.
+        if awaited.isEmpty {
+            deadlineTimer?.cancel()
+            deadlineTimer = nil
+        }
     }
 
     private func scheduleDeadlineTimer() {
