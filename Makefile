@@ -8,16 +8,25 @@ SOURCES = Package.swift Sources Tests
 
 # One executable that needs no Swift at run time. Apple's systems bring the Swift runtime along.
 RELEASE_FLAGS = --configuration release --product redlock $(SWIFT_FLAGS)
+
+# The simulator has mistakes that can be planted, which no other optimised build has; so it is built in its own folder.
+SIMULATOR_FLAGS = --configuration release --product RedlockSimulator --scratch-path .build-simulator \
+	-Xswiftc -DREDLOCK_PLANTED_BUGS -Xswiftc -enforce-exclusivity=unchecked $(SWIFT_FLAGS)
+
 ifeq ($(shell uname -s),Linux)
 RELEASE_FLAGS += --static-swift-stdlib
+SIMULATOR_FLAGS += --static-swift-stdlib
 endif
 
-MODEL_FLAGS = --configuration release --product RedlockSimulator $(SWIFT_FLAGS)
+SIMULATOR = "$$(swift build $(SIMULATOR_FLAGS) --show-bin-path)/RedlockSimulator"
+# make simulate SEEDS=100000    make simulate SEED=17    make simulate FAULTS=restart,stall
+SEEDS ?= 20000
 
 export SWIFT_FLAGS
 
 .NOTPARALLEL:
-.PHONY: help build release test lint check format demo model soak clean requirements requirements-for-tests
+.PHONY: help build release test lint check format demo simulator simulate mutants necessity model soak clean
+.PHONY: requirements requirements-for-tests
 
 help: ## Lists these targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -29,7 +38,7 @@ release: requirements ## Builds the optimised command redlock and prints where i
 	swift build $(RELEASE_FLAGS)
 	@echo "$$(swift build $(RELEASE_FLAGS) --show-bin-path)/redlock"
 
-test: requirements-for-tests lint check ## Runs everything CI runs: lint, layers, all tests, the demo
+test: requirements-for-tests lint check ## Runs everything CI runs: lint, layers, all tests, the demo, the simulation
 	@.scripts/test
 
 lint: ## Checks the formatting and the style of the sources
@@ -45,15 +54,26 @@ demo: requirements ## Shows the lock at work while servers fail (under a minute 
 	swift build $(RELEASE_FLAGS)
 	@.scripts/demo "$$(swift build $(RELEASE_FLAGS) --show-bin-path)/redlock"
 
-model: requirements ## Tries everything that can happen to a small set of nodes (two minutes once built)
-	swift build $(MODEL_FLAGS)
-	@"$$(swift build $(MODEL_FLAGS) --show-bin-path)/RedlockSimulator" model
+simulator: requirements
+	swift build $(SIMULATOR_FLAGS)
+
+simulate: simulator ## Runs the client in SEEDS simulated worlds, or tells of the world of one SEED; only with some FAULTS
+	@$(SIMULATOR) simulate --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
+
+mutants: simulator ## Plants mistakes into the client and its scripts, and looks whether the simulation finds them
+	@$(SIMULATOR) mutants
+
+necessity: simulator ## Breaks every assumption, with the guard against it and without
+	@$(SIMULATOR) necessity
+
+model: simulator ## Tries everything that can happen to a small set of nodes (two minutes once built)
+	@$(SIMULATOR) model
 
 soak: requirements-for-tests ## Runs the long form of the tests of load and deadlines
 	REDLOCK_SOAK=1 swift test --no-parallel --filter "SoakTests|LossTests" $(SWIFT_FLAGS)
 
 clean: ## Removes everything that was built
-	rm -rf .build
+	rm -rf .build .build-simulator
 
 requirements:
 	@.scripts/install-requirements

@@ -8,6 +8,6 @@ struct RedlockSimulator: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "redlock-simulator",
         abstract: "Looks for violations of what redlock promises, in simulated worlds.",
-        subcommands: [SimulateCommand.self, MutantsCommand.self, ModelCommand.self]
+        subcommands: [SimulateCommand.self, MutantsCommand.self, NecessityCommand.self, ModelCommand.self]
     )
 }
