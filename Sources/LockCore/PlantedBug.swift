@@ -43,16 +43,12 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case membershipIgnored
     /// The record may be one for shorter TTLs.
     case maximumTTLIgnored
-    /// A record that names another enrolment is not asked about.
-    case recordChangeIgnored
     /// The clocks of servers are not compared with anything.
     case clocksNotCompared
     /// Votes count before the clock of their node was read.
     case votesNotVerified
     /// A node whose clock jumped goes on as if nothing had been.
     case jumpForgiven
-    /// A jump is answered by any other record than the one that the client knew.
-    case oldRecordAnswersJump
 
     // MARK: Leases
 

@@ -68,10 +68,11 @@ final class RedisConnection: ChannelInboundHandler {
             awaited.append(Awaited(receiver: receiver, timeout: .zero, deadline: .distantFuture))
             return
         }
-        // What stands before it may be due later, but then it comes later still.
-        let deadline = inheritsDeadline ? deadlineAtHand : nil
-        awaited.append(Awaited(receiver: receiver, timeout: replyTimeout, deadline: deadline ?? .now() + replyTimeout))
-        if deadlineTimer == nil { scheduleDeadlineTimer() }
+        let inherited = inheritsDeadline ? deadlineAtHand : nil
+        awaited.append(Awaited(receiver: receiver, timeout: replyTimeout, deadline: inherited ?? .now() + replyTimeout))
+        // It may be due before what stands in front of it.
+        if inherited != nil { deadlineTimer?.cancel() }
+        if deadlineTimer == nil || inherited != nil { scheduleDeadlineTimer() }
     }
 
     /// Writes what was appended, in one write.
@@ -84,20 +85,21 @@ final class RedisConnection: ChannelInboundHandler {
     // MARK: Deadlines
 
     private func scheduleDeadlineTimer() {
-        guard state == .open, let context, let first = awaited.first else {
+        guard state == .open, let context, let next = awaited.lazy.map(\.deadline).min() else {
             deadlineTimer = nil
             return
         }
-        deadlineTimer = context.eventLoop.assumeIsolated().scheduleTask(deadline: first.deadline) { [weak self] in
+        deadlineTimer = context.eventLoop.assumeIsolated().scheduleTask(deadline: next) { [weak self] in
             self?.deadlineTimerFired()
         }
     }
 
-    /// The timer is set for the oldest command only when it is set at all, so that a busy connection does not set one
-    /// for each command.
+    /// The timer is set for what is due first when it is set, and then runs out, so that a busy connection does not set
+    /// one for each command.
     private func deadlineTimerFired() {
-        if let first = awaited.first, first.deadline <= .now() {
-            end(NodeFailure(.timedOut, "no answer within \(first.timeout.nanoseconds / 1_000_000) ms"))
+        let now = NIODeadline.now()
+        if let late = awaited.first(where: { $0.deadline <= now }) {
+            end(NodeFailure(.timedOut, "no answer within \(late.timeout.nanoseconds / 1_000_000) ms"))
         } else {
             scheduleDeadlineTimer()
         }

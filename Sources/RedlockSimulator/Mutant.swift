@@ -65,7 +65,7 @@ extension Mutant {
             $0.drift = .strict; $0.clockRate = 78_000
         },
         Mutant(mistake: .client(.validityFromDecision), faults: network) { $0.isSlow() },
-        Mutant(mistake: .client(.extensionFromAnswer), faults: network) { $0.isSlow() },
+        Mutant(mistake: .client(.extensionFromAnswer), faults: [.slowness]) { $0.isSlowNowAndThen() },
         Mutant(mistake: .client(.lateGrantReturned), faults: network.union([.processStop])),
         Mutant(mistake: .client(.missingKeyCountsAsExtended), faults: [.flush, .restart, .nodeStop]),
         Mutant(mistake: .client(.tokenUnconfirmed)),
@@ -76,7 +76,7 @@ extension Mutant {
         Mutant(mistake: .client(.evictionOverlooked), faults: [.eviction]) { scenario in
             scenario.longestRest = scenario.maximumTTL
             scenario.setup = .evicting
-            scenario.overridesClaim = true
+            scenario.claimsExclusionAlways = true
             scenario.judgesLiveness = false
         },
         Mutant(mistake: .client(.failoverOverlooked), faults: [.promotion]),
@@ -84,7 +84,7 @@ extension Mutant {
             scenario.setNodes(3, quorum: 2)
             scenario.setup = .listedTwice
             scenario.longestRest = scenario.maximumTTL
-            scenario.overridesClaim = true
+            scenario.claimsExclusionAlways = true
             scenario.judgesLiveness = false
         },
         Mutant(mistake: .client(.membershipIgnored), faults: [.slowness]) { scenario in

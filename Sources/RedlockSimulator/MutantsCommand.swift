@@ -17,6 +17,7 @@ struct MutantsCommand: ParsableCommand {
 
     func run() throws {
         let mutants = Mutant.all.filter { named.map($0.name.contains) ?? true }
+        guard !mutants.isEmpty else { throw ValidationError("there is no mistake \(named ?? "")") }
         var missed = 0
         print("\("mistake".padded(to: 40)) \("worlds".padded(to: 8)) \("seed".padded(to: 8)) found by")
         for mutant in mutants {

@@ -86,7 +86,7 @@ extension Necessity {
             scenario.setNodes(3, quorum: 2)
             scenario.setup = .listedTwice
             scenario.longestRest = scenario.maximumTTL / 2
-            scenario.overridesClaim = true
+            scenario.claimsExclusionAlways = true
             scenario.judgesLiveness = false
         },
         Necessity(
@@ -116,7 +116,7 @@ extension Necessity {
             scenario.setNodes(3, quorum: 2)
             scenario.setup = .evicting
             scenario.longestRest = scenario.maximumTTL / 2
-            scenario.overridesClaim = true
+            scenario.claimsExclusionAlways = true
             scenario.judgesLiveness = false
         },
         Necessity(

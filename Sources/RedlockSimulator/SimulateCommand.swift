@@ -89,11 +89,24 @@ struct SimulateCommand: ParsableCommand {
             ),
             ("updates lost without tokens", "\(result.updatesLostWithoutTokens)"),
             ("stale writes refused by tokens", "\(result.refusedWrites)"),
+            ("peak memory", "\(peakMemoryMebibytes) MiB"),
             ("worlds run twice", "\(result.repeated), \(result.unlikeRepeats.count) unlike"),
         ]
         for (name, value) in rows { print("\(name.padding(toLength: 32, withPad: " ", startingAt: 0))\(value)") }
         print("\(result.worlds) worlds, \(result.violations.count) violations")
     }
+}
+
+/// The most memory that the process has had.
+private var peakMemoryMebibytes: Int {
+    var usage = rusage()
+    // RUSAGE_SELF, whose type differs between systems.
+    getrusage(0, &usage)
+    #if os(Linux)
+        return usage.ru_maxrss / 1_024
+    #else
+        return usage.ru_maxrss / 1_048_576
+    #endif
 }
 
 /// One line on a terminal that says how far it is.

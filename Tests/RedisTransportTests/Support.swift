@@ -131,6 +131,8 @@ final class LinkProbe: NodeLinkDelegate, ReplyReceiver, @unchecked Sendable {
         guard let substitute, !hasSubstituted else { return }
         hasSubstituted = true
         do {
+            // Something else stands in front of it, with a time of its own.
+            try append(["INFO"])
             try append(substitute.command, inheritsDeadline: substitute.inheritsDeadline)
             link?.flush()
         } catch {

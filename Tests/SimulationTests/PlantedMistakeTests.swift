@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import LockCore
 import Testing
 
 @testable import RedlockSimulator
@@ -36,6 +37,15 @@ struct PlantedMistakeTests {
     func assumptionIsNeededAndGuarded(_ assumption: String) throws {
         let output = try simulator("necessity", "--only", assumption, "--worlds", "20", "--most", "150")
         #expect(output.status == 0, "\(output.text)")
+    }
+
+    @Test
+    func everyMistakeIsPlanted() {
+        let planted = Mutant.all.compactMap { mutant in
+            if case .client(let bug) = mutant.mistake { bug } else { nil }
+        }
+        #expect(Set(planted) == Set(PlantedBug.allCases))
+        #expect(Mutant.all.count >= 25)
     }
 
     @Test

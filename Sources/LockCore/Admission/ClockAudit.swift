@@ -76,6 +76,9 @@ public struct ClockAudit: Hashable, Sendable {
     /// When the clock was last known to agree; nil if never.
     public private(set) var lastRead: Instant?
 
+    /// By how much the clock may deviate although the last reading agrees: within what round trips and drift hide.
+    public private(set) var lastRange = ClockDeviation(range: .min ... .max)
+
     /// Takes a reading; returns how far it deviates, nil if it agrees.
     public mutating func read(_ sample: ClockSample) -> ClockDeviation? {
         guard !baselines.isEmpty else {
@@ -85,6 +88,7 @@ public struct ClockAudit: Hashable, Sendable {
         for baseline in baselines where !isPlanted(.clocksNotCompared) {
             if let deviation = deviation(of: sample, from: baseline) { return deviation }
         }
+        lastRange = range(of: sample, from: baselines[0])
         for (index, life) in Self.baselineLivesNanoseconds.enumerated() where isDue(sample, index, life) {
             baselines[index] = sample
         }
@@ -93,6 +97,12 @@ public struct ClockAudit: Hashable, Sendable {
     }
 
     private func deviation(of sample: ClockSample, from baseline: ClockSample) -> ClockDeviation? {
+        let range = range(of: sample, from: baseline)
+        return range.range.contains(0) ? nil : range
+    }
+
+    /// How far the server's clock may have gone beyond the client's between two readings.
+    private func range(of sample: ClockSample, from baseline: ClockSample) -> ClockDeviation {
         let advanced = sample.serverMicroseconds.subtractingSaturating(baseline.serverMicroseconds)
             .multipliedSaturating(by: 1_000)
         let longest = max(0, baseline.sent.nanoseconds(until: sample.received))
@@ -100,7 +110,6 @@ public struct ClockAudit: Hashable, Sendable {
         let tolerance = drift.nanoseconds(forTTLNanoseconds: longest)
         let least = advanced.subtractingSaturating(longest)
         let most = advanced.subtractingSaturating(shortest)
-        guard least > tolerance || most < -tolerance else { return nil }
         return ClockDeviation(range: least.subtractingSaturating(tolerance)...most.addingSaturating(tolerance))
     }
 

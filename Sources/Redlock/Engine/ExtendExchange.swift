@@ -59,7 +59,9 @@ final class ExtendExchange: ScriptSender {
         )
     }
 
+    /// Not any more once the lease has ended: nothing is renewed behind a release.
     func command(for node: Int) -> NodeCommand? {
+        if let lease, !lease.isKept { return nil }
         guard let lease, lease.attempt.takenBack.contains(node) else { return command(ownerToken) }
         return command(lease.attempt.spareToken)
     }

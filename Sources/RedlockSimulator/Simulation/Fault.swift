@@ -24,10 +24,12 @@ enum FaultKind: String, CaseIterable, Sendable {
     case clockJump
     /// The clock of a server is set by a little.
     case smallClockJump
-    /// The clock of a server runs wildly fast for a while.
+    /// The clock of a server runs wildly fast, or slow, for a while.
     case clockRate
     /// Nothing comes through in one or both directions, between some clients and some servers.
     case stall
+    /// Connections break.
+    case breakOff
     /// Now and then something takes a hundred times as long.
     case slowness
     /// Answers break off, or there is one too many.

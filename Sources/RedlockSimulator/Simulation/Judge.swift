@@ -75,16 +75,47 @@ final class Judge: @unchecked Sendable {
     }
 
     let world: SimulatedWorld
-    let claimsExclusion: Bool
-    let claimsTokenOrder: Bool
+    /// Whether two holders at a time would be a mistake of this package, and not of the world.
+    private(set) var claimsExclusion = true
+    /// Whether tokens must grow.
+    var claimsTokenOrder: Bool { !(clocksWereWrong && countersWereLost) }
+    private var isClaimFixed = false
+    private var clocksWereWrong = false
+    private var countersWereLost = false
+    /// The owner tokens that were released, and from which nodes, by process.
+    private var released: [String: NodeSet] = [:]
     private(set) var violation: Violation?
     private(set) var grants = 0
     private var resources: [String: Resource] = [:]
 
-    init(world: SimulatedWorld, claimsExclusion: Bool, claimsTokenOrder: Bool) {
-        self.claimsTokenOrder = claimsTokenOrder
+    init(world: SimulatedWorld) {
         self.world = world
-        self.claimsExclusion = claimsExclusion
+    }
+
+    /// Holds on to the claim that there are no two holders, whatever strikes.
+    func fixClaim() {
+        isClaimFixed = true
+    }
+
+    /// Takes back what cannot be claimed any more because of a fault.
+    ///
+    /// No client can tell that its virtual machine stood still before it hears from a server; a server that gives up keys
+    /// between two looks at its settings, or whose clock is set by little or runs wildly while nobody who knows it looks,
+    /// is not found out; among one or two servers nobody can tell whose clock is wrong; and tokens rest on clocks where
+    /// counters are lost.
+    func struck(_ kind: FaultKind, scenario: Scenario) {
+        switch kind {
+        case .virtualMachinePause, .eviction: if !isClaimFixed { claimsExclusion = false }
+        case .smallClockJump, .clockRate:
+            clocksWereWrong = true
+            if !isClaimFixed { claimsExclusion = false }
+        case .clockJump:
+            clocksWereWrong = true
+            if scenario.nodeCount < 3, !isClaimFixed { claimsExclusion = false }
+        case .restart: if !scenario.isDurable { countersWereLost = true }
+        case .flush, .promotion, .counterLoss: countersWereLost = true
+        default: break
+        }
     }
 
     func violated(_ rule: Violation.Rule, _ text: @autoclosure () -> String) {
@@ -92,6 +123,24 @@ final class Judge: @unchecked Sendable {
         let violation = Violation(rule: rule, time: world.now, text: text())
         self.violation = violation
         world.note(0, "VIOLATION: \(violation)")
+    }
+
+    // MARK: Commands
+
+    /// Looks at what a client sends to a node: nothing sets or keeps a key there whose owner token was released.
+    func sends(_ command: NodeCommand, to node: Int) {
+        switch command {
+        case .release(_, let token): released[token.secretText, default: []].insert(node)
+        case .acquire(let acquisition): looksAlive(acquisition.ownerToken, on: node)
+        case .extend(_, let token, _): looksAlive(token, on: node)
+        case .repair(let repair): looksAlive(repair.ownerToken, on: node)
+        default: break
+        }
+    }
+
+    private func looksAlive(_ token: OwnerToken, on node: Int) {
+        guard released[token.secretText]?.contains(node) == true else { return }
+        violated(.lateRenewal, "node \(node) is sent a command under an owner token that was released there")
     }
 
     // MARK: Grants

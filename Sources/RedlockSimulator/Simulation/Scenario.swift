@@ -42,8 +42,8 @@ struct Scenario: Sendable {
     var judgesLiveness: Bool
     /// How the servers and clients are set up.
     var setup = Setup.proper
-    /// Where the answer to ``claimsExclusion`` is known for another reason.
-    var overridesClaim: Bool?
+    /// Whether two holders are a mistake whatever strikes, because the guard that is looked at must prevent them.
+    var claimsExclusionAlways = false
     /// Whether all owner tokens are the same.
     var hasGuessableTokens = false
     /// What is wrong with the scripts of the servers.
@@ -109,21 +109,24 @@ struct Scenario: Sendable {
         }
     }
 
-    /// Whether tokens must grow: unless the counters of many nodes may be lost while their clocks are wrong.
-    var claimsTokenOrder: Bool {
-        let clockFaults: Set<FaultKind> = [.clockJump, .smallClockJump, .clockRate]
-        let losses: Set<FaultKind> = [.restart, .flush, .promotion, .counterLoss, .eviction]
-        return faultKinds.isDisjoint(with: clockFaults) || faultKinds.isDisjoint(with: losses)
-    }
+    private var plannedKinds: Set<FaultKind> { Set(faults.map(\.kind)) }
 
     /// Whether nothing that goes wrong can cost a lease that is renewed.
     var isHarmless: Bool {
-        faultKinds.isSubset(of: [.cancellation, .scriptFlush, .wallClock]) && setup == .proper
+        plannedKinds.isSubset(of: [.cancellation, .scriptFlush, .wallClock]) && setup == .proper
     }
 
     /// Makes the network so slow that an answer takes a good part of the time that it may take.
     mutating func isSlow() {
         delays = nodeTimeout / 10...nodeTimeout / 3
+        longestRest = maximumTTL / 4
+    }
+
+    /// Lets some answers take a good part of the time that they may take, and others next to none.
+    mutating func isSlowNowAndThen() {
+        delays = nodeTimeout / 250...nodeTimeout / 200
+        drift = .standard
+        clockRate = 0
         longestRest = maximumTTL / 4
     }
 
@@ -142,19 +145,6 @@ struct Scenario: Sendable {
     mutating func setNodes(_ count: Int, quorum: Int) {
         nodeCount = count
         self.quorum = quorum
-    }
-
-    /// Whether two holders at a time would be a mistake of this package, and not of the world.
-    ///
-    /// No client can tell that its virtual machine stood still before it hears from a server; a server that gives up keys
-    /// between two looks at its settings, or whose clock is set by little while nobody who knows it looks, is not found
-    /// out; and among one or two servers nobody can tell whose clock is wrong.
-    var claimsExclusion: Bool {
-        if let overridesClaim { return overridesClaim }
-        if !faultKinds.isDisjoint(with: [.virtualMachinePause, .eviction, .smallClockJump, .clockRate]) {
-            return false
-        }
-        return !(faultKinds.contains(.clockJump) && nodeCount < 3)
     }
 
     /// The setup in one line.

@@ -55,7 +55,10 @@ extension Simulation {
     func lookForWhatIsLeftBehind() {
         for member in members {
             let client = member.client
-            begin(client) { [self] in await giveUp(member, client, world.pick(resources)) }
+            begin(client) { [self] in
+                // Long enough that what is left shows.
+                await giveUp(member, client, world.pick(resources), ttl: scenario.maximumTTL)
+            }
         }
         runUntil(world.now + 2 * scenario.maximumTTL + 40 * .second) { [unowned self] in openTasks == 0 }
         guard judge.violation == nil, openTasks == 0 else { return }

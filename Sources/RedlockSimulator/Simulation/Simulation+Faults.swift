@@ -8,7 +8,7 @@ extension Simulation {
     /// Lets a planned fault happen.
     func strike(_ fault: PlannedFault) {
         guard isOpen else { return }
-        noteFault()
+        note(fault)
         world.note(Int64(bitPattern: fault.chance), "FAULT \(fault.description)")
         var random = SeededRandom(seed: fault.chance)
         switch fault.kind {
@@ -23,8 +23,9 @@ extension Simulation {
         case .nodeStop: stop(someNodes(&random), fault)
         case .clockJump: jump(someNode(&random), isSmall: false, &random)
         case .smallClockJump: jump(someNode(&random), isSmall: true, &random)
-        case .clockRate: runFast(someNode(&random), fault, &random)
+        case .clockRate: runWildly(someNode(&random), fault, &random)
         case .stall: stall(fault, &random)
+        case .breakOff: breakOff(someMember(&random), &random)
         case .slowness: slowDown(fault, &random)
         case .garbling: garble(fault, &random)
         case .processStop: pause(someMember(&random), .process, fault)
@@ -81,7 +82,7 @@ extension Simulation {
         let isTwin = scenario.setup == .listedTwice && node.number < 2
         let others = scenario.setup == .evicting ? someNodes(&random) : []
         for node in isTwin ? Array(nodes.prefix(2)) : [node] + others {
-            for key in node.server.keyNames where key.contains("lock") { node.server.evict(key) }
+            for key in node.server.keyNames where key.hasPrefix("redlock:lock:") { node.server.evict(key) }
             guard scenario.setup != .evicting else { continue }
             node.server.settings.memoryLimitBytes = 1_000_000
             node.server.settings.evictionPolicy = "allkeys-lru"
@@ -143,8 +144,8 @@ extension Simulation {
         node.clock.step(by: Bool.random(using: &random) ? distance : -distance, at: world.now)
     }
 
-    private func runFast(_ node: SimulatedNode, _ fault: PlannedFault, _ random: inout SeededRandom) {
-        node.clock.setRate(Int64.random(in: 20_000...200_000, using: &random), at: world.now)
+    private func runWildly(_ node: SimulatedNode, _ fault: PlannedFault, _ random: inout SeededRandom) {
+        node.clock.setRate(Int64.random(in: -100_000...200_000, using: &random), at: world.now)
         world.schedule(after: fault.duration) { [world] in node.clock.setRate(0, at: world.now) }
     }
 
@@ -169,6 +170,12 @@ extension Simulation {
             // One by one, as they come.
             let end = Int64.random(in: 1...fault.duration, using: &random)
             world.schedule(after: end) { route.heal() }
+        }
+    }
+
+    private func breakOff(_ member: Member, _ random: inout SeededRandom) {
+        for node in 0..<scenario.nodeCount where Bool.random(using: &random) {
+            member.client.surroundings.breakOff(node)
         }
     }
 

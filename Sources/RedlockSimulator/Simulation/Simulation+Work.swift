@@ -58,6 +58,7 @@ extension Simulation {
         do {
             try await client.redlock.withLock(resource, options: options(ttl, wait: wait, label: label(of: client))) {
                 [self] lease in
+                watch.judge(judge)
                 let holding = Judge.Holding(
                     client: member.number,
                     process: client.process,
@@ -82,7 +83,7 @@ extension Simulation {
             }
         } catch {
             note(error, client, resource)
-            watch.judge(error, judge)
+            watch.judge(judge)
             guard scenario.isHarmless, (error as? RedlockError)?.code == .lost else { return }
             judge.violated(.needlessLoss, "client \(member.number) lost \(resource): \(error)")
         }
@@ -98,12 +99,17 @@ extension Simulation {
         do {
             let lease = try await client.redlock.acquire(
                 resource,
-                options: options(ttl, wait: wait, label: isForgotten ? "forgotten" : label(of: client))
+                options: options(
+                    ttl,
+                    wait: wait,
+                    label: isForgotten ? "forgotten by \(client.process.number)" : label(of: client)
+                )
             )
+            watch.judge(judge)
             await use(lease, member, client, ttl, after: highest, isForgotten: isForgotten)
         } catch {
             note(error, client, resource)
-            watch.judge(error, judge)
+            watch.judge(judge)
         }
     }
 
@@ -157,8 +163,8 @@ extension Simulation {
     }
 
     /// Somebody who wants a lock and then does not.
-    func giveUp(_ member: Member, _ client: SimulatedClient, _ resource: String) async {
-        let ttl = someTTL(member)
+    func giveUp(_ member: Member, _ client: SimulatedClient, _ resource: String, ttl: Int64? = nil) async {
+        let ttl = ttl ?? someTTL(member)
         let options = options(ttl, wait: .forever, label: label(of: client))
         // As likely before the question has arrived as after the answer was sent.
         let patience = world.number(in: 0...4 * scenario.delays.upperBound)
@@ -187,6 +193,7 @@ private struct Stopwatch {
     private let begun: Int64
     private let runsSince: Int64
     private let deadline: Duration?
+    private let hasEnded = Flag()
 
     init(_ process: SimulatedProcess, _ wait: WaitPolicy) {
         self.process = process
@@ -195,9 +202,10 @@ private struct Stopwatch {
         if case .atMost(let duration) = wait { deadline = duration } else { deadline = nil }
     }
 
-    /// A call that was not granted must have ended by its deadline, or 50 ms later.
-    func judge(_ error: any Error, _ judge: Judge) {
-        guard let deadline, (error as? RedlockError)?.code == .timedOut, process.runsSince == runsSince else { return }
+    /// A call must end by its deadline, or 50 ms later; the first time it is asked counts.
+    func judge(_ judge: Judge) {
+        guard let deadline, !hasEnded.isSet, process.runsSince == runsSince else { return }
+        hasEnded.isSet = true
         let elapsed = Duration.nanoseconds(process.monotonicClock.read(at: process.world.now) - begun)
         // Whoever waits is given one attempt at least, and that takes a node timeout.
         guard elapsed > max(deadline, .milliseconds(100)) + .milliseconds(50) else { return }

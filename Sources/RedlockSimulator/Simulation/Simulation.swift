@@ -64,11 +64,8 @@ final class Simulation: @unchecked Sendable {
         self.scenario = scenario
         world = SimulatedWorld(seed: scenario.seed)
         world.log = log
-        judge = Judge(
-            world: world,
-            claimsExclusion: scenario.claimsExclusion,
-            claimsTokenOrder: scenario.claimsTokenOrder
-        )
+        judge = Judge(world: world)
+        if scenario.claimsExclusionAlways { judge.fixClaim() }
         store = Store(world: world, judge: judge, delays: scenario.delays)
     }
 
@@ -164,6 +161,7 @@ final class Simulation: @unchecked Sendable {
             configuration: configuration(ofMember: number),
             purpose: purpose
         )
+        client.surroundings.observer = { [judge] node, command in judge.sends(command, to: node) }
         if scenario.hasGuessableTokens, purpose == .locking { client.surroundings.randomness = { 42 } }
         return client
     }
@@ -271,6 +269,7 @@ final class Simulation: @unchecked Sendable {
         calmDown()
         for member in members where !member.isDead { end(member.client) }
         world.run(until: world.now + 1_000 * .second) { [unowned self] in openTasks == 0 }
+        if openTasks > 0 { judge.violated(.overdue, "\(openTasks) calls never end") }
         world.end()
     }
 
@@ -306,7 +305,8 @@ final class Simulation: @unchecked Sendable {
         }
     }
 
-    func noteFault() {
+    func note(_ fault: PlannedFault) {
+        judge.struck(fault.kind, scenario: scenario)
         faultCount += 1
         lastFault = world.now
     }

@@ -37,6 +37,8 @@ final class Store: @unchecked Sendable {
     /// Adds one to the counters of a resource: reads, thinks, and writes, each on its way through the network.
     func increment(_ resource: String, token: Int64, in process: SimulatedProcess, thinking: Int64) async {
         let (value, other) = await travel(process) { [self] in
+            // The dead do not write.
+            guard !process.isDead else { return (0, 0) }
             // A reader shows its token too: what it reads must not change behind its back.
             let row = compared[resource, default: Row()]
             compared[resource, default: Row()].highestToken = max(row.highestToken, token)
@@ -44,6 +46,7 @@ final class Store: @unchecked Sendable {
         }
         try? await process.sleep(nanoseconds: thinking)
         await travel(process) { [self] in
+            guard !process.isDead else { return }
             uncompared[resource, default: Row()].value = other + 1
             uncompared[resource]?.acceptedWrites += 1
             guard token >= compared[resource]?.highestToken ?? 0 else {

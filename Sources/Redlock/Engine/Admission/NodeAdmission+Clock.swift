@@ -11,8 +11,8 @@ struct ClockIncident {
     var deviations: [Int: ClockDeviation] = [:]
     /// The readings from which the clocks of the deviating nodes are followed on.
     var readings: [Int: ClockSample] = [:]
-    /// The nodes whose clocks agree with the client's, as they did before.
-    var agreeing: NodeSet = []
+    /// The nodes whose clocks agree with the client's, and by how much they may deviate all the same.
+    var agreeing: [Int: ClockDeviation] = [:]
     var timer: (any LoopTimer)?
     /// Whether the client's own clock is suspected, so that nothing is held any more.
     var isOwnClockSuspected = false
@@ -35,7 +35,7 @@ extension NodeAdmission {
         // One that deviated and agrees again did jump, forth and back.
         if isSuspected(node) { return false }
         if let incident, !isFirstReading, sample.sent >= incident.opened {
-            self.incident?.agreeing.insert(node)
+            self.incident?.agreeing[node] = nodes[node].audit.lastRange
             closeIncidentIfClear()
         }
         return true
@@ -46,7 +46,7 @@ extension NodeAdmission {
         guard isGuarding else { return }
         if incident == nil { openIncident() }
         incident?.deviations[node] = deviation
-        incident?.agreeing.remove(node)
+        incident?.agreeing[node] = nil
         if let reading { incident?.readings[node] = reading }
         closeIncidentIfClear()
     }
@@ -112,7 +112,7 @@ extension NodeAdmission {
         for node in nodes.indices {
             if let reading = incident.readings[node] {
                 nodes[node].audit.restart(at: reading)
-            } else if culprit == .client, let common = commonDeviation(in: incident) {
+            } else if culprit == .client, incident.agreeing[node] == nil, let common = commonDeviation(in: incident) {
                 // It was not heard since; its clock is expected to have gone on as those of the majority.
                 nodes[node].audit.advance(by: common)
             } else if culprit != .servers {
@@ -130,11 +130,10 @@ extension NodeAdmission {
         in incident: ClockIncident,
         _ culprit: ClockComparison.Culprit
     ) -> [(node: Int, deviation: ClockDeviation)] {
-        var deviations = incident.deviations
         let common = culprit == .client ? commonDeviation(in: incident) : nil
-        if common != nil {
-            for node in incident.agreeing { deviations[node] = ClockDeviation(range: 0...0) }
-        }
+        let deviations =
+            common == nil
+            ? incident.deviations : incident.deviations.merging(incident.agreeing) { deviation, _ in deviation }
         return deviations.sorted { $0.key < $1.key }
             .compactMap { node, deviation in
                 guard let common else { return (node, deviation) }

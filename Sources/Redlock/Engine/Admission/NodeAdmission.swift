@@ -254,10 +254,6 @@ final class NodeAdmission {
     func distrust(_ node: Int, _ reason: EnrolmentReason) {
         if isPlanted(.jumpForgiven) { return }
         nodes[node].distrust = Distrust(reason)
-        if isPlanted(.oldRecordAnswersJump) {
-            let known = nodes[node].writtenRecord
-            nodes[node].distrust?.note(known)
-        }
         if nodes[node].record != nil { nodes[node].judgement = .enrol(reason) }
         nodes[node].isToBeAskedAgain = nodes[node].isBeingAsked
         inspect(node)
@@ -362,7 +358,7 @@ final class NodeAdmission {
     /// Whether the vote of a node counts that was given under a record: what was found out about the node while the
     /// answer was on its way counts as well.
     func countsVote(of node: Int, under record: RecordID) -> Bool {
-        admitted.contains(node) && (recordIDs[node] == record || isPlanted(.recordChangeIgnored)) && !isSuspected(node)
+        admitted.contains(node) && recordIDs[node] == record && !isSuspected(node)
     }
 
     /// Whether what a node says to an extension counts, likewise.

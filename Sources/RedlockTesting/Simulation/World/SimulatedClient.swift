@@ -50,7 +50,7 @@ package final class SimulatedClient: @unchecked Sendable {
     ///
     /// Its tasks still run, and end with errors, because a world cannot take them back.
     package func kill() {
-        process.resume()
+        process.die()
         surroundings.cutOff()
         run { [redlock] in await redlock.shutdown() }
     }

@@ -81,6 +81,11 @@ final class SimulatedLink {
         if case .ready(let connection) = before { connection.end(end) }
     }
 
+    /// Has the connection break, as when something between the two forgets it.
+    func breakOff() {
+        if case .ready(let connection) = state { connection.breakOff() }
+    }
+
     /// Ends the connection without a word, and lets nothing through any more.
     func cutOff() {
         if case .ready(let connection) = state { connection.cutOff() }
@@ -188,6 +193,7 @@ final class SimulatedConnection {
     private var deadlineTimer: SimulatedTimer?
     private var state = State.open
     private var isCutOff = false
+    private var losesCommands = false
     private var lastArrivalAtNode: Int64 = 0
     private var lastArrivalAtProcess: Int64 = 0
 
@@ -210,7 +216,8 @@ final class SimulatedConnection {
         outgoing.append(command)
         let inherited = inheritsDeadline ? deadlineAtHand : nil
         awaited.append(Awaited(receiver: receiver, deadline: inherited ?? timerNow + replyTimeoutNanoseconds))
-        if deadlineTimer == nil { scheduleDeadlineTimer() }
+        if inherited != nil { deadlineTimer?.cancel() }
+        if deadlineTimer == nil || inherited != nil { scheduleDeadlineTimer() }
     }
 
     /// What is written at once mostly arrives at once.
@@ -232,6 +239,7 @@ final class SimulatedConnection {
             link.route.pass(.toNode) { [self] in
                 // What runs into another life of the server is answered by its end.
                 guard life == link.node.life else { return reset() }
+                guard !losesCommands else { return }
                 link.node.enter(life) { [self] in carryOut(commands) }
             }
         }
@@ -267,6 +275,12 @@ final class SimulatedConnection {
         }
     }
 
+    /// Ends the connection on the way: what is under way to the node is lost, or still arrives.
+    func breakOff() {
+        losesCommands = world.happens(perMille: 500)
+        reset()
+    }
+
     /// Tells the process that the server is not there any more.
     func reset() {
         arrive { [self] in end(NodeFailure(.closed, "the server closed the connection")) }
@@ -293,17 +307,18 @@ final class SimulatedConnection {
     }
 
     private func scheduleDeadlineTimer() {
-        guard state == .open, let first = awaited.first else {
+        guard state == .open, let next = awaited.lazy.map(\.deadline).min() else {
             deadlineTimer = nil
             return
         }
-        deadlineTimer = process.schedule(afterNanoseconds: first.deadline - timerNow) { [self] in
+        deadlineTimer = process.schedule(afterNanoseconds: next - timerNow) { [self] in
             deadlineTimerFired()
         }
     }
 
     private func deadlineTimerFired() {
-        if let first = awaited.first, first.deadline <= timerNow {
+        let now = timerNow
+        if awaited.contains(where: { $0.deadline <= now }) {
             if isPlanted(.connectionKeptAfterTimeout) { return keepOn() }
             end(NodeFailure(.timedOut, "no answer in time"))
         } else {

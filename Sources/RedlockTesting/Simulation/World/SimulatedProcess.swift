@@ -24,6 +24,10 @@ package final class SimulatedProcess: @unchecked Sendable {
 
     private var waiting: [() -> Void] = []
     private var lastLoopTurn: Int64 = 0
+    /// Until when it does what has waited while it did not run.
+    private var catchesUpUntil: Int64 = 0
+    /// Whether it was killed: what still runs of it is a ghost.
+    package private(set) var isDead = false
 
     /// A process that runs.
     ///
@@ -50,20 +54,25 @@ package final class SimulatedProcess: @unchecked Sendable {
 
     // MARK: Running
 
-    /// Does something in the process, now or as soon as it runs again.
+    /// Does something in the process that comes from outside, now or as soon as it runs again, and not before what has
+    /// waited for that.
     func enter(_ work: @escaping () -> Void) {
+        if isRunning, world.now < catchesUpUntil { runOnLoop(work) } else { perform(work) }
+    }
+
+    private func perform(_ work: @escaping () -> Void) {
         if isRunning { work() } else { waiting.append(work) }
     }
 
     /// Does something in the process within a microsecond.
     func runSoon(_ work: @escaping () -> Void) {
-        world.schedule(after: world.number(in: 1...1_000)) { [self] in enter(work) }
+        world.schedule(after: world.number(in: 1...1_000)) { [self] in perform(work) }
     }
 
     /// Does something on the loop of the process, behind everything that was handed to it before.
     func runOnLoop(_ work: @escaping () -> Void) {
         lastLoopTurn = max(lastLoopTurn, world.now) + 1
-        world.schedule(at: lastLoopTurn) { [self] in enter(work) }
+        world.schedule(at: lastLoopTurn) { [self] in perform(work) }
     }
 
     /// Does something when the clock of timers has gone on for some nanoseconds.
@@ -105,7 +114,12 @@ package final class SimulatedProcess: @unchecked Sendable {
         if pause == .virtualMachine { continuousClock.setFrozen(true, at: world.now) }
     }
 
-    /// Lets the process go on; what waited happens in the order in which it came, or timers last.
+    func die() {
+        resume()
+        isDead = true
+    }
+
+    /// Lets the process go on; what waited happens in the order in which it came.
     package func resume() {
         guard !isRunning else { return }
         isRunning = true
@@ -115,6 +129,7 @@ package final class SimulatedProcess: @unchecked Sendable {
         let work = waiting
         waiting = []
         for work in work { runOnLoop(work) }
+        catchesUpUntil = lastLoopTurn
     }
 }
 

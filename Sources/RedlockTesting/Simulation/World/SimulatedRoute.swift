@@ -51,13 +51,13 @@ package final class SimulatedRoute {
         }
     }
 
-    /// Lets everything through again, first what waits.
+    /// Lets everything through again, what waits first and in the order in which it came.
     package func heal() {
         stalledToNode = false
         stalledToProcess = false
         let waiting = waitingToNode + waitingToProcess
         waitingToNode = []
         waitingToProcess = []
-        for work in waiting { world.schedule(after: 0, work) }
+        for work in waiting { work() }
     }
 }

@@ -73,6 +73,11 @@ package final class SimulatedSurroundings: Surroundings {
         for link in links { link.close() }
     }
 
+    /// Has the connection to a node break.
+    package func breakOff(_ node: Int) {
+        links[node].breakOff()
+    }
+
     func cutOff() {
         for link in links { link.cutOff() }
     }

@@ -24,6 +24,7 @@ package final class SimulatedWorld: @unchecked Sendable {
 
     private var events = Heap<Entry>()
     private var lastSequence: UInt32 = 0
+    private var hasEnded = false
 
     private struct Entry: Comparable {
         let time: Int64
@@ -49,6 +50,7 @@ package final class SimulatedWorld: @unchecked Sendable {
     @discardableResult
     package func schedule(at time: Int64, _ work: @escaping () -> Void) -> SimulatedEvent {
         let event = SimulatedEvent(work)
+        guard !hasEnded else { return event }
         lastSequence &+= 1
         let order = UInt32(truncatingIfNeeded: random.next())
         events.insert(Entry(time: max(time, now), order: order, sequence: lastSequence, event: event))
@@ -77,9 +79,12 @@ package final class SimulatedWorld: @unchecked Sendable {
     /// Whether nothing will ever happen again.
     package var isOver: Bool { events.isEmpty }
 
-    /// Forgets everything that was going to happen.
+    /// Ends the world: nothing happens in it any more.
     package func end() {
+        // Timers and their events hold on to each other until one of them lets go.
+        for entry in events.unordered { entry.event.cancel() }
         events = Heap()
+        hasEnded = true
     }
 
     // MARK: Trace
