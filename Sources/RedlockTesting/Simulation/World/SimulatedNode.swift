@@ -57,11 +57,8 @@ package final class SimulatedNode {
             server.execute(command.command, wholeScript: command.isWhole, recordID: command.recordID)
         }
         let reply = observer.map { $0(self, process, command, execute) } ?? execute()
-        if world.log != nil, !command.command.isRoutine {
-            world.note(
-                Int64(number),
-                "node \(number) < process \(process): \(command.command.summary) > \(reply.summary)"
-            )
+        if !command.command.isRoutine {
+            world.tell("node \(number) < process \(process): \(command.command.summary) > \(reply.summary)")
         }
         return reply
     }

@@ -95,6 +95,11 @@ package final class SimulatedWorld: @unchecked Sendable {
         if let log { log(now, line()) }
     }
 
+    /// Writes down what happened if somebody reads, and leaves the trace as it is.
+    package func tell(_ line: @autoclosure () -> String) {
+        if let log { log(now, line()) }
+    }
+
     private func mix(_ number: UInt64) {
         trace = (trace ^ number) &* 0x0000_0100_0000_01B3
         trace ^= trace >> 29
