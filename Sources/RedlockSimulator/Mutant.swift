@@ -7,6 +7,8 @@ import RedlockTesting
 /// A mistake in the client or in the scripts, and the kind of world that it shows in.
 struct Mutant: Sendable {
     enum Mistake: Sendable {
+        /// None: only the world is special.
+        case nothing
         case client(PlantedBug)
         case script(String, ScriptDefects)
     }
@@ -18,15 +20,22 @@ struct Mutant: Sendable {
 
     var name: String {
         switch mistake {
+        case .nothing: "nothing"
         case .client(let bug): bug.rawValue
         case .script(let name, _): name
         }
     }
 
-    /// The scenario of a seed, with the mistake in its servers if it is one of scripts.
-    func scenario(seed: UInt64) -> Scenario {
+    /// The scenario of a seed, without the mistake.
+    func honestScenario(seed: UInt64) -> Scenario {
         var scenario = Scenario(seed: seed, allowed: faults)
         adjust(&scenario)
+        return scenario
+    }
+
+    /// The scenario of a seed, with the mistake in its servers if it is one of scripts.
+    func scenario(seed: UInt64) -> Scenario {
+        var scenario = honestScenario(seed: seed)
         if case .script(_, let defects) = mistake { scenario.scriptDefects = defects }
         return scenario
     }
@@ -54,10 +63,25 @@ struct Mutant: Sendable {
 extension Mutant {
     private static let network: Set<FaultKind> = [.stall, .slowness, .nodeStop]
 
-    /// All of them, but for two that change nothing anybody could see while clocks are right: a record that is
-    /// overwritten by another that is as good, and a repair that does not raise the counter, as a node that lost its own
-    /// begins with the time of day.
+    /// All of them, but for three mistakes of scripts that change nothing which is promised.
+    ///
+    /// A record that is overwritten by another is as good; a node that lost its counter and was repaired without it begins
+    /// with the time of day; and a raise that does not ask whether the lock is held raises a counter too far at worst.
+    /// That they differ from the real scripts shows in the comparison with a real server.
     static let all: [Mutant] = clients + scripts
+
+    /// The one with a mistake of the client.
+    static func of(_ bug: PlantedBug) -> Mutant {
+        named(bug.rawValue)
+    }
+
+    /// The one of that name.
+    static func named(_ name: String) -> Mutant {
+        guard let mutant = all.first(where: { $0.name == name }) else {
+            preconditionFailure("no mutant is named \(name)")
+        }
+        return mutant
+    }
 
     private static let clients: [Mutant] = [
         Mutant(mistake: .client(.quorumOneTooSmall)),
@@ -125,7 +149,6 @@ extension Mutant {
         script("acquire does not seed a lost counter", .acquireDoesNotSeedLostCounter, [.counterLoss, .flush]),
         script("acquire does not raise the counter", .acquireAnswersCounterWithoutRaising),
         script("acquire ignores who holds the lock", .acquireIgnoresHeldKey),
-        script("raise ignores who holds the lock", .raiseIgnoresOwner),
         script("raise does not raise", .raiseAnswersWithoutRaising, [.counterLoss, .stall, .nodeStop]),
         script("repair takes the lock of somebody else", .repairOverwritesForeignKey),
         script("acquire sets a key without an end", .acquireSetsKeyWithoutTTL),

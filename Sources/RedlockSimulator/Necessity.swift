@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import LockCore
-import RedlockTesting
 
 /// An assumption that the promises rest on, worlds in which it is broken, and what then happens with the guard of this
 /// package against it and without.
 struct Necessity: Sendable {
     /// What takes the guard away, or breaks what cannot be guarded.
     enum Removal: Sendable {
-        /// The guard is a part of the client or of the scripts, and is taken out.
-        case guarding(Mutant.Mistake)
+        /// The guard is a part of the client or of the scripts, and the mistake takes it out.
+        case mistake
         /// Nobody can guard; a store that compares tokens makes it harmless, and one that does not loses updates.
         case token
-        /// Nothing can be done but to say so: this many servers may fail, and not more.
+        /// It is guarded as far as it can be, and what goes beyond shows.
         case more(@Sendable (inout Scenario) -> Void)
     }
 
@@ -25,21 +24,12 @@ struct Necessity: Sendable {
 
     let assumption: String
     let meaning: String
-    let faults: Set<FaultKind>
-    let removal: Removal
-    var adjust: @Sendable (inout Scenario) -> Void = { _ in }
-
-    private var mutant: Mutant {
-        if case .guarding(let mistake) = removal {
-            return Mutant(mistake: mistake, faults: faults, adjust: adjust)
-        }
-        return Mutant(mistake: .script("none", []), faults: faults, adjust: adjust)
-    }
+    let mutant: Mutant
+    var removal = Removal.mistake
 
     /// With every guard in its place: nothing may be violated.
     func guarded(worlds: UInt64) -> Outcome {
-        let honest = Mutant(mistake: .script("none", []), faults: faults, adjust: adjust)
-        let result = Campaign(seeds: 0..<worlds) { honest.scenario(seed: $0) }.run()
+        let result = Campaign(seeds: 0..<worlds) { mutant.honestScenario(seed: $0) }.run()
         let rule = result.violations.first.map { "\($0.violation.rule.rawValue), seed \($0.seed)" } ?? "none"
         return Outcome(worlds: result.worlds, violations: result.violations.count, rule: rule)
     }
@@ -51,18 +41,18 @@ struct Necessity: Sendable {
     ///   - most: how many are looked at where the first violation is enough.
     func unguarded(worlds: UInt64, most: UInt64) -> Outcome {
         switch removal {
-        case .guarding:
+        case .mistake:
             guard let found = mutant.find(within: most) else {
                 return Outcome(worlds: most, violations: 0, rule: "none")
             }
             return Outcome(worlds: found.worlds, violations: 1, rule: found.violation.rule.rawValue)
         case .token:
-            let result = Campaign(seeds: 0..<worlds) { mutant.scenario(seed: $0) }.run()
+            let result = Campaign(seeds: 0..<worlds) { mutant.honestScenario(seed: $0) }.run()
             let lost = result.updatesLostWithoutTokens
             return Outcome(worlds: result.worlds, violations: lost, rule: "\(lost) updates lost without tokens")
         case .more(let change):
             var campaign = Campaign(seeds: 0..<most) { seed in
-                var scenario = mutant.scenario(seed: seed)
+                var scenario = mutant.honestScenario(seed: seed)
                 change(&scenario)
                 return scenario
             }
@@ -80,125 +70,95 @@ extension Necessity {
         Necessity(
             assumption: "A1",
             meaning: "every node is a server of its own",
-            faults: [.eviction],
-            removal: .guarding(.client(.twinOverlooked))
-        ) { scenario in
-            scenario.setNodes(3, quorum: 2)
-            scenario.setup = .listedTwice
-            scenario.longestRest = scenario.maximumTTL / 2
-            scenario.claimsExclusionAlways = true
-            scenario.judgesLiveness = false
-        },
+            mutant: .of(.twinOverlooked)
+        ),
         Necessity(
             assumption: "A2",
             meaning: "a node keeps its keys over a restart",
-            faults: [.restart],
-            removal: .guarding(.client(.quarantineSkipped))
-        ) { $0.isDurable = false },
+            mutant: .of(.quarantineSkipped)
+        ),
         Necessity(
             assumption: "A3",
             meaning: "what was answered is on disk",
-            faults: [.restart],
-            removal: .guarding(.client(.durabilityAssumed))
-        ) { $0.isDurable = false },
+            mutant: .of(.durabilityAssumed)
+        ),
         Necessity(
             assumption: "A4",
             meaning: "nobody deletes keys",
-            faults: [.flush],
-            removal: .guarding(.script("acquire ignores the record", .acquireIgnoresRecord))
+            mutant: .named("acquire ignores the record")
         ),
         Necessity(
             assumption: "A5",
             meaning: "no key is evicted",
-            faults: [.eviction],
-            removal: .guarding(.client(.evictionOverlooked))
-        ) { scenario in
-            scenario.setNodes(3, quorum: 2)
-            scenario.setup = .evicting
-            scenario.longestRest = scenario.maximumTTL / 2
-            scenario.claimsExclusionAlways = true
-            scenario.judgesLiveness = false
-        },
+            mutant: .of(.evictionOverlooked)
+        ),
         Necessity(
             assumption: "A6",
             meaning: "a node is a master of its own",
-            faults: [.promotion],
-            removal: .guarding(.client(.failoverOverlooked))
+            mutant: .of(.failoverOverlooked)
         ),
         Necessity(
             assumption: "A7",
             meaning: "no server's clock runs fast or jumps forward",
-            faults: [.clockJump],
-            removal: .guarding(.client(.clocksNotCompared))
-        ) { $0.setNodes(3, quorum: 2) },
+            mutant: .of(.clocksNotCompared)
+        ),
         Necessity(
             assumption: "A7, more nodes",
             meaning: "as A7, on more nodes than the quorum bears, unseen",
-            faults: [.clockRate],
+            mutant: Mutant(mistake: .nothing, faults: [.clockRate]) { scenario in
+                // All of one, so that none is left to compare with, and leases that end before anybody looks.
+                scenario.setNodes(1, quorum: 1)
+                scenario.longestRest = scenario.maximumTTL / 2
+            },
             removal: .token
-        ) { scenario in
-            // All of one, so that none is left to compare with, and leases that end before anybody looks.
-            scenario.setNodes(1, quorum: 1)
-            scenario.longestRest = scenario.maximumTTL / 2
-        },
+        ),
         Necessity(
             assumption: "A8",
             meaning: "no server's clock stands still",
-            faults: [.slowness],
+            mutant: Mutant(mistake: .nothing, faults: [.slowness]) { scenario in
+                scenario.setNodes(3, quorum: 2)
+                scenario.clocksThatStop = 1
+                scenario.judgesLiveness = true
+            },
             removal: .more { $0.clocksThatStop = $0.nodeCount }
-        ) { scenario in
-            scenario.setNodes(3, quorum: 2)
-            scenario.clocksThatStop = 1
-            scenario.judgesLiveness = true
-        },
+        ),
         Necessity(
             assumption: "A9",
             meaning: "a client's clock goes on",
-            faults: [.virtualMachinePause],
+            mutant: Mutant(mistake: .nothing, faults: [.virtualMachinePause]),
             removal: .token
         ),
         Necessity(
             assumption: "A10",
             meaning: "a holder stops when its lease ends",
-            faults: [.processStop],
+            mutant: Mutant(mistake: .nothing, faults: [.processStop]),
             removal: .token
         ),
         Necessity(
             assumption: "A11",
             meaning: "a reply belongs to its request",
-            faults: [.stall, .slowness, .nodeStop],
-            removal: .guarding(.client(.connectionKeptAfterTimeout))
+            mutant: .of(.connectionKeptAfterTimeout)
         ),
         Necessity(
             assumption: "A12",
             meaning: "what was given up is not carried out later",
-            faults: [.slowness],
-            removal: .guarding(.client(.lateVoteNotTakenBack))
-        ) { scenario in
-            scenario.delays = scenario.nodeTimeout / 20...scenario.nodeTimeout / 10
-            scenario.endsWith(.slowness)
-        },
+            mutant: .of(.lateVoteNotTakenBack)
+        ),
         Necessity(
             assumption: "A13",
             meaning: "an error says that nothing was set",
-            faults: [.scriptError],
-            removal: .guarding(.client(.errorCountsAsRefused))
-        ) { $0.endsWith(.scriptError) },
+            mutant: .of(.errorCountsAsRefused)
+        ),
         Necessity(
             assumption: "A14",
             meaning: "all clients have the same list",
-            faults: [.slowness],
-            removal: .guarding(.client(.membershipIgnored))
-        ) { scenario in
-            scenario.setNodes(3, quorum: 2)
-            scenario.setup = .otherMembers
-            scenario.judgesLiveness = false
-        },
+            mutant: .of(.membershipIgnored)
+        ),
         Necessity(
             assumption: "A15",
             meaning: "nobody guesses an owner token",
-            faults: [.slowness],
+            mutant: Mutant(mistake: .nothing, faults: [.slowness]) { $0.longestRest = $0.maximumTTL },
             removal: .more { $0.hasGuessableTokens = true }
-        ) { $0.longestRest = $0.maximumTTL },
+        ),
     ]
 }

@@ -75,7 +75,7 @@ struct Scenario: Sendable {
         delays = quick...quick * pick([1, 4, 20, 60])
         isDurable = pick([true, true, false])
         // The more of them look at each other's clocks, the shorter.
-        let usual = 200 * .second / Int64(nodeCount * clientCount)
+        let usual = 120 * .second / Int64(nodeCount * clientCount)
         faultsEnd = max(min(usual, 80 * .second), 3 * maximumTTL + 3 * .second)
         longestRest = faultsEnd / pick([3, 5, 20])
         faultKinds = []

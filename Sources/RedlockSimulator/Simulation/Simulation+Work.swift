@@ -146,8 +146,9 @@ extension Simulation {
             await store.increment(lease.resource, token: token, in: client.process, thinking: 0)
             try? await client.process.sleep(nanoseconds: world.number(in: 0...ttl / 2))
             judge.look(at: lease.resource)
-            if world.happens(perMille: 500), (try? await lease.extend(ttl: .nanoseconds(ttl))) != nil {
-                lookAtExtension(of: lease, in: client.process)
+            let otherTTL = world.happens(perMille: 500) ? ttl : someTTL(member)
+            if world.happens(perMille: 500), (try? await lease.extend(ttl: .nanoseconds(otherTTL))) != nil {
+                lookAtExtension(of: lease)
             }
             judge.look(at: lease.resource)
         }

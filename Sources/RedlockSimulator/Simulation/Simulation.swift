@@ -29,7 +29,6 @@ final class Simulation: @unchecked Sendable {
     final class Member: @unchecked Sendable {
         let number: Int
         var client: SimulatedClient
-        var isDead = false
 
         init(number: Int, client: SimulatedClient) {
             self.number = number
@@ -262,12 +261,12 @@ final class Simulation: @unchecked Sendable {
         world.run(until: end) { [judge] in judge.violation != nil || isOver() }
     }
 
-    /// Ends every client and every task; nothing is judged any more.
+    /// Ends every client and every task; nothing is judged any more but that they end.
     private func finish() {
         isOpen = false
         isDone = true
         calmDown()
-        for member in members where !member.isDead { end(member.client) }
+        for member in members { end(member.client) }
         world.run(until: world.now + 1_000 * .second) { [unowned self] in openTasks == 0 }
         if openTasks > 0 { judge.violated(.overdue, "\(openTasks) calls never end") }
         world.end()
@@ -312,7 +311,7 @@ final class Simulation: @unchecked Sendable {
     }
 
     /// Looks, when a client was told that its lease was extended, whether a quorum has the key.
-    func lookAtExtension(of lease: Lease<Fenced>, in process: SimulatedProcess) {
+    func lookAtExtension(of lease: Lease<Fenced>) {
         // What goes wrong while the answers are on their way is not the client's fault, nor what it cannot know of.
         guard world.now - lastFault > 2 * scenario.nodeTimeout, judge.claimsExclusion else { return }
         let key = "redlock:lock:\(lease.resource)"

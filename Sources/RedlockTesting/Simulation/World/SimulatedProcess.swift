@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import LockCore
-package import Redlock
+internal import Redlock
 
 /// A process with clocks of its own, which may be stopped at every step, put to sleep with its machine, or killed.
 ///
