@@ -265,7 +265,7 @@
             let shims = [try ClockShim(), try ClockShim()]
             shims[1].jumpWallClock(by: .seconds(-5))
             try await withLocalRedis(nodes: 3) { redis in
-                try await RedlockClient.enrolNewSet(nodes: redis.urls, configuration: .patient)
+                let observer = try await RedlockClient.enrolled(redis)
                 var last = FencingToken(rawValue: 1)
                 for round in 0..<30 {
                     let output = try await run(
@@ -276,9 +276,16 @@
                     let token = try #require(FencingToken(output.trimmingCharacters(in: .whitespacesAndNewlines)))
                     #expect(token > last, "round \(round)")
                     last = token
-                    // On a minority: where all counters are lost at once, clocks that are apart can be told apart.
+                    // On a minority, and when all others know the token: a bare quorum knew it, and where one of that
+                    // loses its counter while the third was slow, clocks that are apart can be told apart.
+                    _ = try await observer.raiseFence(of: "apart", toAtLeast: token)
+                    try await eventually {
+                        try await redis.servers.asyncMap { try await $0.send("GET", "apart".fenceKey) }
+                            .allSatisfy { $0.flatMap(FencingToken.init)?.rawValue ?? 0 >= token.rawValue }
+                    }
                     _ = try await redis[round % 3].send("DEL", "apart".fenceKey)
                 }
+                await observer.shutdown()
             }
         }
 

@@ -113,7 +113,11 @@ final class Judge: @unchecked Sendable {
             clocksWereWrong = true
             if scenario.nodeCount < 3, !isClaimFixed { claimsExclusion = false }
         case .restart: if !scenario.isDurable { countersWereLost = true }
-        case .flush, .promotion, .counterLoss: countersWereLost = true
+        case .flush, .promotion: countersWereLost = true
+        case .counterLoss:
+            // No quarantine lies between the loss and the next grant, so clocks that are a little apart are wrong enough.
+            countersWereLost = true
+            clocksWereWrong = true
         default: break
         }
     }
