@@ -59,6 +59,14 @@ struct Campaign: Sendable {
         }
     }
 
+    /// Runs worlds until something is violated in one: how many it took, and what it was; nil if nothing was.
+    func firstViolation() -> (worlds: UInt64, seed: UInt64, violation: Violation)? {
+        var campaign = self
+        campaign.stopsAtViolation = true
+        let result = campaign.run()
+        return result.violations.first.map { (result.worlds, $0.seed, $0.violation) }
+    }
+
     /// Runs all worlds and waits for them.
     ///
     /// - Parameter progress: is told now and then what came of it so far.

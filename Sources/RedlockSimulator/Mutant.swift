@@ -53,10 +53,7 @@ struct Mutant: Sendable {
     func find(within seeds: UInt64) -> (worlds: UInt64, seed: UInt64, violation: Violation)? {
         plant(true)
         defer { plant(false) }
-        var campaign = Campaign(seeds: 0..<seeds) { scenario(seed: $0) }
-        campaign.stopsAtViolation = true
-        let result = campaign.run()
-        return result.violations.first.map { (result.worlds, $0.seed, $0.violation) }
+        return Campaign(seeds: 0..<seeds) { scenario(seed: $0) }.firstViolation()
     }
 }
 

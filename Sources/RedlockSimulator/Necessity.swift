@@ -42,25 +42,24 @@ struct Necessity: Sendable {
     func unguarded(worlds: UInt64, most: UInt64) -> Outcome {
         switch removal {
         case .mistake:
-            guard let found = mutant.find(within: most) else {
-                return Outcome(worlds: most, violations: 0, rule: "none")
-            }
-            return Outcome(worlds: found.worlds, violations: 1, rule: found.violation.rule.rawValue)
+            return outcome(of: mutant.find(within: most), most: most)
         case .token:
             let result = Campaign(seeds: 0..<worlds) { mutant.honestScenario(seed: $0) }.run()
             let lost = result.updatesLostWithoutTokens
             return Outcome(worlds: result.worlds, violations: lost, rule: "\(lost) updates lost without tokens")
         case .more(let change):
-            var campaign = Campaign(seeds: 0..<most) { seed in
+            let campaign = Campaign(seeds: 0..<most) { seed in
                 var scenario = mutant.honestScenario(seed: seed)
                 change(&scenario)
                 return scenario
             }
-            campaign.stopsAtViolation = true
-            let result = campaign.run()
-            let rule = result.violations.first?.violation.rule.rawValue ?? "none"
-            return Outcome(worlds: result.worlds, violations: result.violations.count, rule: rule)
+            return outcome(of: campaign.firstViolation(), most: most)
         }
+    }
+
+    private func outcome(of found: (worlds: UInt64, seed: UInt64, violation: Violation)?, most: UInt64) -> Outcome {
+        guard let found else { return Outcome(worlds: most, violations: 0, rule: "none") }
+        return Outcome(worlds: found.worlds, violations: 1, rule: found.violation.rule.rawValue)
     }
 }
 

@@ -7,8 +7,6 @@ struct Arrivals<Element> {
     private var elements: [Int: Element] = [:]
     private var lastNumber = 0
 
-    var isEmpty: Bool { elements.isEmpty }
-
     /// Those that are there, the first that came first.
     var inOrder: [Element] {
         elements.isEmpty ? [] : elements.sorted { $0.key < $1.key }.map(\.value)

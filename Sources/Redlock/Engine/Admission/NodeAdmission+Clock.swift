@@ -99,8 +99,10 @@ extension NodeAdmission {
                 engine.ownClockDeviated(milliseconds: incident.inOrder.first?.milliseconds ?? 0)
             }
         }
-        followClocks(after: incident, culprit)
-        for (node, deviation) in jumps(in: incident, culprit) {
+        let common =
+            culprit == .client ? ClockComparison.commonDeviation(incident.inOrder, nodeCount: nodes.count) : nil
+        followClocks(after: incident, culprit, common)
+        for (node, deviation) in jumps(in: incident, common) {
             engine.clockDeviated(of: node, milliseconds: deviation.milliseconds)
             distrust(node, .clockJumped)
         }
@@ -108,11 +110,17 @@ extension NodeAdmission {
     }
 
     /// From here on the clocks are followed anew: what is wrong was seen.
-    private func followClocks(after incident: ClockIncident, _ culprit: ClockComparison.Culprit) {
+    ///
+    /// - Parameter common: by how much the client's clock was wrong, if it was the client's.
+    private func followClocks(
+        after incident: ClockIncident,
+        _ culprit: ClockComparison.Culprit,
+        _ common: ClockDeviation?
+    ) {
         for node in nodes.indices {
             if let reading = incident.readings[node] {
                 nodes[node].audit.restart(at: reading)
-            } else if culprit == .client, incident.agreeing[node] == nil, let common = commonDeviation(in: incident) {
+            } else if let common, incident.agreeing[node] == nil {
                 // It was not heard since; its clock is expected to have gone on as those of the majority.
                 nodes[node].audit.advance(by: common)
             } else if culprit != .servers {
@@ -128,9 +136,8 @@ extension NodeAdmission {
     /// otherwise, or went along with the client.
     private func jumps(
         in incident: ClockIncident,
-        _ culprit: ClockComparison.Culprit
+        _ common: ClockDeviation?
     ) -> [(node: Int, deviation: ClockDeviation)] {
-        let common = culprit == .client ? commonDeviation(in: incident) : nil
         let deviations =
             common == nil
             ? incident.deviations : incident.deviations.merging(incident.agreeing) { deviation, _ in deviation }
@@ -139,9 +146,5 @@ extension NodeAdmission {
                 guard let common else { return (node, deviation) }
                 return deviation.isAlike(common) ? nil : (node, deviation.minus(common))
             }
-    }
-
-    private func commonDeviation(in incident: ClockIncident) -> ClockDeviation? {
-        ClockComparison.commonDeviation(incident.inOrder, nodeCount: nodes.count)
     }
 }

@@ -97,7 +97,7 @@ package final class SimulatedProcess: @unchecked Sendable {
     // MARK: Faults
 
     /// What stands still while the process does not run.
-    package enum Pause: CaseIterable {
+    package enum Pause {
         /// The process alone, as after SIGSTOP.
         case process
         /// The machine sleeps: timers stand still with it.

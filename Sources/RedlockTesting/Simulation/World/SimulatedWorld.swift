@@ -76,9 +76,6 @@ package final class SimulatedWorld: @unchecked Sendable {
         if !isOver() { now = max(now, end) }
     }
 
-    /// Whether nothing will ever happen again.
-    package var isOver: Bool { events.isEmpty }
-
     /// Ends the world: nothing happens in it any more.
     package func end() {
         // Timers and their events hold on to each other until one of them lets go.
