@@ -40,6 +40,9 @@ public struct NodeSet: Hashable, Sendable, ExpressibleByArrayLiteral {
         bits & (1 << UInt64(node)) != 0
     }
 
+    /// The node that comes first in the list; nil if the set is empty.
+    public var first: Int? { isEmpty ? nil : bits.trailingZeroBitCount }
+
     /// Adds a node.
     public mutating func insert(_ node: Int) {
         precondition((0..<Self.capacity).contains(node), "a node is a place from 0 to 63")

@@ -24,6 +24,8 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case tokenUnconfirmed
     /// The token is the first that was answered instead of the highest.
     case tokenOfFirstAnswer
+    /// A counter that was lost goes on from the client's wall clock instead of from a node's.
+    case seededByWallClock
 
     // MARK: Admission
 

@@ -54,9 +54,10 @@ public struct RedlockConfiguration: Sendable {
     /// Raising it lets a lock outlive its crashed holder for longer. All clients of a set of nodes should agree on it.
     public var maximumTTL: Duration = .seconds(30)
 
-    /// How long a call that waits puts up with too few nodes, once there has been a quorum; 5 s by default.
+    /// How long a call that waits puts up with too few nodes; 5 s by default.
     ///
-    /// A client that never had a quorum fails at once: then it is the configuration rather than an outage.
+    /// It fails at once where waiting does not help: if too many nodes refuse the client, or, for a client that never had
+    /// a quorum, cannot be connected to; then it is the configuration rather than an outage.
     public var outageTolerance: Duration = .seconds(5)
 
     /// Q: how many nodes must agree; a majority if nil, and never less.

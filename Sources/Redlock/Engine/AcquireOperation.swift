@@ -85,7 +85,7 @@ final class AcquireAttempt: ScriptSender {
         self.problems = [:]
         self.recordIDs = engine.admission.recordIDs
         self.seeding = NodeCommand.Seeding(
-            proposedMicroseconds: engine.profile.isStandard ? engine.surroundings.wallMicroseconds : 0,
+            proposedMicroseconds: engine.profile.isStandard ? engine.admission.counterMicroseconds : 0,
             toleranceMicroseconds: engine.configuration.maximumTTL.nanoseconds / 4_000
         )
     }

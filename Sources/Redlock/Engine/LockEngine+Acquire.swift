@@ -136,10 +136,22 @@ extension LockEngine {
             operation.unavailableSince = nil
             return true
         }
-        // Without a quorum ever, and with failures that waiting does not mend, there is nothing to wait for.
-        let permanentFailures = allNodes.filter { surroundings.failure(of: $0)?.isPermanent == true }
-        guard hadQuorum, permanentFailures.count <= quorum.nodesThatMayFail else { return false }
+        guard !isBeyondWaiting else { return false }
         return unavailableSince.nanoseconds(until: surroundings.now) < configuration.outageTolerance.nanoseconds
+    }
+
+    /// Whether so many nodes are out of reach for reasons that waiting does not mend that there is nothing to wait for.
+    ///
+    /// For a client that never had a quorum, nodes where nobody listens and nodes that have no vote are such: it is the
+    /// configuration rather than an outage.
+    private var isBeyondWaiting: Bool {
+        let hopeless = allNodes.filter { node in
+            guard let failure = surroundings.failure(of: node) else {
+                return !hadQuorum && admission.nodes[node].standing.isFinal
+            }
+            return failure.isPermanent || !hadQuorum && failure.kind == .unreachable
+        }
+        return hopeless.count > quorum.nodesThatMayFail
     }
 
     private func retryLater(_ operation: AcquireOperation) {

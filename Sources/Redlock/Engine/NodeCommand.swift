@@ -88,9 +88,9 @@ package enum NodeCommand {
 
     /// What a counter begins with where it was lost.
     package struct Seeding {
-        /// The client's wall clock, in microseconds since 1970.
+        /// What the clock of one node says, as the client knows it, in microseconds since 1970.
         package let proposedMicroseconds: Int64
-        /// How far it may be from the node's before the node's own counts.
+        /// How far it may be from that of the node which is asked, before the latter counts.
         package let toleranceMicroseconds: Int64
 
         package init(proposedMicroseconds: Int64, toleranceMicroseconds: Int64) {
@@ -105,10 +105,10 @@ package enum NodeCommand {
     /// How long a counter lives that nobody raises: 7 days, so that names which come and go leave nothing behind.
     package static let counterLifeMilliseconds: Int64 = 7 * 86_400_000
 
-    /// How long a counter must live that was raised to a token: until the wall clock, which a new one begins with, has
+    /// How long a counter must live that was raised to a token: until the time, which a new one begins with, has
     /// surely passed it.
-    static func counterLifeMilliseconds(token: Int64, wallMicroseconds: Int64) -> Int64 {
-        counterLifeMilliseconds + max(0, token - wallMicroseconds) / 1_000
+    static func counterLifeMilliseconds(token: Int64, microseconds: Int64) -> Int64 {
+        counterLifeMilliseconds + max(0, token - microseconds) / 1_000
     }
 
     /// The script that carries the command out; nil for a plain command.

@@ -46,6 +46,6 @@ extension LockEngine {
     }
 
     func counterLifeMilliseconds(token: Int64) -> Int64 {
-        NodeCommand.counterLifeMilliseconds(token: token, wallMicroseconds: surroundings.wallMicroseconds)
+        NodeCommand.counterLifeMilliseconds(token: token, microseconds: admission.counterMicroseconds)
     }
 }

@@ -17,8 +17,8 @@ package struct Script: Sendable {
     ///
     /// The free path has four calls, and every one counts. What can fail comes first: where INCRBY fails, nothing is
     /// set. A counter below the time of the enrolment was lost, expired or restored from an old file; it goes on from
-    /// the highest of what it says, the time of the enrolment, and the time that the client proposes, or the node's own
-    /// if the two are far apart. Lua counts in doubles, which are exact up to 2^53.
+    /// the highest of what it says, the time of the enrolment, and the time that the client proposes to all nodes, or
+    /// the node's own if the two are far apart. Lua counts in doubles, which are exact up to 2^53.
     ///
     /// KEYS: record, lock, fence. ARGV: owner token, TTL, tokens to reserve, proposed time, how far it may be from the
     /// node's (both in microseconds), life of a new counter in milliseconds, id of the admitted record.

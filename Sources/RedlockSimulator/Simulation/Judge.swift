@@ -79,9 +79,13 @@ final class Judge: @unchecked Sendable {
     private(set) var claimsExclusion = true
     /// Whether tokens must grow.
     var claimsTokenOrder: Bool { !(clocksWereWrong && countersWereLost) }
+    /// Whether they must grow strictly, so that a store that compares them loses no update.
+    var claimsStrictTokenOrder: Bool { claimsTokenOrder && clockDistance == 0 }
     private var isClaimFixed = false
     private var clocksWereWrong = false
     private var countersWereLost = false
+    /// By how much tokens may go back, in microseconds.
+    private var clockDistance: Int64 = 0
     /// The owner tokens that were released, and from which nodes, by process.
     private var released: [String: NodeSet] = [:]
     private(set) var violation: Violation?
@@ -115,9 +119,9 @@ final class Judge: @unchecked Sendable {
         case .restart: if !scenario.isDurable { countersWereLost = true }
         case .flush, .promotion: countersWereLost = true
         case .counterLoss:
-            // No quarantine lies between the loss and the next grant, so clocks that are a little apart are wrong enough.
             countersWereLost = true
-            clocksWereWrong = true
+            // No quarantine lies between the loss and the next grant, so tokens may go back by what clocks are apart.
+            clockDistance = scenario.distanceOfNodeClocks
         default: break
         }
     }
@@ -160,10 +164,10 @@ final class Judge: @unchecked Sendable {
         grants += 1
         world.note(token, "client \(holding.client) holds \(lease.resource) with token \(token)")
         let isNew = resources[lease.resource, default: Resource()].tokens.insert(token).inserted
-        if claimsTokenOrder, !isNew {
+        if claimsStrictTokenOrder, !isNew {
             violated(.tokenOrder, "token \(token) of \(lease.resource) was granted twice")
         }
-        if claimsTokenOrder, token <= highest {
+        if claimsTokenOrder, token <= highest - clockDistance {
             violated(.tokenOrder, "token \(token) of \(lease.resource) after \(highest), which was granted before")
         }
         let highestOfAll = max(token, highestToken(of: lease.resource))

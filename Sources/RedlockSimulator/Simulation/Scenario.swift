@@ -116,6 +116,16 @@ struct Scenario: Sendable {
         plannedKinds.isSubset(of: [.cancellation, .scriptFlush, .wallClock]) && setup == .proper
     }
 
+    /// How far a clock that is kept right is from the true time to begin with, at most.
+    var nearby: Int64 { min(20 * .millisecond, maximumTTL / 40) }
+
+    /// How far it wanders from there, at most.
+    var furthestWander: Int64 { maximumTTL / 40 }
+
+    /// How far what two clients know of the nodes' clocks may be apart, at most, in microseconds: the clocks themselves, and
+    /// one way through the network at its slowest on either side.
+    var distanceOfNodeClocks: Int64 { (2 * (nearby + furthestWander) + 200 * delays.upperBound) / 1_000 }
+
     /// Makes the network so slow that an answer takes a good part of the time that it may take.
     mutating func isSlow() {
         delays = nodeTimeout / 10...nodeTimeout / 3

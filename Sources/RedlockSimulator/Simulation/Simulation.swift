@@ -110,7 +110,7 @@ final class Simulation: @unchecked Sendable {
                 world: world,
                 number: number,
                 settings: settings,
-                wallNanoseconds: Self.beginning + world.number(in: -nearby...nearby),
+                wallNanoseconds: Self.beginning + world.number(in: -scenario.nearby...scenario.nearby),
                 wander: someWander()
             )
             node.server.defects = scenario.scriptDefects
@@ -123,7 +123,7 @@ final class Simulation: @unchecked Sendable {
 
     func makeProcess() -> SimulatedProcess {
         defer { processCount += 1 }
-        let apart = scenario.faultKinds.contains(.wallClock) ? scenario.maximumTTL / 8 : nearby
+        let apart = scenario.faultKinds.contains(.wallClock) ? scenario.maximumTTL / 8 : scenario.nearby
         return SimulatedProcess(
             world: world,
             number: processCount,
@@ -132,14 +132,11 @@ final class Simulation: @unchecked Sendable {
         )
     }
 
-    /// How far clocks are apart that are kept right.
-    private var nearby: Int64 { min(20 * .millisecond, scenario.maximumTTL / 40) }
-
     /// As fast or as slow as the drift allows, and never far off.
     private func someWander() -> SimulatedClock.Wander {
         SimulatedClock.Wander(
             rate: world.number(in: 0...scenario.clockRate),
-            furthest: scenario.maximumTTL / 40,
+            furthest: scenario.furthestWander,
             phase: world.number(in: 0...1_000 * .second)
         )
     }

@@ -336,11 +336,27 @@ final class NodeAdmission {
             && !isPlanted(.clocksNotCompared)
     }
 
+    /// What the clock of a node says by now, in microseconds since 1970; nil while it was not read.
+    private func serverMicroseconds(of node: Int) -> Int64? {
+        nodes[node].offsetNanoseconds.map { (engine.surroundings.now.nanoseconds + $0) / 1_000 }
+    }
+
+    /// The time from which a counter goes on that a node lost, the same for all nodes so that they agree at once: what
+    /// the first node says that has a vote.
+    ///
+    /// Not the client's wall clock: those of many clients are apart by more than those of a few servers, and nothing
+    /// checks them.
+    var counterMicroseconds: Int64 {
+        guard let first = admitted.first, let time = serverMicroseconds(of: first), !isPlanted(.seededByWallClock) else {
+            return engine.surroundings.wallMicroseconds
+        }
+        return time
+    }
+
     /// How much longer a node has no vote because of its last enrolment.
     func quarantineRemainingMicroseconds(of record: NodeRecord, on node: Int) -> Int64 {
-        let offset = nodes[node].offsetNanoseconds ?? 0
-        return record.quarantineRemainingMicroseconds(
-            serverMicroseconds: (engine.surroundings.now.nanoseconds + offset) / 1_000,
+        record.quarantineRemainingMicroseconds(
+            serverMicroseconds: serverMicroseconds(of: node) ?? 0,
             wallMicroseconds: engine.surroundings.wallMicroseconds
         )
     }

@@ -34,6 +34,14 @@ enum NodeStanding: Hashable, Sendable {
         case .unknown, .admitted, .enrolmentFailed, .refused, .membersDisagree: false
         }
     }
+
+    /// Whether the node has no vote until somebody does something.
+    var isFinal: Bool {
+        switch self {
+        case .enrolmentFailed, .refused, .membersDisagree: true
+        case .unknown, .admitted, .quarantined, .enrolling: false
+        }
+    }
 }
 
 extension EnrolmentReason {
