@@ -91,7 +91,9 @@ extension Mutant {
         Mutant(mistake: .client(.missingKeyCountsAsExtended), faults: [.flush, .restart, .nodeStop]),
         Mutant(mistake: .client(.tokenUnconfirmed)),
         Mutant(mistake: .client(.tokenOfFirstAnswer)),
-        Mutant(mistake: .client(.seededByWallClock), faults: [.wallClock, .counterLoss]),
+        Mutant(mistake: .client(.seededByWallClock), faults: [.wallClock, .counterLoss]) { scenario in
+            scenario.longestRest = scenario.maximumTTL / 50
+        },
         Mutant(mistake: .client(.quarantineSkipped), faults: [.restart, .flush]) { $0.isDurable = false },
         Mutant(mistake: .client(.restartOverlooked), faults: [.restart]) { $0.isDurable = false },
         Mutant(mistake: .client(.durabilityAssumed), faults: [.restart]) { $0.isDurable = false },

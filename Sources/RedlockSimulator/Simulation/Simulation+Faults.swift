@@ -112,8 +112,7 @@ extension Simulation {
     }
 
     private func loseCounter(_ nodes: [SimulatedNode], _ random: inout SeededRandom) {
-        // On a minority: where all counters are lost at once, tokens rest on the clocks alone.
-        for node in nodes.prefix((scenario.nodeCount - 1) / 2) {
+        for node in nodes {
             for resource in resources where Bool.random(using: &random) {
                 node.server.delete("redlock:fence:\(resource)")
             }
