@@ -41,7 +41,7 @@ struct AdmissionJudgementTests {
     ) -> AdmissionJudgement {
         var (facts, record) = (Self.facts, Self.record)
         change(&facts, &record)
-        let judgement = AdmissionJudgement.judge(facts, record: record.text, expecting: membership)
+        let judgement = AdmissionJudgement.judge(facts, RecordPlace(text: record.text), expecting: membership)
         if case .recordStands(let standing) = judgement { #expect(standing == record) }
         return judgement
     }
@@ -65,7 +65,7 @@ struct AdmissionJudgementTests {
         var facts = Self.facts
         facts.isMaster = false
         // Above all it is not enrolled: the record would be its master's to write.
-        #expect(AdmissionJudgement.judge(facts, record: nil, expecting: Self.membership) == .refuse(.replica))
+        #expect(AdmissionJudgement.judge(facts, .empty, expecting: Self.membership) == .refuse(.replica))
     }
 
     @Test
@@ -93,14 +93,14 @@ struct AdmissionJudgementTests {
     @Test
     func nodeWithoutARecordIsEnrolled() {
         for facts in [Self.facts, ServerFacts()] {
-            let judgement = AdmissionJudgement.judge(facts, record: nil, expecting: Self.membership)
+            let judgement = AdmissionJudgement.judge(facts, .empty, expecting: Self.membership)
             #expect(judgement == .enrol(.noRecord))
         }
     }
 
     @Test(arguments: ["", "something else", "89abcdef01234567 1767225600000000"])
     func whatIsNoRecordIsNotOverwritten(text: String) {
-        let judgement = AdmissionJudgement.judge(Self.facts, record: text, expecting: Self.membership)
+        let judgement = AdmissionJudgement.judge(Self.facts, RecordPlace(text: text), expecting: Self.membership)
         #expect(judgement == .refuse(.unreadableRecord))
     }
 

@@ -42,6 +42,30 @@ public enum EnrolmentReason: String, Hashable, Sendable {
     case requested
 }
 
+/// What lies at the place of a node's record.
+public enum RecordPlace: Hashable, Sendable {
+    /// Nothing.
+    case empty
+    /// Something that is no record.
+    case unreadable
+    /// A record, whether it stands or not.
+    case holds(NodeRecord)
+
+    /// What the text says; nil if there is none.
+    public init(text: String?) {
+        guard let text else {
+            self = .empty
+            return
+        }
+        self = NodeRecord(text: text).map { .holds($0) } ?? .unreadable
+    }
+
+    /// The record; nil if there is none.
+    public var record: NodeRecord? {
+        if case .holds(let record) = self { record } else { nil }
+    }
+}
+
 /// What the rules say of one node, by what it tells of itself; the rules that compare nodes come on top.
 public enum AdmissionJudgement: Hashable, Sendable {
     /// Its record stands: it votes once its quarantine is over.
@@ -55,12 +79,18 @@ public enum AdmissionJudgement: Hashable, Sendable {
     ///
     /// - Parameters:
     ///   - facts: what the server tells of itself.
-    ///   - record: the text at the place of the record; nil if there is none.
+    ///   - place: what lies at the place of the record.
     ///   - membership: what the client expects.
-    public static func judge(_ facts: ServerFacts, record text: String?, expecting membership: Membership) -> Self {
+    public static func judge(_ facts: ServerFacts, _ place: RecordPlace, expecting membership: Membership) -> Self {
         if let refusal = refusal(of: facts) { return .refuse(refusal) }
-        guard let text else { return .enrol(.noRecord) }
-        guard let record = NodeRecord(text: text) else { return .refuse(.unreadableRecord) }
+        switch place {
+        case .empty: return .enrol(.noRecord)
+        case .unreadable: return .refuse(.unreadableRecord)
+        case .holds(let record): return judge(facts, record, expecting: membership)
+        }
+    }
+
+    private static func judge(_ facts: ServerFacts, _ record: NodeRecord, expecting membership: Membership) -> Self {
         let isMember = record.members == membership.members && record.node == membership.node
         guard isMember || isPlanted(.membershipIgnored) else {
             return .refuse(.otherMembership(node: record.node, members: record.members))

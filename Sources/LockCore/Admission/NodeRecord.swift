@@ -177,19 +177,22 @@ extension NodeRecord {
         guard words.count >= 2, let id = RecordID(words[0]),
             words[1].utf8.count == Self.timeDigitCount, let serverMicroseconds = Self.number(words[1])
         else { return nil }
-        var values: [Substring: Substring] = [:]
+        // There are few of them, so that looking through all is quicker than hashing names.
+        var values: [(name: Substring, value: Substring)] = []
         for word in words.dropFirst(2) {
             guard let separator = word.utf8.firstIndex(of: UInt8(ascii: "=")) else { return nil }
-            values[word[..<separator]] = word[word.utf8.index(after: separator)...]
+            values.append((word[..<separator], word[word.utf8.index(after: separator)...]))
         }
-        func number(_ name: Substring) -> Int64? { values[name].flatMap(Self.number) }
-        func optional(_ name: Substring) -> String?? { values[name].map { $0 == "-" ? nil : Self.unescaped($0) } }
-        guard let reason = values["reason"].flatMap({ EnrolmentReason(rawValue: String($0)) }),
+        // Of two values with one name, the last counts.
+        func value(_ name: Substring) -> Substring? { values.last { $0.name == name }?.value }
+        func number(_ name: Substring) -> Int64? { value(name).flatMap(Self.number) }
+        func optional(_ name: Substring) -> String?? { value(name).map { $0 == "-" ? nil : Self.unescaped($0) } }
+        guard let reason = value("reason").flatMap({ EnrolmentReason(rawValue: String($0)) }),
             let wallMicroseconds = number("wall"), let quarantineMilliseconds = number("quarantine"),
             let maximumTTLMilliseconds = number("maximum-ttl"), let runID = optional("run"),
             let marker = optional("marker"), let formerReplicationID = optional("former-history"),
-            let durable = values["durable"], let evictedKeys = number("evicted"), let node = values["node"],
-            let members = values["members"]
+            let durable = value("durable"), let evictedKeys = number("evicted"), let node = value("node"),
+            let members = value("members")
         else { return nil }
         // A record is data from outside: what is computed from its numbers must not overflow, and the quarantine of the
         // longest TTL must stand in a record again.
@@ -238,6 +241,7 @@ extension NodeRecord {
     }
 
     private static func unescaped(_ text: Substring) -> String {
+        guard text.utf8.contains(UInt8(ascii: "%")) else { return String(text) }
         var bytes: [UInt8] = []
         var rest = Array(text.utf8)[...]
         while let byte = rest.popFirst() {

@@ -234,9 +234,20 @@ extension RESPValue {
     /// The server's clock in an answer to TIME, in microseconds since 1970.
     var serverMicroseconds: Int64? {
         guard case .array(let parts) = self, parts.count == 2,
-            let seconds = parts[0].string.flatMap({ Int64($0) }), (0..<(1 << 33)).contains(seconds),
-            let microseconds = parts[1].string.flatMap({ Int64($0) }), (0..<1_000_000).contains(microseconds)
+            let seconds = parts[0].decimalNumber, seconds < 1 << 33,
+            let microseconds = parts[1].decimalNumber, microseconds < 1_000_000
         else { return nil }
         return seconds * 1_000_000 + microseconds
+    }
+
+    /// The number that a bulk string of up to 18 digits stands for.
+    private var decimalNumber: Int64? {
+        guard case .bulkString(let bytes) = self, (1...18).contains(bytes.count) else { return nil }
+        var number: Int64 = 0
+        for byte in bytes {
+            guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
+            number = number * 10 + Int64(byte - UInt8(ascii: "0"))
+        }
+        return number
     }
 }

@@ -133,7 +133,7 @@ enum ModelRecords {
     static func mustBeEnrolled(hasRecord: Bool, isNewProcess: Bool) -> Bool {
         let text = hasRecord ? record(reason: .requested, quarantineMilliseconds: 0).text : nil
         let facts = facts(isNewProcess: isNewProcess)
-        if case .enrol = AdmissionJudgement.judge(facts, record: text, expecting: membership) { return true }
+        if case .enrol = AdmissionJudgement.judge(facts, RecordPlace(text: text), expecting: membership) { return true }
         return false
     }
 }

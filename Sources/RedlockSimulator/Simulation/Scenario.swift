@@ -67,7 +67,7 @@ struct Scenario: Sendable {
         resourceCount = pick([1, 1, 1, 2, 3])
         nodeTimeout = pick([5, 10, 20, 50, 100]) * .millisecond
         maximumTTL = nodeTimeout * pick([12, 12, 20, 20, 50, 50, 100, 200])
-        if Int.random(in: 0..<50, using: &random) == 0 { maximumTTL = 60 * .second }
+        if Int.random(in: 0..<200, using: &random) == 0 { maximumTTL = 60 * .second }
         drift = pick([.standard, .standard, .standard, .strict, DriftProfile(rate: 0.05)])
         // Half on either side, and a little room for what comes of multiplying.
         clockRate = Int64(drift.rate * 490_000)
@@ -75,9 +75,9 @@ struct Scenario: Sendable {
         delays = quick...quick * pick([1, 4, 20, 60])
         isDurable = pick([true, true, false])
         // The more of them look at each other's clocks, the shorter.
-        let usual = 120 * .second / Int64(nodeCount * clientCount)
+        let usual = 90 * .second / Int64(nodeCount * clientCount)
         faultsEnd = max(min(usual, 80 * .second), 3 * maximumTTL + 3 * .second)
-        longestRest = faultsEnd / pick([3, 5, 20])
+        longestRest = faultsEnd / pick([3, 4, 12])
         faultKinds = []
         let kinds = FaultKind.allCases.filter(allowed.contains)
         let count = Int.random(in: 1...6, using: &random)

@@ -57,7 +57,9 @@ final class Store: @unchecked Sendable {
             compared[resource]?.value = value + 1
             compared[resource]?.acceptedWrites += 1
             world.note(token, "the store takes \(value + 1) of \(resource) with token \(token)")
-            guard let row = compared[resource], row.value != row.acceptedWrites, judge.claimsStrictTokenOrder else { return }
+            guard let row = compared[resource], row.value != row.acceptedWrites, judge.claimsStrictTokenOrder else {
+                return
+            }
             judge.violated(.lostUpdate, "\(resource) is \(row.value) after \(row.acceptedWrites) writes")
         }
     }

@@ -12,14 +12,14 @@ import RedisTransport
 /// names the record that was admitted, and every write ends with a look at the clock.
 final class NodeAdmission {
     /// One node, as far as it is known.
-    struct Node {
+    final class Node {
         var isConnected = false
         var isBeingAsked = false
         /// Whether what it answers now comes too early, so that it is asked once more.
         var isToBeAskedAgain = false
         var facts: ServerFacts?
         var recordText: String? {
-            didSet { if recordText != oldValue { writtenRecord = recordText.flatMap(NodeRecord.init(text:)) } }
+            didSet { if recordText != oldValue { recordPlace = RecordPlace(text: recordText) } }
         }
         var judgement: AdmissionJudgement?
         /// What the node did that makes its votes worthless, until it has another record than it had then.
@@ -33,8 +33,15 @@ final class NodeAdmission {
         var mayAskTime = true
         var standing = NodeStanding.unknown
 
-        /// What lies at the place of the record, whether it stands or not; nil if it is none.
-        private(set) var writtenRecord: NodeRecord?
+        /// What lies at the place of the record.
+        private(set) var recordPlace = RecordPlace.empty
+
+        /// The record that lies there, whether it stands or not; nil if it is none.
+        var writtenRecord: NodeRecord? { recordPlace.record }
+
+        init(audit: ClockAudit) {
+            self.audit = audit
+        }
 
         /// Whether it must be heard before it is enrolled.
         var isToBeHeard: Bool { distrust?.isRecordKnown == false }
@@ -80,7 +87,7 @@ final class NodeAdmission {
     let isGuarding: Bool
     /// Whether nodes that need it are enrolled; not while an operator is about to do so.
     var enrolsNodes = true
-    var nodes: [Node]
+    let nodes: [Node]
     /// Where the replies of each node go.
     let replies: [NodeReplies]
     /// A clock that deviated, until it is known whose it is.
@@ -100,7 +107,7 @@ final class NodeAdmission {
         isGuarding = profile.isStandard
         recordIDs = Array(repeating: RecordID(bits: 0), count: engine.quorum.nodeCount)
         let audit = ClockAudit(drift: engine.configuration.drift.lockCore)
-        nodes = Array(repeating: Node(audit: audit), count: engine.quorum.nodeCount)
+        nodes = engine.nodeNames.map { _ in Node(audit: audit) }
         replies = engine.nodeNames.indices.map { node in
             NodeReplies(
                 node: node,
@@ -226,8 +233,7 @@ final class NodeAdmission {
     func judge(_ node: Int) {
         guard let facts = nodes[node].facts else { return }
         nodes[node].enrolmentFailure = nil
-        let text = nodes[node].recordText
-        let judgement = AdmissionJudgement.judge(facts, record: text, expecting: membership(of: node))
+        let judgement = AdmissionJudgement.judge(facts, nodes[node].recordPlace, expecting: membership(of: node))
         nodes[node].judgement = judgement
         if case .recordStands(let record) = judgement {
             distrustAgain(node, under: record)
@@ -272,10 +278,11 @@ final class NodeAdmission {
     /// Decides anew whose votes count; what has changed is told.
     func reconsider() {
         var changed: [(node: Int, standing: NodeStanding)] = []
-        let standings = nodes.indices.map { standing(of: $0) }
         admitted = []
         extendable = []
-        for (node, standing) in standings.enumerated() {
+        let median = medianOffset
+        for node in nodes.indices {
+            let standing = standing(of: node, clockMedian: median)
             if standing != nodes[node].standing { changed.append((node, standing)) }
             nodes[node].standing = standing
             if standing == .admitted, let record = nodes[node].record {
@@ -289,7 +296,7 @@ final class NodeAdmission {
         if !changed.isEmpty { engine.admissionChanged() }
     }
 
-    private func standing(of node: Int) -> NodeStanding {
+    private func standing(of node: Int, clockMedian: Int64?) -> NodeStanding {
         let this = nodes[node]
         guard this.isConnected else { return .unknown }
         if !this.mayAskTime { return .refused(.clockUnknown) }
@@ -299,7 +306,7 @@ final class NodeAdmission {
         if case .refuse(let refusal) = judgement { return .refused(refusal) }
         if let twin = twin(of: node) { return .refused(.listedTwice(with: twin)) }
         if let stranger { return .membersDisagree(node: stranger) }
-        if let milliseconds = clockDistanceMilliseconds(of: node), isTooFar(milliseconds) {
+        if let milliseconds = clockDistanceMilliseconds(of: node, from: clockMedian), isTooFar(milliseconds) {
             return .refused(.clockApart(milliseconds: milliseconds))
         }
         switch judgement {
@@ -325,9 +332,13 @@ final class NodeAdmission {
 
     /// How far the node's clock is ahead of the median of all, in milliseconds; nil while it was not read.
     func clockDistanceMilliseconds(of node: Int) -> Int64? {
-        guard let offset = nodes[node].offsetNanoseconds,
-            let median = ClockComparison.median(nodes.compactMap(\.offsetNanoseconds))
-        else { return nil }
+        clockDistanceMilliseconds(of: node, from: medianOffset)
+    }
+
+    private var medianOffset: Int64? { ClockComparison.median(nodes.compactMap(\.offsetNanoseconds)) }
+
+    private func clockDistanceMilliseconds(of node: Int, from median: Int64?) -> Int64? {
+        guard let offset = nodes[node].offsetNanoseconds, let median else { return nil }
         return offset.subtractingReportingOverflow(median).partialValue / 1_000_000
     }
 
@@ -347,7 +358,8 @@ final class NodeAdmission {
     /// Not the client's wall clock: those of many clients are apart by more than those of a few servers, and nothing
     /// checks them.
     var counterMicroseconds: Int64 {
-        guard let first = admitted.first, let time = serverMicroseconds(of: first), !isPlanted(.seededByWallClock) else {
+        guard let first = admitted.first, let time = serverMicroseconds(of: first), !isPlanted(.seededByWallClock)
+        else {
             return engine.surroundings.wallMicroseconds
         }
         return time

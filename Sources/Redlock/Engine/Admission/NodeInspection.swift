@@ -56,19 +56,18 @@ struct NodeInspection {
         var facts = ServerFacts()
         for line in text.utf8.split(separator: UInt8(ascii: "\n")) {
             guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { continue }
-            let name = String(Substring(line[..<colon]))
             let end = line.last == UInt8(ascii: "\r") ? line.index(before: line.endIndex) : line.endIndex
-            let value = String(Substring(line[line.index(after: colon)..<end]))
-            switch name {
-            case "redis_version", "valkey_version": facts.version = value
-            case "run_id": facts.runID = value.isEmpty ? nil : value
+            let value = Substring(line[line.index(after: colon)..<end])
+            switch Substring(line[..<colon]) {
+            case "redis_version", "valkey_version": facts.version = String(value)
+            case "run_id": facts.runID = value.isEmpty ? nil : String(value)
             case "role": facts.isMaster = value == "master"
             // All zeros: the server never was a replica that became a master.
-            case "master_replid2": facts.formerReplicationID = value.contains { $0 != "0" } ? value : nil
+            case "master_replid2": facts.formerReplicationID = value.contains { $0 != "0" } ? String(value) : nil
             case "cluster_enabled": facts.isClusterNode = value == "1"
             case "aof_enabled": facts.hasAppendOnlyFile = value == "1"
             case "maxmemory": facts.memoryLimitBytes = Int64(value)
-            case "maxmemory_policy": facts.evictionPolicy = value
+            case "maxmemory_policy": facts.evictionPolicy = String(value)
             case "evicted_keys": facts.evictedKeys = Int64(value)
             default: break
             }

@@ -30,6 +30,8 @@ package struct SimulatedClock {
     private var since: Int64
     private var reading: Int64
     private let wander: Wander?
+    /// How far off it had wandered by then.
+    private var wanderedBefore: Int64
     /// By how much it is too fast besides, in parts per million.
     package private(set) var rate: Int64 = 0
     /// Whether it stands still.
@@ -40,13 +42,14 @@ package struct SimulatedClock {
         self.reading = reading
         self.since = now
         self.wander = wander
+        wanderedBefore = wander?.distance(at: now) ?? 0
     }
 
     /// What it shows, in nanoseconds.
     package func read(at now: Int64) -> Int64 {
         guard !isFrozen else { return reading }
         let elapsed = now - since
-        let wandered = wander.map { $0.distance(at: now) - $0.distance(at: since) } ?? 0
+        let wandered = (wander?.distance(at: now) ?? 0) - wanderedBefore
         return reading + elapsed + elapsed / 1_000_000 * rate + wandered
     }
 
@@ -86,5 +89,6 @@ package struct SimulatedClock {
     private mutating func rebase(at now: Int64) {
         reading = read(at: now)
         since = now
+        wanderedBefore = wander?.distance(at: now) ?? 0
     }
 }
