@@ -68,7 +68,7 @@ mutants: simulator ## Plants mistakes into the client and its scripts, and looks
 necessity: simulator ## Breaks every assumption, with the guard against it and without
 	@$(SIMULATOR) necessity
 
-model: simulator ## Tries everything that can happen to a small set of nodes (two minutes once built)
+model: simulator ## Tries everything that can happen to a small set of nodes (seven minutes once built)
 	@$(SIMULATOR) model
 
 soak: requirements-for-tests ## Runs the long form of the tests of load and deadlines

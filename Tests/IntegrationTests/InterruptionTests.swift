@@ -98,10 +98,7 @@ struct InterruptionTests {
             #expect(lease.remaining > .seconds(15))
             for server in redis.servers { _ = try await server.send("SCRIPT", "FLUSH") }
             await lease.release()
-            // A quorum has confirmed the release; the others may be a moment behind.
-            for server in redis.servers {
-                try await eventually { try await server.send("EXISTS", "script".lockKey) == "0" }
-            }
+            try await expectGone("script".lockKey, from: redis)
         }
     }
 
@@ -200,6 +197,18 @@ extension LockClient {
                 if case .unavailable = node.state { false } else { true }
             }
         }
+    }
+}
+
+/// Looks whether a lock that was released is gone from every server: a quorum has confirmed it, and the others may be a
+/// moment behind.
+func expectGone(
+    _ key: String,
+    from redis: LocalRedisSet,
+    sourceLocation: SourceLocation = #_sourceLocation
+) async throws {
+    for server in redis.servers where server.isRunning {
+        try await eventually(sourceLocation: sourceLocation) { try await server.send("EXISTS", key) == "0" }
     }
 }
 

@@ -19,9 +19,7 @@ struct LockTests {
             #expect(!lease.isValid)
             let second = try #require(try await client.tryAcquire("invoices/42"))
             await second.release()
-            for server in redis.servers where server.isRunning {
-                #expect(try await server.send("EXISTS", "invoices/42".lockKey) == "0")
-            }
+            try await expectGone("invoices/42".lockKey, from: redis)
         }
     }
 
