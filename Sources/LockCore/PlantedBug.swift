@@ -24,7 +24,7 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case tokenUnconfirmed
     /// The token is the first that was answered instead of the highest.
     case tokenOfFirstAnswer
-    /// A counter that was lost goes on from the client's wall clock instead of from a node's.
+    /// A counter that was lost goes on from the client's wall clock, if that is not wildly off.
     case seededByWallClock
 
     // MARK: Admission

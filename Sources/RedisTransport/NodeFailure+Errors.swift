@@ -27,7 +27,9 @@ extension NodeFailure {
         case let error as NIOConnectionError:
             self = Self.connectFailure(error)
         case let error as IOError:
-            self = NodeFailure(.unreachable, Self.text(ofErrorNumber: error.errnoCode))
+            // A connection that was made and broke shows that somebody listens.
+            let isBroken = [ECONNRESET, EPIPE].contains(error.errnoCode)
+            self = NodeFailure(isBroken ? .closed : .unreachable, Self.text(ofErrorNumber: error.errnoCode))
         case let error as ChannelError:
             if case .connectTimeout = error {
                 self = NodeFailure(.timedOut, "no connection within the time given")

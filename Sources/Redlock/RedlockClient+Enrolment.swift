@@ -108,12 +108,14 @@ extension RedlockClient {
             throw RedlockError(.invalidArgument, "a fencing token lies between 1 and \(FencingToken.highest)")
         }
         try await engine.waitUntilConnected()
-        let voting = await engine.onLoop { $0.votingNodes }
+        let (voting, life) = await engine.onLoop { engine in
+            (engine.votingNodes, engine.counterLifeMilliseconds(token: token.rawValue))
+        }
         let engine = self.engine
         let command = NodeCommand.raiseByHand(
             fence: engine.profile.fenceKey(resource),
             atLeast: token.rawValue,
-            lifeMilliseconds: engine.counterLifeMilliseconds(token: token.rawValue)
+            lifeMilliseconds: life
         )
         var problems = await engine.onLoop { $0.problems(ofNodesOutside: voting) }
         var counters: [Int64] = []

@@ -56,8 +56,9 @@ public struct RedlockConfiguration: Sendable {
 
     /// How long a call that waits puts up with too few nodes; 5 s by default.
     ///
-    /// It fails at once where waiting does not help: if too many nodes refuse the client, or, for a client that never had
-    /// a quorum, cannot be connected to; then it is the configuration rather than an outage.
+    /// It fails at once where waiting does not help: if too many nodes refuse the client's password, rights or TLS; and,
+    /// for a client that never had a quorum, if too many refuse the connection, have names that cannot be resolved, or
+    /// have no vote until somebody changes something. Then it is the configuration rather than an outage.
     public var outageTolerance: Duration = .seconds(5)
 
     /// Q: how many nodes must agree; a majority if nil, and never less.

@@ -245,7 +245,7 @@ struct FencingTests {
             await second.release()
             // Never lowered.
             #expect(try await client.raiseFence(of: "raised", toAtLeast: first.fencingToken) >= second.fencingToken)
-            // It lives until the wall clock has passed it, and then 7 days.
+            // It lives until the time has passed it, and then 7 days.
             let life = Int(try await redis[0].send("PTTL", "raised".fenceKey) ?? "") ?? 0
             #expect(life > 7 * 86_400_000 + 900_000)
             await #expect(throws: RedlockError.self) {

@@ -155,12 +155,19 @@ struct InterruptionTests {
         }
     }
 
-    /// It does not where nobody listens: that is rather a wrong address.
-    @Test
-    func newClientDoesNotWaitWhereNobodyListens() async throws {
+    /// It does not where nobody listens, or where somebody must change something first.
+    @Test(arguments: [true, false])
+    func newClientDoesNotWaitForWhatIsConfigured(isDead: Bool) async throws {
         try await withLocalRedis(nodes: 3) { redis in
             try await RedlockClient.enrolNewSet(nodes: redis.urls, configuration: .patient)
-            for server in redis.servers.prefix(2) { await server.kill() }
+            for server in redis.servers.prefix(2) {
+                if isDead {
+                    await server.kill()
+                } else {
+                    _ = try await server.send("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+                    _ = try await server.send("CONFIG", "SET", "maxmemory", "100mb")
+                }
+            }
             var configuration = RedlockConfiguration.patient
             configuration.outageTolerance = .seconds(60)
             let client = try RedlockClient(nodes: redis.urls, configuration: configuration, logger: .tracing)

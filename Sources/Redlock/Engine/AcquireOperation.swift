@@ -84,10 +84,7 @@ final class AcquireAttempt: ScriptSender {
         self.engine = engine
         self.problems = [:]
         self.recordIDs = engine.admission.recordIDs
-        self.seeding = NodeCommand.Seeding(
-            proposedMicroseconds: engine.profile.isStandard ? engine.admission.counterMicroseconds : 0,
-            toleranceMicroseconds: engine.configuration.maximumTTL.nanoseconds / 4_000
-        )
+        self.seeding = engine.admission.seeding
     }
 
     /// Asks the nodes; those that are still being connected to are asked later, the others cannot be.

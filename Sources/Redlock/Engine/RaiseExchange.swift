@@ -46,6 +46,7 @@ extension LockEngine {
     }
 
     func counterLifeMilliseconds(token: Int64) -> Int64 {
-        NodeCommand.counterLifeMilliseconds(token: token, microseconds: admission.counterMicroseconds)
+        let now = admission.nodeMicroseconds ?? surroundings.wallMicroseconds
+        return NodeCommand.counterLifeMilliseconds(token: token, microseconds: now)
     }
 }

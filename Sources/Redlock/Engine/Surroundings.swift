@@ -13,8 +13,8 @@ package protocol Surroundings: AnyObject {
     /// The instant as callers know it; may be asked from anywhere.
     func clockInstant(of instant: Instant) -> ContinuousClock.Instant
 
-    /// The wall clock, in microseconds since 1970, which may be wrong and may jump: only numbers that outlive the process
-    /// come from it.
+    /// The wall clock, in microseconds since 1970, which may be wrong and may jump: only ends that lie beyond the process are
+    /// reckoned by it.
     var wallMicroseconds: Int64 { get }
 
     /// 64 bits that nobody can guess.

@@ -75,7 +75,7 @@ extension Model {
             guard node.hasRecord, node.generation == command.number else { return (.refused, 0) }
             guard node.owner == .nobody else { return (.held, 0) }
             // A counter that was lost goes on from the enrolment. The time that a client proposes is left out: one
-            // whose wall clock is behind adds nothing.
+            // that is behind adds nothing.
             node.counter = max(node.counter, node.enrolmentToken) + 1
             node.owner = owner
             node.ticksLeft = ModelRules.ttlTicks

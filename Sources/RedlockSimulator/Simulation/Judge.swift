@@ -80,12 +80,12 @@ final class Judge: @unchecked Sendable {
     /// Whether tokens must grow.
     var claimsTokenOrder: Bool { !(clocksWereWrong && countersWereLost) }
     /// Whether they must grow strictly, so that a store that compares them loses no update.
-    var claimsStrictTokenOrder: Bool { claimsTokenOrder && clockDistance == 0 }
+    var claimsStrictTokenOrder: Bool { claimsTokenOrder && seedDistance == 0 }
     private var isClaimFixed = false
     private var clocksWereWrong = false
     private var countersWereLost = false
     /// By how much tokens may go back, in microseconds.
-    private var clockDistance: Int64 = 0
+    private var seedDistance: Int64 = 0
     /// The owner tokens that were released, and from which nodes, by process.
     private var released: [String: NodeSet] = [:]
     private(set) var violation: Violation?
@@ -120,8 +120,8 @@ final class Judge: @unchecked Sendable {
         case .flush, .promotion: countersWereLost = true
         case .counterLoss:
             countersWereLost = true
-            // No quarantine lies between the loss and the next grant, so tokens may go back by what clocks are apart.
-            clockDistance = scenario.distanceOfNodeClocks
+            // No quarantine lies between the loss and the next grant, so tokens may go back by what the times are apart that counters begin with.
+            seedDistance = scenario.distanceOfSeeds
         default: break
         }
     }
@@ -167,7 +167,7 @@ final class Judge: @unchecked Sendable {
         if claimsStrictTokenOrder, !isNew {
             violated(.tokenOrder, "token \(token) of \(lease.resource) was granted twice")
         }
-        if claimsTokenOrder, token <= highest - clockDistance {
+        if claimsTokenOrder, token <= highest - seedDistance {
             violated(.tokenOrder, "token \(token) of \(lease.resource) after \(highest), which was granted before")
         }
         let highestOfAll = max(token, highestToken(of: lease.resource))

@@ -122,9 +122,9 @@ struct Scenario: Sendable {
     /// How far it wanders from there, at most.
     var furthestWander: Int64 { maximumTTL / 40 }
 
-    /// How far what two clients know of the nodes' clocks may be apart, at most, in microseconds: the clocks themselves, and
-    /// one way through the network at its slowest on either side.
-    var distanceOfNodeClocks: Int64 { (2 * (nearby + furthestWander) + 200 * delays.upperBound) / 1_000 }
+    /// How far what two clients make of the nodes' clocks may be apart, at most, in microseconds: the clocks themselves, and
+    /// what a node puts up with on either side.
+    var distanceOfSeeds: Int64 { 2 * (nearby + furthestWander + nodeTimeout) / 1_000 }
 
     /// Makes the network so slow that an answer takes a good part of the time that it may take.
     mutating func isSlow() {

@@ -352,17 +352,28 @@ final class NodeAdmission {
         nodes[node].offsetNanoseconds.map { (engine.surroundings.now.nanoseconds + $0) / 1_000 }
     }
 
-    /// The time from which a counter goes on that a node lost, the same for all nodes so that they agree at once: what
-    /// the first node says that has a vote.
+    /// What the clocks of the nodes say by now, in microseconds since 1970: that of the first node that has a vote; nil
+    /// without any.
+    var nodeMicroseconds: Int64? {
+        admitted.first { !isSuspected($0) }.flatMap { serverMicroseconds(of: $0) }
+    }
+
+    /// What a counter begins with that a node lost: one time for all nodes, so that they agree at once.
     ///
     /// Not the client's wall clock: those of many clients are apart by more than those of a few servers, and nothing
-    /// checks them.
-    var counterMicroseconds: Int64 {
-        guard let first = admitted.first, let time = serverMicroseconds(of: first), !isPlanted(.seededByWallClock)
-        else {
-            return engine.surroundings.wallMicroseconds
+    /// checks them. Nor what the client knows of the nodes' clocks if it stood still meanwhile, so that a node takes its
+    /// own time where the other is apart by more than an answer may take.
+    var seeding: NodeCommand.Seeding {
+        if isPlanted(.seededByWallClock) {
+            return NodeCommand.Seeding(
+                proposedMicroseconds: engine.surroundings.wallMicroseconds,
+                toleranceMicroseconds: engine.configuration.maximumTTL.nanoseconds / 4_000
+            )
         }
-        return time
+        return NodeCommand.Seeding(
+            proposedMicroseconds: nodeMicroseconds ?? 0,
+            toleranceMicroseconds: engine.configuration.nodeTimeout.nanoseconds / 1_000
+        )
     }
 
     /// How much longer a node has no vote because of its last enrolment.

@@ -38,8 +38,8 @@ enum NodeStanding: Hashable, Sendable {
     /// Whether the node has no vote until somebody does something.
     var isFinal: Bool {
         switch self {
-        case .enrolmentFailed, .refused, .membersDisagree: true
-        case .unknown, .admitted, .quarantined, .enrolling: false
+        case .refused, .membersDisagree: true
+        case .unknown, .admitted, .quarantined, .enrolling, .enrolmentFailed: false
         }
     }
 }
