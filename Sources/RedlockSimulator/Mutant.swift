@@ -92,7 +92,10 @@ extension Mutant {
         Mutant(mistake: .client(.tokenUnconfirmed)),
         Mutant(mistake: .client(.tokenOfFirstAnswer)),
         Mutant(mistake: .client(.seededByWallClock), faults: [.wallClock, .counterLoss]) { scenario in
-            scenario.longestRest = scenario.maximumTTL / 50
+            scenario.setNodes(3, quorum: 2)
+            scenario.resourceCount = 1
+            scenario.maximumTTL = scenario.nodeTimeout * 200
+            scenario.longestRest = scenario.nodeTimeout
         },
         Mutant(mistake: .client(.quarantineSkipped), faults: [.restart, .flush]) { $0.isDurable = false },
         Mutant(mistake: .client(.restartOverlooked), faults: [.restart]) { $0.isDurable = false },
