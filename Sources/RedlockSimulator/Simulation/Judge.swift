@@ -120,7 +120,8 @@ final class Judge: @unchecked Sendable {
         case .flush, .promotion: countersWereLost = true
         case .counterLoss:
             countersWereLost = true
-            // No quarantine lies between the loss and the next grant, so tokens may go back by what the times are apart that counters begin with.
+            // No quarantine lies between the loss and the next grant, so tokens may go back by what the times are apart
+            // that counters begin with.
             seedDistance = scenario.distanceOfSeeds
         default: break
         }

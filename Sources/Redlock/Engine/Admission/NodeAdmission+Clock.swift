@@ -148,3 +148,61 @@ extension NodeAdmission {
             }
     }
 }
+
+// MARK: What the clocks say
+
+extension NodeAdmission {
+    /// How far the node's clock is ahead of the median of all, in milliseconds; nil while it was not read.
+    func clockDistanceMilliseconds(of node: Int) -> Int64? {
+        clockDistanceMilliseconds(of: node, from: medianOffset)
+    }
+
+    var medianOffset: Int64? { ClockComparison.median(nodes.compactMap(\.offsetNanoseconds)) }
+
+    func clockDistanceMilliseconds(of node: Int, from median: Int64?) -> Int64? {
+        guard let offset = nodes[node].offsetNanoseconds, let median else { return nil }
+        return offset.subtractingReportingOverflow(median).partialValue / 1_000_000
+    }
+
+    func isTooFar(_ milliseconds: Int64) -> Bool {
+        milliseconds.magnitude > UInt64(engine.configuration.maximumTTL.nanoseconds / 4_000_000)
+            && !isPlanted(.clocksNotCompared)
+    }
+
+    /// What the clock of a node says by now, in microseconds since 1970; nil while it was not read.
+    private func serverMicroseconds(of node: Int) -> Int64? {
+        nodes[node].offsetNanoseconds.map { (engine.surroundings.now.nanoseconds + $0) / 1_000 }
+    }
+
+    /// What the clocks of the nodes say by now, in microseconds since 1970: that of the first node that has a vote; nil
+    /// without any.
+    var nodeMicroseconds: Int64? {
+        admitted.first { !isSuspected($0) }.flatMap { serverMicroseconds(of: $0) }
+    }
+
+    /// What a counter begins with that a node lost: one time for all nodes, so that they agree at once.
+    ///
+    /// Not the client's wall clock: those of many clients are apart by more than those of a few servers, and nothing
+    /// checks them. Nor what the client knows of the nodes' clocks if it stood still meanwhile, so that a node takes its
+    /// own time where the other is apart by more than an answer may take.
+    var seeding: NodeCommand.Seeding {
+        if isPlanted(.seededByWallClock) {
+            return NodeCommand.Seeding(
+                proposedMicroseconds: engine.surroundings.wallMicroseconds,
+                toleranceMicroseconds: engine.configuration.maximumTTL.nanoseconds / 4_000
+            )
+        }
+        return NodeCommand.Seeding(
+            proposedMicroseconds: nodeMicroseconds ?? 0,
+            toleranceMicroseconds: engine.configuration.nodeTimeout.nanoseconds / 1_000
+        )
+    }
+
+    /// How much longer a node has no vote because of its last enrolment.
+    func quarantineRemainingMicroseconds(of record: NodeRecord, on node: Int) -> Int64 {
+        record.quarantineRemainingMicroseconds(
+            serverMicroseconds: serverMicroseconds(of: node) ?? 0,
+            wallMicroseconds: engine.surroundings.wallMicroseconds
+        )
+    }
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LockCore
+
+/// What follows from all that is known of the nodes: whose vote counts, and why another's does not.
+extension NodeAdmission {
+    /// Whether the vote of a node counts, by what it said and by what is known of the others.
+    func standing(of node: Int, clockMedian: Int64?) -> NodeStanding {
+        let this = nodes[node]
+        guard this.isConnected else { return .unknown }
+        if !this.mayAskTime { return .refused(.clockUnknown) }
+        guard let judgement = this.judgement else {
+            return this.enrolmentFailure.map { .enrolmentFailed($0) } ?? .unknown
+        }
+        if case .refuse(let refusal) = judgement { return .refused(refusal) }
+        if let twin = twin(of: node) { return .refused(.listedTwice(with: twin)) }
+        if let stranger { return .membersDisagree(node: stranger) }
+        if let milliseconds = clockDistanceMilliseconds(of: node, from: clockMedian), isTooFar(milliseconds) {
+            return .refused(.clockApart(milliseconds: milliseconds))
+        }
+        switch judgement {
+        case .enrol(let reason): return this.enrolmentFailure.map { .enrolmentFailed($0) } ?? .enrolling(reason)
+        case .recordStands(let record):
+            return quarantineRemainingMicroseconds(of: record, on: node) > 0
+                ? .quarantined(record.reason) : .admitted
+        case .refuse(let refusal): return .refused(refusal)
+        }
+    }
+
+    /// A node whose record does not agree with the client's list.
+    var stranger: Int? {
+        nodes.indices.first { node in
+            if case .refuse(.otherMembership) = nodes[node].judgement { true } else { false }
+        }
+    }
+
+    func twin(of node: Int) -> Int? {
+        guard let runID = nodes[node].facts?.runID, !isPlanted(.twinOverlooked) else { return nil }
+        return nodes.indices.first { $0 != node && nodes[$0].isConnected && nodes[$0].facts?.runID == runID }
+    }
+
+    /// The nodes that will have a vote without anybody doing anything.
+    var temporarilyRefused: NodeSet {
+        NodeSet(nodes.indices.filter { nodes[$0].standing.isTemporary })
+    }
+
+    /// The nodes that are enrolled within moments.
+    var enrolling: NodeSet {
+        NodeSet(nodes.indices.filter { if case .enrolling = nodes[$0].standing { true } else { false } })
+    }
+
+    /// Whether the vote of a node counts that was given under a record: what was found out about the node while the
+    /// answer was on its way counts as well.
+    func countsVote(of node: Int, under record: RecordID) -> Bool {
+        admitted.contains(node) && recordIDs[node] == record && !isSuspected(node)
+    }
+
+    /// Whether what a node says to an extension counts, likewise.
+    func countsExtension(of node: Int) -> Bool {
+        extendable.contains(node) && !isSuspected(node)
+    }
+
+    /// Why a node that is connected has no vote, as it is told.
+    func problem(of node: Int) -> String? {
+        switch nodes[node].standing {
+        case .admitted: return nil
+        case .unknown: return "not asked yet"
+        case .quarantined(let reason):
+            let remaining = nodes[node].record.map { quarantineRemainingMicroseconds(of: $0, on: node) } ?? 0
+            return "in quarantine for another \((remaining + 999_999) / 1_000_000) s: \(reason.text)"
+        case .enrolling(let reason): return "about to be enrolled: \(reason.text)"
+        case .enrolmentFailed(let problem): return "could not be enrolled: \(problem)"
+        case .refused(let refusal):
+            let (reason, remedy) = refusal.text(nodeNames: engine.nodeNames)
+            return "has no vote: \(reason); \(remedy)"
+        case .membersDisagree(let other):
+            return "has no vote: \(engine.nodeNames[other]) was enrolled with other members than this client knows"
+        }
+    }
+}
