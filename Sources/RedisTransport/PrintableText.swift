@@ -14,6 +14,8 @@ extension String {
 
     /// The text with control characters replaced, at most `limit` Unicode scalars of it.
     package func printable(limit: Int = 200) -> String {
+        // Nearly always.
+        if utf8.count <= limit, utf8.allSatisfy({ (0x20..<0x7F).contains($0) }) { return self }
         var scalars = UnicodeScalarView()
         for scalar in unicodeScalars.prefix(limit) { scalars.append(scalar.isControlCharacter ? "?" : scalar) }
         return String(scalars)

@@ -49,7 +49,7 @@ public enum RecordPlace: Hashable, Sendable {
     /// Something that is no record.
     case unreadable
     /// A record, whether it stands or not.
-    case holds(NodeRecord)
+    indirect case holds(NodeRecord)
 
     /// What the text says; nil if there is none.
     public init(text: String?) {
@@ -69,7 +69,7 @@ public enum RecordPlace: Hashable, Sendable {
 /// What the rules say of one node, by what it tells of itself; the rules that compare nodes come on top.
 public enum AdmissionJudgement: Hashable, Sendable {
     /// Its record stands: it votes once its quarantine is over.
-    case recordStands(NodeRecord)
+    indirect case recordStands(NodeRecord)
     /// It must be enrolled anew, in place of the record that it has.
     case enrol(EnrolmentReason)
     /// It has no vote.

@@ -14,10 +14,17 @@ public struct RecordID: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// Only what `description` gives: a script on the node compares character by character.
-    init?(_ text: Substring) {
-        guard let bits = UInt64(text, radix: 16) else { return nil }
+    fileprivate init?(_ text: ArraySlice<UInt8>) {
+        guard text.count == Self.digitCount else { return nil }
+        var bits: UInt64 = 0
+        for character in text {
+            switch character {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): bits = bits << 4 | UInt64(character - UInt8(ascii: "0"))
+            case UInt8(ascii: "a")...UInt8(ascii: "f"): bits = bits << 4 | UInt64(character - UInt8(ascii: "a") + 10)
+            default: return nil
+            }
+        }
         self.bits = bits
-        guard description == text else { return nil }
     }
 
     /// The 16 digits.
@@ -173,21 +180,26 @@ extension NodeRecord {
 
     /// The record that a node keeps; nil if the text is none.
     public init?(text: String) {
-        let words = Self.split(text[...], at: " ")
+        // By bytes: a name may begin with a mark that would make one character with the separator before it.
+        let words = Self.split(Array(text.utf8)[...], at: UInt8(ascii: " "))
         guard words.count >= 2, let id = RecordID(words[0]),
-            words[1].utf8.count == Self.timeDigitCount, let serverMicroseconds = Self.number(words[1])
+            words[1].count == Self.timeDigitCount, let serverMicroseconds = Self.number(words[1])
         else { return nil }
         // There are few of them, so that looking through all is quicker than hashing names.
-        var values: [(name: Substring, value: Substring)] = []
+        var values: [(name: ArraySlice<UInt8>, value: ArraySlice<UInt8>)] = []
         for word in words.dropFirst(2) {
-            guard let separator = word.utf8.firstIndex(of: UInt8(ascii: "=")) else { return nil }
-            values.append((word[..<separator], word[word.utf8.index(after: separator)...]))
+            guard let separator = word.firstIndex(of: UInt8(ascii: "=")) else { return nil }
+            values.append((word[..<separator], word[(separator + 1)...]))
         }
         // Of two values with one name, the last counts.
-        func value(_ name: Substring) -> Substring? { values.last { $0.name == name }?.value }
-        func number(_ name: Substring) -> Int64? { value(name).flatMap(Self.number) }
-        func optional(_ name: Substring) -> String?? { value(name).map { $0 == "-" ? nil : Self.unescaped($0) } }
-        guard let reason = value("reason").flatMap({ EnrolmentReason(rawValue: String($0)) }),
+        func value(_ name: StaticString) -> ArraySlice<UInt8>? {
+            name.withUTF8Buffer { name in values.last { $0.name.elementsEqual(name) }?.value }
+        }
+        func number(_ name: StaticString) -> Int64? { value(name).flatMap(Self.number) }
+        func optional(_ name: StaticString) -> String?? {
+            value(name).map { $0.elementsEqual("-".utf8) ? nil : Self.unescaped($0) }
+        }
+        guard let reason = value("reason").flatMap({ EnrolmentReason(rawValue: String(decoding: $0, as: UTF8.self)) }),
             let wallMicroseconds = number("wall"), let quarantineMilliseconds = number("quarantine"),
             let maximumTTLMilliseconds = number("maximum-ttl"), let runID = optional("run"),
             let marker = optional("marker"), let formerReplicationID = optional("former-history"),
@@ -208,20 +220,28 @@ extension NodeRecord {
         self.runID = runID
         self.marker = marker
         self.formerReplicationID = formerReplicationID
-        self.isDurable = durable == "yes"
+        self.isDurable = durable.elementsEqual("yes".utf8)
         self.evictedKeys = evictedKeys
         self.node = Self.unescaped(node)
-        self.members = Self.split(members, at: ",").map(Self.unescaped)
+        self.members = Self.split(members, at: UInt8(ascii: ",")).map(Self.unescaped)
     }
 
-    /// By code units: a name may begin with a mark that would make one character with the separator before it.
-    private static func split(_ text: Substring, at separator: Unicode.Scalar) -> [Substring] {
-        text.utf8.split(separator: UInt8(ascii: separator), omittingEmptySubsequences: false).map(Substring.init)
+    private static func split(_ text: ArraySlice<UInt8>, at separator: UInt8) -> [ArraySlice<UInt8>] {
+        text.split(separator: separator, omittingEmptySubsequences: false)
     }
 
     /// A number of digits only.
-    private static func number(_ text: Substring) -> Int64? {
-        text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } ? Int64(text) : nil
+    private static func number(_ text: ArraySlice<UInt8>) -> Int64? {
+        guard !text.isEmpty else { return nil }
+        var number: Int64 = 0
+        for digit in text {
+            guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit) else { return nil }
+            let (tenfold, overflows) = number.multipliedReportingOverflow(by: 10)
+            let (sum, overflowsToo) = tenfold.addingReportingOverflow(Int64(digit - UInt8(ascii: "0")))
+            guard !overflows, !overflowsToo else { return nil }
+            number = sum
+        }
+        return number
     }
 
     /// Names may have characters that separate values in the text; those are written as `%` and two digits.
@@ -240,10 +260,10 @@ extension NodeRecord {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    private static func unescaped(_ text: Substring) -> String {
-        guard text.utf8.contains(UInt8(ascii: "%")) else { return String(text) }
+    private static func unescaped(_ text: ArraySlice<UInt8>) -> String {
+        guard text.contains(UInt8(ascii: "%")) else { return String(decoding: text, as: UTF8.self) }
         var bytes: [UInt8] = []
-        var rest = Array(text.utf8)[...]
+        var rest = text
         while let byte = rest.popFirst() {
             if byte == UInt8(ascii: "%"), rest.count >= 2,
                 let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)

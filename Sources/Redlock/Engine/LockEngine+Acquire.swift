@@ -35,7 +35,8 @@ extension LockEngine {
             if mayBecomeQuorum || !admission.enrolling.isEmpty {
                 park(operation)
             } else {
-                attemptFailed(operation, .quorumUnavailable, problems(ofNodesOutside: votingNodes))
+                // Why, is asked when somebody is told.
+                attemptFailed(operation, .quorumUnavailable, [:])
             }
             return
         }

@@ -115,7 +115,7 @@ final class Simulation: @unchecked Sendable {
             )
             node.server.defects = scenario.scriptDefects
             if !scenario.isDurable { node.server.journalMicroseconds = 2_000_000 }
-            node.observer = { [unowned self] in observe($0, $1, $2, $3) }
+            node.observer = self
             nodes.append(node)
         }
         if scenario.setup == .listedTwice { nodes[1].server.becomeDatabase(ofServerOf: nodes[0].server) }
@@ -175,48 +175,6 @@ final class Simulation: @unchecked Sendable {
             finished.isSet = true
         }
         world.run(until: 60 * .second) { finished.isSet }
-    }
-
-    /// Sees everything that is carried out on a node.
-    private func observe(
-        _ node: SimulatedNode,
-        _ process: Int,
-        _ command: SimulatedCommand,
-        _ execute: () -> RESPValue
-    ) -> RESPValue {
-        switch command.command {
-        case .release(let lock, let token), .extend(let lock, let token, _):
-            let before = node.server.value(at: lock)
-            let life = node.server.lifeMilliseconds(at: lock)
-            let reply = execute()
-            if let before, before != token.secretText, node.server.value(at: lock) != before {
-                judge.violated(.foreignKey, "node \(node.number) changed \(lock) for somebody who did not hold it")
-            }
-            lookAtLife(of: lock, on: node, before: life)
-            return reply
-        case .acquire(let acquisition):
-            let life = node.server.lifeMilliseconds(at: acquisition.lock)
-            let reply = execute()
-            lookAtLife(of: acquisition.lock, on: node, before: life)
-            return reply
-        case .repair(let repair):
-            let before = node.server.value(at: repair.lock)
-            let reply = execute()
-            if let before, node.server.value(at: repair.lock) != before {
-                judge.violated(.foreignKey, "node \(node.number) replaced \(repair.lock)")
-            }
-            lookAtLife(of: repair.lock, on: node, before: nil)
-            return reply
-        default:
-            return execute()
-        }
-    }
-
-    /// A key lives no longer than the longest TTL, but for one that already did when the clock was set back.
-    private func lookAtLife(of lock: String, on node: SimulatedNode, before: Int64?) {
-        let longest = max(longestTTL(ofMember: 1) / .millisecond, before ?? 0)
-        guard let life = node.server.lifeMilliseconds(at: lock), life > longest else { return }
-        judge.violated(.endlessKey, "node \(node.number) keeps \(lock) for \(life) ms")
     }
 
     // MARK: Running
@@ -325,6 +283,42 @@ final class Simulation: @unchecked Sendable {
         member.client.kill()
         member.client = makeClient(of: member.number, in: makeProcess())
         beginWork(of: member)
+    }
+}
+
+extension Simulation: SimulatedNodeObserver {
+    func keyBefore(_ command: NodeCommand, on node: SimulatedNode) -> FormerKey? {
+        switch command {
+        case .release(let lock, _), .extend(let lock, _, _): FormerKey(lock, on: node.server)
+        case .repair(let repair): FormerKey(repair.lock, on: node.server)
+        default: nil
+        }
+    }
+
+    func carriedOut(_ command: NodeCommand, on node: SimulatedNode, former: FormerKey?, reply: RESPValue) {
+        switch command {
+        case .release(let lock, let token), .extend(let lock, let token, _):
+            if let before = former?.value, before != token.secretText, node.server.value(at: lock) != before {
+                judge.violated(.foreignKey, "node \(node.number) changed \(lock) for somebody who did not hold it")
+            }
+            lookAtLife(of: lock, on: node, before: former?.lifeMilliseconds)
+        case .acquire(let acquisition):
+            // What is granted was not there before.
+            if let token = reply.integer, token > 0 { lookAtLife(of: acquisition.lock, on: node, before: nil) }
+        case .repair(let repair):
+            if let before = former?.value, node.server.value(at: repair.lock) != before {
+                judge.violated(.foreignKey, "node \(node.number) replaced \(repair.lock)")
+            }
+            lookAtLife(of: repair.lock, on: node, before: nil)
+        default: break
+        }
+    }
+
+    /// A key lives no longer than the longest TTL, but for one that already did when the clock was set back.
+    private func lookAtLife(of lock: String, on node: SimulatedNode, before: Int64?) {
+        let longest = max(longestTTL(ofMember: 1) / .millisecond, before ?? 0)
+        guard let life = node.server.lifeMilliseconds(at: lock), life > longest else { return }
+        judge.violated(.endlessKey, "node \(node.number) keeps \(lock) for \(life) ms")
     }
 }
 

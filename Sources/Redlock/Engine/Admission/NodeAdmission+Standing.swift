@@ -5,7 +5,7 @@ import LockCore
 /// What follows from all that is known of the nodes: whose vote counts, and why another's does not.
 extension NodeAdmission {
     /// Whether the vote of a node counts, by what it said and by what is known of the others.
-    func standing(of node: Int, clockMedian: Int64?) -> NodeStanding {
+    func standing(of node: Int, clockMedian: Int64?, stranger: Int?) -> NodeStanding {
         let this = nodes[node]
         guard this.isConnected else { return .unknown }
         if !this.mayAskTime { return .refused(.clockUnknown) }

@@ -281,8 +281,9 @@ final class NodeAdmission {
         admitted = []
         extendable = []
         let median = medianOffset
+        let stranger = stranger
         for node in nodes.indices {
-            let standing = standing(of: node, clockMedian: median)
+            let standing = standing(of: node, clockMedian: median, stranger: stranger)
             if standing != nodes[node].standing { changed.append((node, standing)) }
             nodes[node].standing = standing
             if standing == .admitted, let record = nodes[node].record {

@@ -127,7 +127,8 @@ extension SimulatedServer {
     func time() throws(CommandError) -> RESPValue {
         try admit(.time)
         let (seconds, microseconds) = keys.now.quotientAndRemainder(dividingBy: 1_000_000)
-        return .array([.decimal(seconds), .decimal(microseconds)])
+        if seconds != lastSeconds.number { lastSeconds = (seconds, .decimal(seconds)) }
+        return .array([lastSeconds.text, .decimal(microseconds)])
     }
 }
 
@@ -139,21 +140,11 @@ extension RESPValue {
 
     /// The decimal digits of a number that is not negative.
     fileprivate static func decimal(_ number: Int64) -> RESPValue {
-        var count = 1
-        var rest = number / 10
-        while rest > 0 {
-            count += 1
-            rest /= 10
+        func digit(_ place: Int64) -> UInt8 { UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number / place % 10) }
+        // Microseconds of a second mostly have six; a literal is made much quicker than an array of any length.
+        if (100_000..<1_000_000).contains(number) {
+            return .bulkString([digit(100_000), digit(10_000), digit(1_000), digit(100), digit(10), digit(1)])
         }
-        return .bulkString(
-            Array(unsafeUninitializedCapacity: count) { digits, initializedCount in
-                var rest = number
-                for place in stride(from: count - 1, through: 0, by: -1) {
-                    digits[place] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
-                    rest /= 10
-                }
-                initializedCount = count
-            }
-        )
+        return .bulkText(String(number))
     }
 }

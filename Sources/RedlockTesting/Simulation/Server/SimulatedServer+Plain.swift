@@ -36,9 +36,11 @@ extension SimulatedServer {
 
     // MARK: Scripts
 
+    private static let knownScripts = Script.standard + Script.compatible
+
     private func load(_ text: String) throws(CommandError) -> RESPValue {
         try admit(.load)
-        let known = (Script.standard + Script.compatible).first { $0.text == text }
+        let known = Self.knownScripts.first { $0.text == text }
         let digest = known?.digest ?? SHA1.hexDigest(of: text)
         scripts[digest] = text
         return .bulkText(digest)

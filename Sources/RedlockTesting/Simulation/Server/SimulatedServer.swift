@@ -60,6 +60,8 @@ package final class SimulatedServer {
     var isInScript = false
     /// Whether the script that runs has written: then it is not stopped any more for what the server lacks.
     var scriptHasWritten = false
+    /// The whole seconds of the last answer to TIME, which most often are those of the next.
+    var lastSeconds: (number: Int64, text: RESPValue) = (-1, .null)
     /// The answer to INFO, until something in it changes.
     var information: RESPValue?
 

@@ -23,7 +23,7 @@ package struct SimulatedClock {
             guard rate > 0 else { return 0 }
             let place = (now + phase) % (4 * quarter)
             let way = place < 2 * quarter ? place - quarter : 3 * quarter - place
-            return way / 1_000_000 * rate + way % 1_000_000 * rate / 1_000_000
+            return way * rate / 1_000_000
         }
     }
 
@@ -50,7 +50,8 @@ package struct SimulatedClock {
         guard !isFrozen else { return reading }
         let elapsed = now - since
         let wandered = (wander?.distance(at: now) ?? 0) - wanderedBefore
-        return reading + elapsed + elapsed / 1_000_000 * rate + wandered
+        let tooFast = rate == 0 ? 0 : elapsed / 1_000_000 * rate
+        return reading + elapsed + tooFast + wandered
     }
 
     /// About when it will show a reading; nil if never, because it stands still.

@@ -236,13 +236,17 @@ final class SimulatedConnection {
         if commands.count == 1, case .time = commands[0].command { world.noteHeartbeat() }
         lastArrivalAtNode = max(lastArrivalAtNode + 1, world.now + link.route.delay())
         world.schedule(at: lastArrivalAtNode) { [self] in
-            link.route.pass(.toNode) { [self] in
-                // What runs into another life of the server is answered by its end.
-                guard life == link.node.life else { return reset() }
-                guard !losesCommands else { return }
-                link.node.enter(life) { [self] in carryOut(commands) }
-            }
+            if link.route.isOpen(.toNode) { return arriveAtNode(commands) }
+            link.route.wait(.toNode) { [self] in arriveAtNode(commands) }
         }
+    }
+
+    private func arriveAtNode(_ commands: [SimulatedCommand]) {
+        // What runs into another life of the server is answered by its end.
+        guard life == link.node.life else { return reset() }
+        guard !losesCommands else { return }
+        if link.node.isRunning { return carryOut(commands) }
+        link.node.enter(life) { [self] in carryOut(commands) }
     }
 
     // MARK: At the node
@@ -271,7 +275,8 @@ final class SimulatedConnection {
     private func arrive(_ work: @escaping () -> Void) {
         lastArrivalAtProcess = max(lastArrivalAtProcess + 1, world.now + link.route.delay())
         world.schedule(at: lastArrivalAtProcess) { [self] in
-            link.route.pass(.toProcess) { [self] in process.enter(work) }
+            if link.route.isOpen(.toProcess) { return process.enter(work) }
+            link.route.wait(.toProcess) { [self] in process.enter(work) }
         }
     }
 

@@ -5,10 +5,40 @@ package import LockCore
 package import Redlock
 
 /// One command as it travels, with what belongs to it beside the command itself.
-package struct SimulatedCommand {
+///
+/// A class because it is handed on many times and never changes.
+package final class SimulatedCommand {
     package let command: NodeCommand
     package let isWhole: Bool
     package let recordID: RecordID?
+
+    init(_ command: NodeCommand, isWhole: Bool = false, recordID: RecordID? = nil) {
+        self.command = command
+        self.isWhole = isWhole
+        self.recordID = recordID
+    }
+}
+
+/// A key as it was before a command.
+package struct FormerKey {
+    package let value: String?
+    /// How long it still had to live.
+    package let lifeMilliseconds: Int64?
+
+    /// What a server has at the place of a key now.
+    package init(_ key: String, on server: SimulatedServer) {
+        value = server.value(at: key)
+        lifeMilliseconds = server.lifeMilliseconds(at: key)
+    }
+}
+
+/// Somebody who looks on when servers carry commands out.
+package protocol SimulatedNodeObserver: AnyObject {
+    /// The key that a command may change, as it is before; nil for a command that changes none.
+    func keyBefore(_ command: NodeCommand, on node: SimulatedNode) -> FormerKey?
+
+    /// The command was carried out.
+    func carriedOut(_ command: NodeCommand, on node: SimulatedNode, former: FormerKey?, reply: RESPValue)
 }
 
 /// A server and the machine that it runs on: it may be down, stopped, and its clock may go wrong.
@@ -24,8 +54,7 @@ package final class SimulatedNode {
     /// Whether it carries out what it is sent; while it does not, commands wait.
     package private(set) var isRunning = true
     /// Who looks on when the server carries a command out.
-    package var observer:
-        ((_ node: SimulatedNode, _ process: Int, SimulatedCommand, _ execute: () -> RESPValue) -> RESPValue)?
+    package weak var observer: (any SimulatedNodeObserver)?
 
     /// Which life of the server it is: connections end with it.
     private(set) var life = 0
@@ -53,10 +82,10 @@ package final class SimulatedNode {
     }
 
     func execute(_ command: SimulatedCommand, from process: Int) -> RESPValue {
-        let execute = { [server] in
-            server.execute(command.command, wholeScript: command.isWhole, recordID: command.recordID)
-        }
-        let reply = observer.map { $0(self, process, command, execute) } ?? execute()
+        let observer = self.observer
+        let former = observer?.keyBefore(command.command, on: self)
+        let reply = server.execute(command.command, wholeScript: command.isWhole, recordID: command.recordID)
+        observer?.carriedOut(command.command, on: self, former: former, reply: reply)
         if !command.command.isRoutine {
             world.tell("node \(number) < process \(process): \(command.command.summary) > \(reply.summary)")
         }

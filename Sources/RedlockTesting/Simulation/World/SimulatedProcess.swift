@@ -57,8 +57,11 @@ package final class SimulatedProcess: @unchecked Sendable {
     /// Does something in the process that comes from outside, now or as soon as it runs again, and not before what has
     /// waited for that.
     func enter(_ work: @escaping () -> Void) {
-        if isRunning, world.now < catchesUpUntil { runOnLoop(work) } else { perform(work) }
+        if isRunning, !isFree { runOnLoop(work) } else { perform(work) }
     }
+
+    /// Whether what comes from outside happens at once.
+    private var isFree: Bool { isRunning && world.now >= catchesUpUntil }
 
     private func perform(_ work: @escaping () -> Void) {
         if isRunning { work() } else { waiting.append(work) }
@@ -85,8 +88,8 @@ package final class SimulatedProcess: @unchecked Sendable {
     private func schedule(_ timer: SimulatedTimer) {
         // A clock that stands still belongs to a process that does not run; it is looked at again when it does.
         let time = monotonicClock.time(ofReading: timer.target, from: world.now) ?? world.now + 1_000_000
-        timer.event = world.schedule(at: time) { [self] in
-            enter { [self] in fire(timer) }
+        timer.event = world.scheduleCancellable(at: time) { [self] in
+            if isFree { fire(timer) } else { enter { [self] in fire(timer) } }
         }
     }
 

@@ -32,13 +32,25 @@ package final class SimulatedRoute {
         return slowPerMille > 0 && world.happens(perMille: slowPerMille) ? delay * 100 : delay
     }
 
+    /// Whether what has come all the way is handed on now; if not, it is to wait.
+    func isOpen(_ direction: Direction) -> Bool {
+        switch direction {
+        case .toNode: !stalledToNode
+        case .toProcess: !stalledToProcess
+        }
+    }
+
+    /// Hands something on as soon as the way is no longer stalled.
+    func wait(_ direction: Direction, _ work: @escaping () -> Void) {
+        switch direction {
+        case .toNode: waitingToNode.append(work)
+        case .toProcess: waitingToProcess.append(work)
+        }
+    }
+
     /// Hands something on that has come all the way, unless the way is stalled; then it waits.
     func pass(_ direction: Direction, _ work: @escaping () -> Void) {
-        switch direction {
-        case .toNode where stalledToNode: waitingToNode.append(work)
-        case .toProcess where stalledToProcess: waitingToProcess.append(work)
-        default: work()
-        }
+        if isOpen(direction) { work() } else { wait(direction, work) }
     }
 
     /// Lets nothing through any more, in the directions given; nothing is lost, as TCP sends it again.

@@ -29,9 +29,7 @@ package final class SimulatedSurroundings: Surroundings {
         let link = SimulatedLink.Configuration(
             connectTimeoutNanoseconds: configuration.connectTimeout.nanoseconds,
             replyTimeoutNanoseconds: configuration.nodeTimeout.nanoseconds,
-            handshake: profile.handshakeCommands.map {
-                SimulatedCommand(command: .plain($0), isWhole: false, recordID: nil)
-            }
+            handshake: profile.handshakeCommands.map { SimulatedCommand(.plain($0)) }
         )
         links = nodes.enumerated().map { place, way in
             SimulatedLink(
@@ -93,10 +91,12 @@ package final class SimulatedSurroundings: Surroundings {
         to nodes: NodeSet,
         receivers: [NodeReplies]
     ) {
+        var simulated = SimulatedCommand(command, isWhole: form != .digest)
         for node in nodes {
             observer?(node, command)
-            let recordID = command.endsWithRecordID ? recordIDs[node] : nil
-            let simulated = SimulatedCommand(command: command, isWhole: form != .digest, recordID: recordID)
+            if command.endsWithRecordID {
+                simulated = SimulatedCommand(command, isWhole: form != .digest, recordID: recordIDs[node])
+            }
             links[node].append(simulated, receiver: receivers[node], inheritsDeadline: form == .wholeInstead)
         }
     }

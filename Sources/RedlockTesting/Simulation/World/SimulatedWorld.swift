@@ -22,6 +22,11 @@ package final class SimulatedWorld: @unchecked Sendable {
     /// Takes a line for all that happens; nil while nobody reads it.
     package var log: ((_ now: Int64, _ line: String) -> Void)?
 
+    private enum Work {
+        case certain(() -> Void)
+        case cancellable(SimulatedEvent)
+    }
+
     private var events = Heap<Entry>()
     private var lastSequence: UInt32 = 0
     private var hasEnded = false
@@ -32,7 +37,7 @@ package final class SimulatedWorld: @unchecked Sendable {
         let order: UInt32
         /// No two events are alike.
         let sequence: UInt32
-        let event: SimulatedEvent
+        let work: Work
 
         static func < (left: Entry, right: Entry) -> Bool {
             (left.time, left.order, left.sequence) < (right.time, right.order, right.sequence)
@@ -47,27 +52,40 @@ package final class SimulatedWorld: @unchecked Sendable {
     }
 
     /// Has something happen at a point of true time, which must not lie in the past.
-    @discardableResult
-    package func schedule(at time: Int64, _ work: @escaping () -> Void) -> SimulatedEvent {
-        let event = SimulatedEvent(work)
-        guard !hasEnded else { return event }
-        lastSequence &+= 1
-        let order = UInt32(truncatingIfNeeded: random.next())
-        events.insert(Entry(time: max(time, now), order: order, sequence: lastSequence, event: event))
-        return event
+    package func schedule(at time: Int64, _ work: @escaping () -> Void) {
+        insert(.certain(work), at: time)
     }
 
     /// Has something happen after some nanoseconds.
-    @discardableResult
-    package func schedule(after nanoseconds: Int64, _ work: @escaping () -> Void) -> SimulatedEvent {
+    package func schedule(after nanoseconds: Int64, _ work: @escaping () -> Void) {
         schedule(at: now + nanoseconds, work)
+    }
+
+    /// Has something happen at a point of true time unless it is cancelled before.
+    func scheduleCancellable(at time: Int64, _ work: @escaping () -> Void) -> SimulatedEvent {
+        let event = SimulatedEvent(work)
+        insert(.cancellable(event), at: time)
+        return event
+    }
+
+    private func insert(_ work: Work, at time: Int64) {
+        guard !hasEnded else { return }
+        lastSequence &+= 1
+        let order = UInt32(truncatingIfNeeded: random.next())
+        events.insert(Entry(time: max(time, now), order: order, sequence: lastSequence, work: work))
     }
 
     /// Lets time pass, event by event, until there is none before the end or the condition holds.
     package func run(until end: Int64, orUntil isOver: () -> Bool = { false }) {
         while let next = events.min, next.time <= end, !isOver() {
             events.removeMin()
-            guard let work = next.event.take() else { continue }
+            let work: () -> Void
+            switch next.work {
+            case .certain(let certain): work = certain
+            case .cancellable(let event):
+                guard let left = event.take() else { continue }
+                work = left
+            }
             now = next.time
             eventCount += 1
             mix(UInt64(bitPattern: now))
@@ -79,7 +97,9 @@ package final class SimulatedWorld: @unchecked Sendable {
     /// Ends the world: nothing happens in it any more.
     package func end() {
         // Timers and their events hold on to each other until one of them lets go.
-        for entry in events.unordered { entry.event.cancel() }
+        for entry in events.unordered {
+            if case .cancellable(let event) = entry.work { event.cancel() }
+        }
         events = Heap()
         hasEnded = true
     }
@@ -126,7 +146,7 @@ package final class SimulatedWorld: @unchecked Sendable {
 }
 
 /// Something that is going to happen, unless it is cancelled.
-package final class SimulatedEvent {
+final class SimulatedEvent {
     private var work: (() -> Void)?
 
     init(_ work: @escaping () -> Void) {
@@ -134,7 +154,7 @@ package final class SimulatedEvent {
     }
 
     /// Has it not happen.
-    package func cancel() {
+    func cancel() {
         work = nil
     }
 
