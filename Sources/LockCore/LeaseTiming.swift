@@ -52,6 +52,11 @@ public struct LeaseTiming: Hashable, Sendable {
         start.advanced(byNanoseconds: ttlNanoseconds - (isPlanted(.driftForgotten) ? 0 : driftNanoseconds))
     }
 
+    /// When the round began that a holder may count on until then.
+    public func start(ofValidUntil validUntil: Instant) -> Instant {
+        validUntil.advanced(byNanoseconds: driftNanoseconds - ttlNanoseconds)
+    }
+
     /// The least that must be left of a lease when it is granted: half the TTL.
     public var leastRemainingNanoseconds: Int64 { ttlNanoseconds / 2 }
 

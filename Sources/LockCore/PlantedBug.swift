@@ -27,6 +27,17 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     /// A counter that was lost goes on from the client's wall clock, if that is not wildly off.
     case seededByWallClock
 
+    // MARK: Waiting
+
+    /// A lock is handed over under the token that its last holder had.
+    case tokenReusedAtHandOver
+    /// A lock is handed over although no token is left of its block.
+    case handedOverBeyondBlock
+    /// A lock is handed over however little is left of it.
+    case handedOverTooLate
+    /// Nobody asks for those who waited behind one that went away.
+    case lineForgotten
+
     // MARK: Admission
 
     /// An enrolled node votes at once.

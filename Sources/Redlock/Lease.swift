@@ -51,7 +51,13 @@ public final class Lease<Fencing: LeaseFencing>: Sendable {
     public var resource: String { held.resource }
 
     /// What the key holds in Redis; a secret.
-    public var ownerToken: OwnerToken { held.ownerToken }
+    ///
+    /// A lease whose owner token was asked for is released and never handed over to another task of this client: whoever
+    /// knows the token could release the other's lock.
+    public var ownerToken: OwnerToken {
+        held.state.withLock { $0.isOwnerTokenShown = true }
+        return held.ownerToken
+    }
 
     /// The readable part of the owner token.
     public var ownerLabel: String { held.terms.label }
@@ -142,6 +148,7 @@ public final class Lease<Fencing: LeaseFencing>: Sendable {
                 engine.ledger.giveAway(held.ownerToken, timing: held.attempt.timing)
                 held.attempt.stop()
                 held.callEndHandlers()
+                engine.vacate(held)
                 continuation.resume()
                 engine.callIdleWaiters()
             }

@@ -86,6 +86,11 @@ struct LeaseTerms: Sendable {
         label = options.label ?? configuration.label
     }
 
+    /// Whether a lock that was asked for under one serves the other as well: it lives as long and names the same label.
+    func areAlike(_ other: LeaseTerms) -> Bool {
+        timing == other.timing && label == other.label
+    }
+
     /// The times of a lease of the given TTL, if the configuration allows it.
     static func timing(ttl: Duration, configuration: RedlockConfiguration) throws(RedlockError) -> LeaseTiming {
         guard ttl > .zero else { throw RedlockError(.invalidArgument, "the TTL must be longer than 0") }

@@ -61,6 +61,13 @@ public struct RedlockConfiguration: Sendable {
     /// have no vote until somebody changes something. Then it is the configuration rather than an outage.
     public var outageTolerance: Duration = .seconds(5)
 
+    /// How long tasks of this client may hand one lock over to each other before it is released, so that other processes
+    /// get their turn; 200 ms by default, and not at all if zero.
+    ///
+    /// A lock that is handed over is not asked for: that takes no round trip. It happens between tasks that wait for the
+    /// same name with the same TTL and label, at most 15 times in a row.
+    public var handOverTime: Duration = .milliseconds(200)
+
     /// Q: how many nodes must agree; a majority if nil, and never less.
     ///
     /// A higher quorum survives nodes that forget what they granted, unseen: 2Q - N - 1 of them. It tolerates fewer nodes

@@ -85,6 +85,27 @@ extension RedlockClient {
     }
 }
 
+extension LocalRedisSet {
+    /// Has every server count its commands from zero.
+    func resetStatistics() async throws {
+        for server in servers { _ = try await server.send("CONFIG", "RESETSTAT") }
+    }
+}
+
+extension LocalRedisServer {
+    /// How often each command was called, scripts and what they call included.
+    func commandCalls() async throws -> [String: Int] {
+        let text = try await send("INFO", "commandstats") ?? ""
+        var calls: [String: Int] = [:]
+        for line in text.split(whereSeparator: \.isNewline) where line.hasPrefix("cmdstat_") {
+            let parts = line.dropFirst("cmdstat_".count).split(separator: ":calls=")
+            guard parts.count == 2 else { continue }
+            calls[String(parts[0])] = Int(parts[1].prefix(while: \.isNumber))
+        }
+        return calls
+    }
+}
+
 /// Counts how many are inside at the same time.
 actor Counter {
     private(set) var entered = 0

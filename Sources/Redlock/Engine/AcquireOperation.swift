@@ -4,7 +4,7 @@ import Hiredis
 import LockCore
 import RedisTransport
 
-/// One call to acquire: as many attempts as it takes, until there is a lease, an error, or no more time.
+/// One call to acquire: it waits in the line of its resource until there is a lease, an error, or no more time.
 ///
 /// `@unchecked Sendable`: made by the caller, touched on the loop only from then on.
 final class AcquireOperation: @unchecked Sendable {
@@ -23,14 +23,10 @@ final class AcquireOperation: @unchecked Sendable {
     var begun = Instant(nanoseconds: 0)
     var deadline: Instant?
     var deadlineTimer: (any LoopTimer)?
-    var retryTimer: (any LoopTimer)?
-    var attempt: AcquireAttempt?
-    var lastFailure: AcquireRound.Failure?
-    var lastProblems: [Int: String] = [:]
+    /// Where it waits; nil before and afterwards.
+    var line: WaitingLine?
+    /// Since when there was no quorum for it.
     var unavailableSince: Instant?
-    /// When the key that stood in the way has expired, if nobody extends it.
-    var holderExpiry: Instant?
-    var backoff = Backoff(firstNanoseconds: 10_000_000, longestNanoseconds: 200_000_000)
 
     init(resource: String, terms: LeaseTerms, wait: WaitPolicy, namesHolder: Bool) {
         self.resource = resource
@@ -42,7 +38,7 @@ final class AcquireOperation: @unchecked Sendable {
     var isFinished: Bool { completion == nil }
 }
 
-/// One attempt of an operation: one owner token on its way to every node that has a vote.
+/// One attempt for the first of a line: one owner token on its way to every node that has a vote.
 ///
 /// Lives until the last node answered or failed, long after the decision if need be, so that every vote that comes too
 /// late is taken back.
@@ -56,8 +52,8 @@ final class AcquireAttempt: ScriptSender {
     var timing: LeaseTiming
     private(set) var round: AcquireRound
     private(set) var problems: [Int: String]
-    /// The operation that the decision goes to; nil once there is one, or nobody wants it any more.
-    var operation: AcquireOperation?
+    /// The line that the decision goes to; nil once there is one, or nobody wants it any more.
+    private var line: WaitingLine?
 
     private let label: String
     private var isStopped = false
@@ -74,13 +70,19 @@ final class AcquireAttempt: ScriptSender {
     /// The nodes that the key was set on again while the lease was held.
     private var repaired: NodeSet = []
 
-    init(operation: AcquireOperation, ownerToken: OwnerToken, round: AcquireRound, engine: LockEngine) {
+    init(
+        operation: AcquireOperation,
+        line: WaitingLine,
+        ownerToken: OwnerToken,
+        round: AcquireRound,
+        engine: LockEngine
+    ) {
         self.resource = operation.resource
         self.label = operation.terms.label
         self.ownerToken = ownerToken
         self.timing = operation.terms.timing
         self.round = round
-        self.operation = operation
+        self.line = line
         self.engine = engine
         self.problems = [:]
         self.recordIDs = engine.admission.recordIDs
@@ -95,7 +97,7 @@ final class AcquireAttempt: ScriptSender {
             for node in absent { problems[node] = engine.problem(of: node) }
             for node in absent { count(.refused, by: node) }
         }
-        guard operation != nil else { return }
+        guard line != nil else { return }
         engine.send(command(ttlMilliseconds: timing.ttlMilliseconds), to: nodes, receiver: self)
     }
 
@@ -144,13 +146,13 @@ final class AcquireAttempt: ScriptSender {
 
     /// Decides without the nodes that are still not connected; they are asked all the same if there is a lease.
     func decideWithoutDeferred() {
-        for node in deferred where operation != nil { cannotSendDeferred(to: node, "not connected yet") }
+        for node in deferred where line != nil { cannotSendDeferred(to: node, "not connected yet") }
     }
 
     /// Ends the asking: what has not been sent is not sent any more, as a release is on its way.
     func stop() {
         isStopped = true
-        operation = nil
+        line = nil
         deferred = []
     }
 
@@ -212,11 +214,11 @@ final class AcquireAttempt: ScriptSender {
     }
 
     private func noteHolder(remainingMilliseconds: Int64) {
-        guard let operation else { return }
+        guard let line else { return }
         // Beyond a day it is no use to know when.
         let nanoseconds = min(remainingMilliseconds, 86_400_000) * 1_000_000
         let expiry = engine.surroundings.now.advanced(byNanoseconds: nanoseconds)
-        operation.holderExpiry = max(operation.holderExpiry ?? expiry, expiry)
+        line.holderExpiry = max(line.holderExpiry ?? expiry, expiry)
     }
 
     func failed(_ failure: NodeFailure, at node: Int) {
@@ -244,12 +246,12 @@ final class AcquireAttempt: ScriptSender {
         switch step {
         case nil: break
         case .raise(let nodes, let token):
-            guard operation != nil else { return }
+            guard line != nil else { return }
             engine.raise(to: token, for: self, on: nodes)
         case .end(let decision):
-            guard let operation else { return }
-            self.operation = nil
-            engine.attemptEnded(self, of: operation, decision)
+            guard let line else { return }
+            self.line = nil
+            engine.attemptEnded(self, in: line, decision)
         }
     }
 

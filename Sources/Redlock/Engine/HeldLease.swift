@@ -25,6 +25,8 @@ final class HeldLease: @unchecked Sendable {
         var validUntil: Instant
         var loss: LossReason?
         var isReleased = false
+        /// Whether somebody has seen the owner token, by which the lock can be released.
+        var isOwnerTokenShown = false
         /// What the nodes said to the last extension that did not succeed.
         var problems: [RedlockError.NodeReport] = []
     }
@@ -39,8 +41,20 @@ final class HeldLease: @unchecked Sendable {
     let holdEnd: Instant
     let state: Mutex<State>
 
+    /// What was reserved with the grant that the lease goes back to, and may be handed over.
+    struct Block: Sendable {
+        /// When it was granted.
+        let began: Instant
+        /// The last fencing token that no other grant has.
+        let lastToken: Int64
+    }
+
+    let block: Block
+
     // On the loop only.
     let attempt: AcquireAttempt
+    /// The line in which others of the same client wait; nil in one that was never granted.
+    var line: WaitingLine?
     let granted: Instant
     var isRenewed: Bool
     var isExtending = false
@@ -79,6 +93,31 @@ final class HeldLease: @unchecked Sendable {
             terms.maximumHoldNanoseconds.map { attempt.round.start.advanced(byNanoseconds: $0) }
             ?? Instant(nanoseconds: .max)
         self.state = Mutex(State(validUntil: min(validUntil, holdEnd)))
+        let firstToken = fencingToken?.rawValue ?? 0
+        self.block = Block(began: attempt.round.start, lastToken: firstToken + NodeCommand.tokensPerGrant - 1)
+    }
+
+    /// The lock of a lease that ends now, under the next token of its block, for the next who waits.
+    init(takingOver former: HeldLease, for operation: AcquireOperation, now: Instant) {
+        canceller = operation.canceller
+        let step: Int64 = isPlanted(.tokenReusedAtHandOver) ? 0 : 1
+        fencingToken = former.fencingToken.map { FencingToken(rawValue: $0.rawValue + step) }
+        attempt = former.attempt
+        resource = former.resource
+        ownerToken = former.ownerToken
+        terms = operation.terms
+        engine = former.engine
+        granted = now
+        isRenewed = operation.terms.renewal == .automatic
+        let validUntil = former.validUntil
+        nextDue = validUntil
+        nextRenewal = validUntil
+        holdEnd =
+            operation.terms.maximumHoldNanoseconds.map { now.advanced(byNanoseconds: $0) }
+            ?? Instant(nanoseconds: .max)
+        state = Mutex(State(validUntil: min(validUntil, holdEnd)))
+        block = former.block
+        lastExtensions = former.lastExtensions
     }
 
     /// Notes that a node keeps the key for the TTL since the start of a round at least.
@@ -109,6 +148,8 @@ final class HeldLease: @unchecked Sendable {
 
     /// Until when the holder may count on the lease.
     var validUntil: Instant { state.withLock { $0.validUntil } }
+
+    var isOwnerTokenShown: Bool { state.withLock { $0.isOwnerTokenShown } }
 
     /// Whether the lease ends because it was not meant to be held for longer.
     var isAtHoldEnd: Bool { validUntil >= holdEnd }

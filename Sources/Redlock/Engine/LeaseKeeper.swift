@@ -26,7 +26,8 @@ final class LeaseKeeper {
     var all: [HeldLease] { leases.elements }
 
     func add(_ lease: HeldLease) {
-        lease.nextRenewal = lease.isRenewed ? renewalInstant(lease, from: lease.granted) : Instant(nanoseconds: .max)
+        let began = lease.terms.timing.start(ofValidUntil: lease.validUntil)
+        lease.nextRenewal = lease.isRenewed ? renewalInstant(lease, from: began) : Instant(nanoseconds: .max)
         lease.nextDue = min(lease.nextRenewal, lease.lossDeadline)
         leases.insert(lease)
         setTimer()
@@ -190,6 +191,7 @@ final class LeaseKeeper {
         if !isPlanted(.lossNotTold) { lease.canceller?.cancel() }
         lease.callEndHandlers()
         engine.leaseLost(lease, reason)
+        engine.vacate(lease)
     }
 
     /// Ends every lease at once.

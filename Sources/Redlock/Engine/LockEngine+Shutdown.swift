@@ -39,7 +39,7 @@ extension LockEngine {
 
     private func refuseWork() {
         isShuttingDown = true
-        parkedAcquisitions = []
+        parkedLines = []
         deferredAttempts.removeAll()
         resumeThoseWhoWaitForNodes()
         for operation in acquisitions.inOrder { finish(operation, .failure(RedlockError.shutDown)) }

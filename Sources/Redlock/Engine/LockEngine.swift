@@ -38,8 +38,10 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     /// Whether there ever were enough votes for a quorum.
     private(set) var hadQuorum = false
     private var nodesToFlush: NodeSet = []
-    /// Acquisitions that wait for the first connections.
-    var parkedAcquisitions: [AcquireOperation] = []
+    /// The lines of those who wait, by resource; also where this client itself holds the resource.
+    var lines: [String: WaitingLine] = [:]
+    /// Lines that wait for the first connections.
+    var parkedLines: [WaitingLine] = []
     /// Attempts that are to ask nodes which are not connected yet; emptied when every node was tried.
     var deferredAttempts = Arrivals<AcquireAttempt>()
     /// Acquisitions that are under way, to be ended by a shutdown.
@@ -209,7 +211,7 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
 
     func resumeThoseWhoWaitForNodes() {
         if untriedNodes.isEmpty { deferredAttempts.removeAll() }
-        resumeParkedAcquisitions()
+        resumeParkedLines()
         let waiting = connectionWaiters
         connectionWaiters = []
         for waiter in waiting { continueWaiting(waiter) }

@@ -99,8 +99,9 @@ package enum NodeCommand {
         }
     }
 
-    /// How many tokens one grant takes.
-    package static let tokensPerGrant: Int64 = 1
+    /// How many tokens one grant takes: the first is that of the grant, the others are for tasks of the same client that
+    /// it is handed over to.
+    package static let tokensPerGrant: Int64 = 16
 
     /// How long a counter lives that nobody raises: 7 days, so that names which come and go leave nothing behind.
     package static let counterLifeMilliseconds: Int64 = 7 * 86_400_000

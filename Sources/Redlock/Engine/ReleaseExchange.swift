@@ -125,17 +125,21 @@ extension LockEngine {
         )
     }
 
-    /// Ends a lease and takes its owner token out of the nodes.
+    /// Ends a lease: hands it over to a task that waits, or takes its owner token out of the nodes.
     func release(_ lease: HeldLease, completion: @escaping () -> Void) {
+        metrics.released(heldNanoseconds: lease.granted.nanoseconds(until: surroundings.now))
+        guard !handOver(lease) else { return completion() }
         // Counted first, so that nobody takes the engine for idle in between.
         releaseCount += 1
         if !isPlanted(.renewedAfterRelease) { keeper.remove(lease) }
         lease.callEndHandlers()
-        metrics.released(heldNanoseconds: lease.granted.nanoseconds(until: surroundings.now))
         release(lease.attempt) { [unowned self] _, _ in
             releaseCount -= 1
             completion()
             callIdleWaiters()
         }
+        // Behind the release on every connection, and not at once: other processes get their turn.
+        if let line = lease.line, line.holder === lease, !line.isEmpty { giveWay(line) }
+        vacate(lease)
     }
 }

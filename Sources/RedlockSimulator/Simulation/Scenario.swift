@@ -22,7 +22,11 @@ struct Scenario: Sendable {
     var nodeCount: Int
     var quorum: Int
     var clientCount: Int
+    /// How many tasks of one client want locks at the same time, at most.
+    var tasksPerClient: Int
     var resourceCount: Int
+    /// How long tasks of one client hand a lock over to each other.
+    var handOverTime: Int64
     var nodeTimeout: Int64
     var maximumTTL: Int64
     var drift: DriftProfile
@@ -64,7 +68,9 @@ struct Scenario: Sendable {
         let majority = nodeCount / 2 + 1
         quorum = pick([majority, majority, majority, Int.random(in: majority...nodeCount, using: &random)])
         clientCount = pick([2, 2, 2, 2, 2, 3, 3, 3, 4, 8])
+        tasksPerClient = pick([1, 1, 2, 4])
         resourceCount = pick([1, 1, 1, 2, 3])
+        handOverTime = pick([0, 200, 200, 10_000]) * .millisecond
         nodeTimeout = pick([5, 10, 20, 50, 100]) * .millisecond
         maximumTTL = nodeTimeout * pick([12, 12, 20, 20, 50, 50, 100, 200])
         if Int.random(in: 0..<200, using: &random) == 0 { maximumTTL = 60 * .second }
@@ -78,6 +84,8 @@ struct Scenario: Sendable {
         let usual = 90 * .second / Int64(nodeCount * clientCount)
         faultsEnd = max(min(usual, 80 * .second), 3 * maximumTTL + 3 * .second)
         longestRest = faultsEnd / pick([3, 4, 12])
+        // As many locks are taken, however many take them.
+        longestRest *= Int64(tasksPerClient)
         faultKinds = []
         let kinds = FaultKind.allCases.filter(allowed.contains)
         let count = Int.random(in: 1...6, using: &random)
@@ -151,6 +159,15 @@ struct Scenario: Sendable {
         }
     }
 
+    /// Has many tasks of few clients want one lock.
+    mutating func isCrowded() {
+        clientCount = 2
+        tasksPerClient = 8
+        resourceCount = 1
+        handOverTime = 100 * .second
+        longestRest = nodeTimeout * 2
+    }
+
     /// Takes another number of nodes.
     mutating func setNodes(_ count: Int, quorum: Int) {
         nodeCount = count
@@ -159,7 +176,7 @@ struct Scenario: Sendable {
 
     /// The setup in one line.
     var description: String {
-        "N=\(nodeCount) Q=\(quorum) clients=\(clientCount) resources=\(resourceCount) timeout=\(nodeTimeout / .millisecond) ms "
+        "N=\(nodeCount) Q=\(quorum) clients=\(clientCount) tasks=\(tasksPerClient) resources=\(resourceCount) timeout=\(nodeTimeout / .millisecond) ms "
             + "maximum TTL=\(maximumTTL / .millisecond) ms drift=\(drift.rate) durable=\(isDurable) "
             + "delays=\(delays.lowerBound / 1_000)-\(delays.upperBound / 1_000) us "
             + "faults=\(faultKinds.map(\.rawValue).sorted().joined(separator: ","))"

@@ -7,6 +7,10 @@ import RedlockTesting
 extension Simulation {
     /// Has a member take locks, one after the other, until its process dies or nobody begins work any more.
     func beginWork(of member: Member) {
+        for _ in 0..<scenario.tasksPerClient { beginTask(of: member) }
+    }
+
+    private func beginTask(of member: Member) {
         let client = member.client
         begin(client) { [self] in
             while isOpen, member.client === client {
@@ -27,10 +31,12 @@ extension Simulation {
         }
     }
 
-    /// Short ones as often as long ones.
+    /// The usual one of the member, or short ones as often as long ones.
     private func someTTL(_ member: Member) -> Int64 {
         let least = scenario.nodeTimeout * 10
         let longest = longestTTL(ofMember: member.number)
+        // Only locks that live as long are handed over from one task to another.
+        if world.happens(perMille: 500) { return min(longest, least * Int64(2 + member.number)) }
         let limits = [least * 2, least * 10, longest].map { min($0, longest) }
         return world.number(in: least...world.pick(limits))
     }

@@ -79,6 +79,7 @@ final class Simulation: @unchecked Sendable {
         configuration.maximumTTL = .nanoseconds(longestTTL(ofMember: number))
         configuration.quorum = scenario.quorum
         configuration.drift = scenario.drift
+        configuration.handOverTime = .nanoseconds(scenario.handOverTime)
         return configuration
     }
 

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LocalRedis
+import Redlock
+import RedlockTesting
+import Synchronization
+import Testing
+
+/// Tasks of one client that wait for one lock: they stand in line, and hand the lock over to each other.
+@Suite(.serialized)
+struct HandOverTests {
+    /// What the tasks saw that held the lock, in order.
+    private final class Book: Sendable {
+        struct Entry: Sendable {
+            let task: Int
+            let token: FencingToken
+        }
+
+        private let state = Mutex((entries: [Entry](), inside: 0, most: 0))
+
+        var entries: [Entry] { state.withLock { $0.entries } }
+        var most: Int { state.withLock { $0.most } }
+
+        func enter(_ task: Int, _ token: FencingToken) {
+            state.withLock { state in
+                state.entries.append(Entry(task: task, token: token))
+                state.inside += 1
+                state.most = max(state.most, state.inside)
+            }
+        }
+
+        func leave() {
+            state.withLock { $0.inside -= 1 }
+        }
+    }
+
+    private func configuration(handOverTime: Duration) -> RedlockConfiguration {
+        var configuration = RedlockConfiguration.patient
+        configuration.handOverTime = handOverTime
+        return configuration
+    }
+
+    /// Has tasks line up behind a lease of the same client, releases it, and waits until all of them were inside.
+    private func lineUp(_ count: Int, behind lease: Lease<Fenced>, _ client: RedlockClient, _ book: Book) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for task in 0..<count {
+                group.addTask {
+                    try await client.withLock(lease.resource) { lease in
+                        book.enter(task, lease.fencingToken)
+                        await Task.yield()
+                        book.leave()
+                    }
+                }
+                // So that they come in a known order.
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            await lease.release()
+            try await group.waitForAll()
+        }
+    }
+
+    /// The scripts that the busiest server was sent since its statistics were reset.
+    private func scriptCalls(_ redis: LocalRedisSet) async throws -> Int {
+        try await redis.servers.asyncMap { try await $0.commandCalls()["evalsha"] ?? 0 }.max() ?? 0
+    }
+
+    /// Ten tasks behind a holder are served in the order in which they came, under tokens that grow, with one acquisition
+    /// and one release at the nodes.
+    @Test
+    func tasksOfOneClientAreServedInOrderWithoutARoundTrip() async throws {
+        try await Layout.five.withClient(configuration: configuration(handOverTime: .seconds(30))) { client, redis in
+            try await client.waitUntilAllNodesAnswer()
+            await (try await client.acquire("line")).release()
+            try await redis.resetStatistics()
+            let book = Book()
+            let lease = try await client.acquire("line")
+            try await lineUp(10, behind: lease, client, book)
+            #expect(book.most == 1)
+            #expect(book.entries.map(\.task) == Array(0..<10))
+            let tokens = [lease.fencingToken] + book.entries.map(\.token)
+            #expect(zip(tokens, tokens.dropFirst()).allSatisfy { $0 < $1 })
+            #expect(try await scriptCalls(redis) == 2)
+        }
+    }
+
+    /// The control: without handing over, each of them is an acquisition and a release of its own.
+    @Test
+    func withoutHandingOverEachAsksTheNodes() async throws {
+        try await Layout.five.withClient(configuration: configuration(handOverTime: .zero)) { client, redis in
+            try await client.waitUntilAllNodesAnswer()
+            try await redis.resetStatistics()
+            let book = Book()
+            try await lineUp(10, behind: try await client.acquire("line"), client, book)
+            #expect(book.most == 1)
+            #expect(book.entries.map(\.task) == Array(0..<10))
+            #expect(try await scriptCalls(redis) >= 22)
+        }
+    }
+
+    /// A block has 16 tokens: whoever comes after that asks the nodes, and gets a token of another block.
+    @Test
+    func noTokenIsGivenTwiceHoweverManyWait() async throws {
+        try await Layout.three.withClient(configuration: configuration(handOverTime: .seconds(30))) { client, redis in
+            let book = Book()
+            let other = try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for task in 0..<60 {
+                    group.addTask {
+                        try await (task < 50 ? client : other).withLock("line") { lease in
+                            book.enter(task, lease.fencingToken)
+                            await Task.yield()
+                            book.leave()
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            await other.shutdown()
+            #expect(book.entries.count == 60)
+            #expect(book.most == 1)
+            let tokens = book.entries.map(\.token)
+            #expect(zip(tokens, tokens.dropFirst()).allSatisfy { $0 < $1 })
+        }
+    }
+
+    /// Somebody of another process gets in while tasks of one process never stop wanting the lock.
+    @Test
+    func othersGetTheirTurn() async throws {
+        try await Layout.three.withClient(configuration: configuration(handOverTime: .milliseconds(50))) { client, redis in
+            let other = try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing)
+            try await other.waitUntilAllNodesAnswer()
+            let entered = try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<4 {
+                    group.addTask {
+                        while !Task.isCancelled {
+                            try await client.withLock("line") { _ in try await Task.sleep(for: .milliseconds(5)) }
+                        }
+                    }
+                }
+                try await Task.sleep(for: .milliseconds(200))
+                var entered = 0
+                for _ in 0..<3 {
+                    let options = LockOptions(wait: .atMost(.seconds(20)))
+                    try await other.withLock("line", options: options) { _ in entered += 1 }
+                }
+                group.cancelAll()
+                while let result = await group.nextResult() { _ = result }
+                return entered
+            }
+            #expect(entered == 3)
+            await other.shutdown()
+        }
+    }
+
+    /// Whoever gives up leaves the line at once, and those behind move up.
+    @Test
+    func whoeverGivesUpLeavesTheLine() async throws {
+        try await Layout.three.withClient { client, _ in
+            let lease = try await client.acquire("line")
+            let cancelled = Task { try await client.acquire("line") }
+            try await Task.sleep(for: .milliseconds(20))
+            let late = Task { try await client.acquire("line", options: LockOptions(wait: .atMost(.milliseconds(200)))) }
+            try await Task.sleep(for: .milliseconds(20))
+            let last = Task { try await client.acquire("line", options: LockOptions(wait: .atMost(.seconds(10)))) }
+            let began = ContinuousClock.now
+            cancelled.cancel()
+            await #expect(throws: CancellationError.self) { try await cancelled.value }
+            #expect(ContinuousClock.now - began < .milliseconds(150))
+            let error = await #expect(throws: RedlockError.self) { try await late.value }
+            #expect(error?.code == .timedOut)
+            await lease.release()
+            await (try await last.value).release()
+        }
+    }
+
+    /// Locks that live differently long, or whose owner token somebody knows, are released and acquired anew.
+    @Test
+    func onlyWhatIsAlikeIsHandedOver() async throws {
+        try await Layout.three.withClient(configuration: configuration(handOverTime: .seconds(30))) { client, redis in
+            let lease = try await client.acquire("line", options: LockOptions(ttl: .seconds(8)))
+            async let other = client.acquire("line", options: LockOptions(ttl: .seconds(20)))
+            try await Task.sleep(for: .milliseconds(50))
+            await lease.release()
+            let second = try await other
+            #expect(second.remaining > .seconds(15))
+            let token = second.ownerToken
+            async let another = client.acquire("line", options: LockOptions(ttl: .seconds(20)))
+            try await Task.sleep(for: .milliseconds(50))
+            await second.release()
+            let third = try await another
+            // Whoever kept the token of the second cannot take the lock from the third.
+            #expect(try await client.release("line", ownerToken: token) == false)
+            #expect(try await client.inspect("line").isHeld)
+            #expect(third.isValid)
+            await third.release()
+            try await expectGone("line".lockKey, from: redis)
+        }
+    }
+
+    /// A lock whose validity is nearly over is not handed over, but acquired anew.
+    @Test
+    func whatIsNearlyOverIsAcquiredAnew() async throws {
+        try await Layout.three.withClient(configuration: configuration(handOverTime: .seconds(30))) { client, _ in
+            let options = LockOptions(ttl: .seconds(2))
+            let lease = try await client.acquire("line", options: options)
+            async let next = client.acquire("line", options: options)
+            try await Task.sleep(for: .milliseconds(1_200))
+            await lease.release()
+            let second = try await next
+            #expect(second.remaining > .seconds(1))
+            await second.release()
+        }
+    }
+
+    /// A lock that was handed over is renewed, as long as its last holder wants it.
+    @Test
+    func whatWasHandedOverIsRenewed() async throws {
+        try await Layout.three.withClient(configuration: configuration(handOverTime: .seconds(30))) { client, redis in
+            let options = LockOptions(ttl: .seconds(1))
+            let lease = try await client.acquire("line", options: options, renewal: .automatic)
+            async let next = client.acquire("line", options: options, renewal: .automatic)
+            try await Task.sleep(for: .milliseconds(300))
+            await lease.release()
+            let second = try await next
+            try await Task.sleep(for: .milliseconds(2_500))
+            #expect(second.isValid)
+            await second.release()
+            try await expectGone("line".lockKey, from: redis)
+        }
+    }
+}
