@@ -39,8 +39,11 @@ public struct LockStatus: Hashable, Sendable {
     /// The holder that a quorum of nodes agrees on.
     public let holder: Holder?
 
-    /// The highest fencing token that any node has granted, as far as the nodes that answered know; nil if none was, and
+    /// The highest fencing token that any node has reserved, as far as the nodes that answered know; nil if none was, and
     /// in the compatible profile.
+    ///
+    /// A grant reserves 16: the first is its own, and the others are for tasks of the same client that it is handed over
+    /// to.
     public let lastFencingToken: FencingToken?
 
     /// Whether a quorum of nodes agrees that somebody holds the lock.

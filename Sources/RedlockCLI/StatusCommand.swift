@@ -18,8 +18,8 @@ struct StatusCommand: ResourceCommand {
             "lastFencingToken", "nodes": [{"node", "state": "free" | "held" | "notALock" | "unavailable", "owner", \
             "remainingMilliseconds", "holder", "reason", "voteCounts", "voteReason"}]}, with null where there is nothing \
             to say ("held" and "free" when no quorum can tell); "holder" tells holders apart that have the same label. \
-            "lastFencingToken" is the highest that was granted, as far as the nodes know; with --compatible it is null, as \
-            are "voteCounts" and "voteReason".
+            "lastFencingToken" is the highest that was reserved, as far as the nodes know: a grant reserves 16, of which \
+            the first is its own. With --compatible it is null, as are "voteCounts" and "voteReason".
 
             EXAMPLE
               redlock status nightly-report

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import LocalRedis
-import Redlock
 import RedlockTesting
 import Synchronization
 import Testing
+
+@testable import Redlock
 
 /// Tasks of one client that wait for one lock: they stand in line, and hand the lock over to each other.
 @Suite(.serialized)
@@ -52,7 +53,7 @@ struct HandOverTests {
                     }
                 }
                 // So that they come in a known order.
-                try await Task.sleep(for: .milliseconds(10))
+                while await client.waiting(for: lease.resource) <= task { try await Task.sleep(for: .milliseconds(1)) }
             }
             await lease.release()
             try await group.waitForAll()
@@ -227,5 +228,12 @@ struct HandOverTests {
             await second.release()
             try await expectGone("line".lockKey, from: redis)
         }
+    }
+}
+
+extension LockClient {
+    /// How many tasks of this client wait for a lock now.
+    fileprivate func waiting(for resource: String) async -> Int {
+        await engine.onLoop { $0.lines[resource]?.operations.count ?? 0 }
     }
 }

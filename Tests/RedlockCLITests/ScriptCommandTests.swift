@@ -91,7 +91,7 @@ struct ScriptCommandTests {
             #expect(object["held"] as? Bool == true && object["free"] as? Bool == false)
             let human = try await Executable.run(["status", "a"], redis: redis.urls)
             #expect(human.output.split(separator: "\n").count == 4)
-            #expect(human.output.contains("last fencing token \(token)\n"), "\(human.output)")
+            #expect(human.output.contains("fencing tokens reserved up to \(token)\n"), "\(human.output)")
             await redis[1].kill()
             let unknown = try await Executable.run(["status", "a"], redis: redis.urls)
             #expect(unknown.exitCode == 69 && unknown.errorLines.count == 1)

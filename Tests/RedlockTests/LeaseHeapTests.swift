@@ -9,10 +9,10 @@ import Testing
 /// A lease as the engine keeps it, acquired nowhere.
 func heldLease(_ ownerToken: OwnerToken, engine: LockEngine) throws -> HeldLease {
     let terms = try LeaseTerms(LockOptions(label: "host:7"), renewal: .none, configuration: RedlockConfiguration())
-    let operation = AcquireOperation(resource: "a", terms: terms, wait: .none, namesHolder: false)
+    let line = WaitingLine(resource: "a")
     let start = Instant(nanoseconds: 0)
     let round = AcquireRound(quorum: engine.quorum, timing: terms.timing, start: start)
-    let attempt = AcquireAttempt(operation: operation, ownerToken: ownerToken, round: round, engine: engine)
+    let attempt = AcquireAttempt(for: line, terms, ownerToken: ownerToken, round: round, engine: engine)
     let validUntil = terms.timing.validUntil(start: start)
     return HeldLease(
         attempt: attempt,

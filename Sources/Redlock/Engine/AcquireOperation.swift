@@ -70,17 +70,11 @@ final class AcquireAttempt: ScriptSender {
     /// The nodes that the key was set on again while the lease was held.
     private var repaired: NodeSet = []
 
-    init(
-        operation: AcquireOperation,
-        line: WaitingLine,
-        ownerToken: OwnerToken,
-        round: AcquireRound,
-        engine: LockEngine
-    ) {
-        self.resource = operation.resource
-        self.label = operation.terms.label
+    init(for line: WaitingLine, _ terms: LeaseTerms, ownerToken: OwnerToken, round: AcquireRound, engine: LockEngine) {
+        self.resource = line.resource
+        self.label = terms.label
         self.ownerToken = ownerToken
-        self.timing = operation.terms.timing
+        self.timing = terms.timing
         self.round = round
         self.line = line
         self.engine = engine

@@ -47,7 +47,7 @@ struct StatusText {
             let padding = String(repeating: " ", count: width - node.name.count)
             return "  " + node.name + padding + "  " + Self.text(of: node.state) + voteText(of: index)
         }
-        let token = status.lastFencingToken.map { "; last fencing token \($0)" } ?? ""
+        let token = status.lastFencingToken.map { "; fencing tokens reserved up to \($0)" } ?? ""
         return (["\(status.resource): \(summary)\(token)"] + nodes).map(Reporter.inOneLine)
     }
 

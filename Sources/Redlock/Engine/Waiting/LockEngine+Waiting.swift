@@ -88,8 +88,8 @@ extension LockEngine {
         // Read before anything is sent: the validity of the lease counts from here.
         let start = surroundings.now
         let attempt = AcquireAttempt(
-            operation: operation,
-            line: line,
+            for: line,
+            operation.terms,
             ownerToken: ownerToken(for: operation),
             round: AcquireRound(quorum: quorum, timing: operation.terms.timing, start: start),
             engine: self
