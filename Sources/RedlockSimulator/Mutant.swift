@@ -100,7 +100,10 @@ extension Mutant {
         Mutant(mistake: .client(.tokenReusedAtHandOver)) { $0.isCrowded() },
         Mutant(mistake: .client(.handedOverBeyondBlock)) { $0.isCrowded() },
         Mutant(mistake: .client(.handedOverTooLate)) { $0.isCrowded() },
-        Mutant(mistake: .client(.lineForgotten)) { $0.isCrowded() },
+        Mutant(mistake: .client(.lineForgotten), faults: network.union([.cancellation])) { scenario in
+            scenario.isCrowded()
+            scenario.judgesLiveness = true
+        },
         Mutant(mistake: .client(.quarantineSkipped), faults: [.restart, .flush]) { $0.isDurable = false },
         Mutant(mistake: .client(.restartOverlooked), faults: [.restart]) { $0.isDurable = false },
         Mutant(mistake: .client(.durabilityAssumed), faults: [.restart]) { $0.isDurable = false },

@@ -127,7 +127,9 @@ struct HandOverTests {
     /// Somebody of another process gets in while tasks of one process never stop wanting the lock.
     @Test
     func othersGetTheirTurn() async throws {
-        try await Layout.three.withClient(configuration: configuration(handOverTime: .milliseconds(50))) { client, redis in
+        try await Layout.three.withClient(configuration: configuration(handOverTime: .milliseconds(50))) {
+            client,
+            redis in
             let other = try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing)
             try await other.waitUntilAllNodesAnswer()
             let entered = try await withThrowingTaskGroup(of: Void.self) { group in
@@ -160,7 +162,9 @@ struct HandOverTests {
             let lease = try await client.acquire("line")
             let cancelled = Task { try await client.acquire("line") }
             try await Task.sleep(for: .milliseconds(20))
-            let late = Task { try await client.acquire("line", options: LockOptions(wait: .atMost(.milliseconds(200)))) }
+            let late = Task {
+                try await client.acquire("line", options: LockOptions(wait: .atMost(.milliseconds(200))))
+            }
             try await Task.sleep(for: .milliseconds(20))
             let last = Task { try await client.acquire("line", options: LockOptions(wait: .atMost(.seconds(10)))) }
             let began = ContinuousClock.now

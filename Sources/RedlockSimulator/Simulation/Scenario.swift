@@ -38,6 +38,8 @@ struct Scenario: Sendable {
     var isDurable: Bool
     /// How long clients do nothing between two locks, at most.
     var longestRest: Int64
+    /// Whether every lock of a client is to live as long, so that each can be handed over.
+    var hasOneTTL = false
     /// When faults end.
     var faultsEnd: Int64
     var faultKinds: Set<FaultKind>
@@ -166,6 +168,7 @@ struct Scenario: Sendable {
         resourceCount = 1
         handOverTime = 100 * .second
         longestRest = nodeTimeout * 2
+        hasOneTTL = true
     }
 
     /// Takes another number of nodes.

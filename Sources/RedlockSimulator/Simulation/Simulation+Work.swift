@@ -36,7 +36,7 @@ extension Simulation {
         let least = scenario.nodeTimeout * 10
         let longest = longestTTL(ofMember: member.number)
         // Only locks that live as long are handed over from one task to another.
-        if world.happens(perMille: 500) { return min(longest, least * Int64(2 + member.number)) }
+        if scenario.hasOneTTL || world.happens(perMille: 500) { return min(longest, least * Int64(2 + member.number)) }
         let limits = [least * 2, least * 10, longest].map { min($0, longest) }
         return world.number(in: least...world.pick(limits))
     }

@@ -28,7 +28,9 @@ extension HeldLease {
         // Whoever has seen the owner token can release by it, and that would be somebody else's lock then.
         guard isKept, !isLost, !isOwnerTokenShown, next.terms.areAlike(terms) else { return false }
         guard block.began.nanoseconds(until: now) < engine.configuration.handOverTime.nanoseconds else { return false }
-        if let fencingToken, fencingToken.rawValue >= block.lastToken, !isPlanted(.handedOverBeyondBlock) { return false }
+        if let fencingToken, fencingToken.rawValue >= block.lastToken, !isPlanted(.handedOverBeyondBlock) {
+            return false
+        }
         return now.nanoseconds(until: validUntil) >= terms.timing.leastRemainingNanoseconds
             || isPlanted(.handedOverTooLate)
     }

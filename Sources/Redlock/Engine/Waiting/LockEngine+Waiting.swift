@@ -26,8 +26,7 @@ extension LockEngine {
         operation.line = nil
         let wasFirst = line.remove(operation)
         if wasFirst { passOn(line, from: operation) }
-        if isPlanted(.lineForgotten), !line.isForgettable { return }
-        attend(to: line)
+        attendUnlessForgotten(line)
     }
 
     /// Gives the attempt that is under way to the next in the line, if both asked for the same; or takes it back.
@@ -53,6 +52,11 @@ extension LockEngine {
     func vacate(_ lease: HeldLease) {
         guard let line = lease.line, line.holder === lease else { return }
         line.holder = nil
+        attendUnlessForgotten(line)
+    }
+
+    private func attendUnlessForgotten(_ line: WaitingLine) {
+        if isPlanted(.lineForgotten), !line.isEmpty { return }
         attend(to: line)
     }
 
