@@ -53,9 +53,15 @@ public final class Lease<Fencing: LeaseFencing>: Sendable {
     /// What the key holds in Redis; a secret.
     ///
     /// A lease whose owner token was asked for is released and never handed over to another task of this client: whoever
-    /// knows the token could release the other's lock.
+    /// knows the token could release the other's lock. If it was handed over before, this is a token that holds nothing.
     public var ownerToken: OwnerToken {
-        held.state.withLock { $0.isOwnerTokenShown = true }
+        held.refuseHandOver()
+        guard held.state.withLock({ $0.handOver }) == .refused else {
+            return OwnerToken(highBits: 0, lowBits: 0, label: ownerLabel)
+        }
+        // Whoever has the token may end the lease without this client: those who wait for it here ask the nodes.
+        let held = self.held
+        held.engine.submit { $0.vacate(held) }
         return held.ownerToken
     }
 
@@ -143,12 +149,8 @@ public final class Lease<Fencing: LeaseFencing>: Sendable {
         let held = self.held
         await withCheckedContinuation { continuation in
             held.engine.submit { engine in
-                held.state.withLock { $0.isReleased = true }
-                engine.keeper.remove(held)
-                engine.ledger.giveAway(held.ownerToken, timing: held.attempt.timing)
-                held.attempt.stop()
-                held.callEndHandlers()
-                engine.vacate(held)
+                // One that was released, lost or handed over is not the holder's to give away.
+                if held.isKept { engine.detach(held) }
                 continuation.resume()
                 engine.callIdleWaiters()
             }

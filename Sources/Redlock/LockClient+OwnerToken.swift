@@ -49,7 +49,7 @@ extension LockClient {
                 engine.release(resource: resource, ownerToken: ownerToken, timing: timing, from: engine.allNodes) {
                     decision,
                     problems in
-                    engine.vacate(resource, ownerToken: ownerToken)
+                    engine.vacateIfHeld(resource, under: ownerToken)
                     switch decision {
                     case .released(let wasHeld):
                         continuation.resume(returning: wasHeld)

@@ -19,13 +19,20 @@ extension LockClient {
     ///   - body: the work; it is given the lease.
     /// - Returns: what the body returned.
     /// - Throws: what the body threw; `RedlockError` with `lost` if the lease was lost, whatever the body returned;
-    ///   and what `acquire` throws.
+    ///   `heldByTask` if the task runs under the lock already and ``LockOptions/reentrant`` is not set; and what `acquire`
+    ///   throws.
     public func withLock<Result>(
         _ resource: String,
         options: LockOptions = LockOptions(),
         isolation: isolated (any Actor)? = #isolation,
         _ body: (Lease<Fencing>) async throws -> Result
     ) async throws -> Result {
+        if options.reentrant, let lease = leaseOfTask(for: resource) {
+            let outcome: Swift.Result<Result, any Error>
+            do { outcome = .success(try await body(lease)) } catch { outcome = .failure(error) }
+            if lease.held.isLost { throw lease.held.lossError() }
+            return try outcome.get()
+        }
         let operation = try operation(resource, options, options.wait, renewal: .automatic, namesHolder: true)
         let canceller = BodyCanceller()
         operation.canceller = canceller
@@ -75,7 +82,8 @@ private struct BodyScope<Fencing: LeaseFencing, Result>: @unchecked Sendable {
         canceller.begin()
         defer { canceller.end() }
         do {
-            return Outcome(value: .success(try await body(lease)))
+            let leases = TaskLeases.all + [lease]
+            return Outcome(value: .success(try await TaskLeases.$all.withValue(leases) { try await body(lease) }))
         } catch {
             return Outcome(value: .failure(error))
         }

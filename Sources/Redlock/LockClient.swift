@@ -170,7 +170,8 @@ extension LockClient {
     ///   - renewal: whether the client keeps the lease alive until it is released.
     /// - Returns: the lease; release it when the work is done.
     /// - Throws: `RedlockError` with `timedOut` if others held the lock all the time, `quorumUnavailable` if too few
-    ///   nodes answered; `CancellationError` if the task is cancelled, and then nothing stays locked.
+    ///   nodes answered; `heldByTask` if the task runs under the lock already, in a `withLock`; `CancellationError` if the
+    ///   task is cancelled, and then nothing stays locked.
     public func acquire(
         _ resource: String,
         options: LockOptions = LockOptions(),
@@ -180,7 +181,7 @@ extension LockClient {
         return Lease(try await acquire(operation), of: core)
     }
 
-    /// Acquires the lock if it is free: one attempt, without waiting.
+    /// Acquires the lock if it is free: one attempt, without waiting, and none where this client knows that it is held.
     ///
     /// - Returns: the lease, or nil if somebody holds the lock.
     /// - Throws: as `acquire`, but for `timedOut`.
@@ -205,6 +206,7 @@ extension LockClient {
         namesHolder: Bool
     ) throws(RedlockError) -> AcquireOperation {
         try ResourceName.validate(resource)
+        if wait != .none { try refuseIfHeldByTask(resource) }
         let terms = try LeaseTerms(options, renewal: renewal, configuration: engine.configuration)
         return AcquireOperation(resource: resource, terms: terms, wait: wait, namesHolder: namesHolder)
     }

@@ -5,7 +5,7 @@ internal import RedisTransport
 
 /// How long to wait for a lock that others hold.
 public enum WaitPolicy: Hashable, Sendable {
-    /// One attempt.
+    /// One attempt; none if tasks of this client wait for the lock already, who would get it first.
     case none
     /// Attempts until the time is over; at least one, which may take one node timeout.
     case atMost(Duration)
@@ -42,19 +42,27 @@ public struct LockOptions: Sendable {
     /// What stands in the owner token for people to read; the client's label by default.
     public var label: String?
 
+    /// Whether `withLock` may be called again, with the same lock, by the task that already runs under it; false by default.
+    ///
+    /// The inner body then runs under the lease of the outer one, with its fencing token, TTL and label; the lock is
+    /// released after the outer body. Without it, the inner call throws `heldByTask`.
+    public var reentrant: Bool
+
     /// Options with the given values.
     public init(
         ttl: Duration = .seconds(10),
         wait: WaitPolicy = .forever,
         maximumHold: Duration? = nil,
         cancellationMargin: Duration? = nil,
-        label: String? = nil
+        label: String? = nil,
+        reentrant: Bool = false
     ) {
         self.ttl = ttl
         self.wait = wait
         self.maximumHold = maximumHold
         self.cancellationMargin = cancellationMargin
         self.label = label
+        self.reentrant = reentrant
     }
 }
 

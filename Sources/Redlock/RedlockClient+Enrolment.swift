@@ -109,7 +109,9 @@ extension RedlockClient {
         }
         try await engine.waitUntilConnected()
         let (voting, life) = await engine.onLoop { engine in
-            (engine.votingNodes, engine.counterLifeMilliseconds(token: token.rawValue))
+            // What is left of its block may lie below.
+            engine.lines[resource]?.holder?.refuseHandOver()
+            return (engine.votingNodes, engine.counterLifeMilliseconds(token: token.rawValue))
         }
         let engine = self.engine
         let command = NodeCommand.raiseByHand(

@@ -65,7 +65,7 @@ public struct RedlockConfiguration: Sendable {
     /// get their turn; 200 ms by default, and not at all if zero.
     ///
     /// A lock that is handed over is not asked for: that takes no round trip. It happens between tasks that wait for the
-    /// same name with the same TTL and label, at most 15 times in a row.
+    /// same name with the same TTL and label, and where there are fencing tokens at most 15 times in a row.
     public var handOverTime: Duration = .milliseconds(200)
 
     /// Q: how many nodes must agree; a majority if nil, and never less.
@@ -124,6 +124,7 @@ extension RedlockConfiguration {
         try require(nodeTimeout <= .seconds(60), "the node timeout must be at most 60 s")
         try require(connectTimeout >= .milliseconds(1), "the connect timeout must be at least 1 ms")
         try require(connectTimeout <= .seconds(600), "the connect timeout must be at most 600 s")
+        try require(handOverTime >= .zero, "the hand-over time must not be negative")
         try require(outageTolerance >= .zero, "the outage tolerance must not be negative")
         try require(
             maximumTTL >= nodeTimeout * 10,

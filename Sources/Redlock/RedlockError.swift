@@ -6,7 +6,7 @@ public struct RedlockError: Error, Sendable {
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Value: String {
             case timedOut, quorumUnavailable, lost, notHeld, invalidConfiguration, invalidArgument, clientShutDown
-            case enrolmentRefused
+            case enrolmentRefused, heldByTask
         }
 
         private let value: Value
@@ -17,6 +17,8 @@ public struct RedlockError: Error, Sendable {
         public static let quorumUnavailable = Code(value: .quorumUnavailable)
         /// The lease ended before the work under it did.
         public static let lost = Code(value: .lost)
+        /// The task that asks runs under the lock already, so that waiting for it would never end.
+        public static let heldByTask = Code(value: .heldByTask)
         /// The owner token does not hold the lock.
         public static let notHeld = Code(value: .notHeld)
         /// The configuration of the client cannot be used.

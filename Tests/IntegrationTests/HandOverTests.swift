@@ -124,33 +124,33 @@ struct HandOverTests {
         }
     }
 
-    /// Somebody of another process gets in while tasks of one process never stop wanting the lock.
-    @Test
-    func othersGetTheirTurn() async throws {
-        try await Layout.three.withClient(configuration: configuration(handOverTime: .milliseconds(50))) {
+    /// Somebody of another client gets in within moments while tasks of one client never stop wanting the lock, whether
+    /// they hold it for shorter or for longer than they may hand it over.
+    @Test(arguments: [Duration.milliseconds(5), .milliseconds(150)])
+    func othersGetTheirTurn(held: Duration) async throws {
+        try await Layout.three.withClient(configuration: configuration(handOverTime: .milliseconds(100))) {
             client,
             redis in
             let other = try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing)
             try await other.waitUntilAllNodesAnswer()
-            let entered = try await withThrowingTaskGroup(of: Void.self) { group in
+            let waited = try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0..<4 {
                     group.addTask {
                         while !Task.isCancelled {
-                            try await client.withLock("line") { _ in try await Task.sleep(for: .milliseconds(5)) }
+                            try await client.withLock("line") { _ in try await Task.sleep(for: held) }
                         }
                     }
                 }
-                try await Task.sleep(for: .milliseconds(200))
-                var entered = 0
-                for _ in 0..<3 {
-                    let options = LockOptions(wait: .atMost(.seconds(20)))
-                    try await other.withLock("line", options: options) { _ in entered += 1 }
-                }
+                try await Task.sleep(for: .milliseconds(300))
+                let began = ContinuousClock.now
+                for _ in 0..<5 { try await other.withLock("line") { _ in } }
+                let waited = ContinuousClock.now - began
                 group.cancelAll()
                 while let result = await group.nextResult() { _ = result }
-                return entered
+                return waited
             }
-            #expect(entered == 3)
+            // About a third of a second each; twenty times that if it were left to chance.
+            #expect(waited < .seconds(12))
             await other.shutdown()
         }
     }
@@ -214,6 +214,60 @@ struct HandOverTests {
             let second = try await next
             #expect(second.remaining > .seconds(1))
             await second.release()
+        }
+    }
+
+    /// Whoever had the lock before cannot learn the owner token of the next holder, nor give its lock away.
+    @Test
+    func formerHolderHasNoPowerOverTheNext() async throws {
+        try await Layout.three.withClient(configuration: configuration(handOverTime: .seconds(30))) { client, redis in
+            let lease = try await client.acquire("line")
+            async let next = client.acquire("line")
+            while await client.waiting(for: "line") == 0 { try await Task.sleep(for: .milliseconds(1)) }
+            await lease.release()
+            let second = try await next
+            #expect(second.fencingToken.rawValue == lease.fencingToken.rawValue + 1, "it was handed over")
+            #expect(try await client.release("line", ownerToken: lease.ownerToken) == false)
+            await lease.detach()
+            await lease.release()
+            #expect(second.isValid)
+            #expect(try await client.inspect("line").isHeld)
+            await second.release()
+            try await expectGone("line".lockKey, from: redis)
+        }
+    }
+
+    /// A fence that is raised by hand holds for those as well who wait behind a holder of the same client.
+    @Test
+    func raisedFenceHoldsForThoseWhoWait() async throws {
+        try await Layout.three.withClient(configuration: configuration(handOverTime: .seconds(30))) { client, _ in
+            try await client.waitUntilAllNodesAnswer()
+            let lease = try await client.acquire("line")
+            async let next = client.acquire("line")
+            while await client.waiting(for: "line") == 0 { try await Task.sleep(for: .milliseconds(1)) }
+            let fence = FencingToken(rawValue: lease.fencingToken.rawValue + 1_000)
+            _ = try await client.raiseFence(of: "line", toAtLeast: fence)
+            await lease.release()
+            let second = try await next
+            #expect(second.fencingToken > fence)
+            await second.release()
+        }
+    }
+
+    /// Somebody who has little time asks at once, also behind those who are between two attempts.
+    @Test
+    func whoeverHasLittleTimeIsAskedForAtOnce() async throws {
+        try await Layout.three.withClient { client, redis in
+            let other = try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing)
+            let lease = try await other.acquire("line")
+            let patient = Task { try await client.withLock("line") { _ in } }
+            // Until attempts are far apart.
+            try await Task.sleep(for: .seconds(1))
+            await lease.release()
+            let options = LockOptions(wait: .atMost(.milliseconds(100)))
+            try await client.withLock("line", options: options) { _ in }
+            try await patient.value
+            await other.shutdown()
         }
     }
 

@@ -73,6 +73,7 @@ struct RedlockConfigurationTests {
         expectRefusal("node timeout") { $0.nodeTimeout = .seconds(Int64.max) }
         expectRefusal("connect timeout") { $0.connectTimeout = .zero }
         expectRefusal("connect timeout") { $0.connectTimeout = .seconds(601) }
+        expectRefusal("hand-over time") { $0.handOverTime = .nanoseconds(-1) }
         expectRefusal("outage tolerance") { $0.outageTolerance = .nanoseconds(-1) }
         expectRefusal("ten times the node timeout") { $0.maximumTTL = .milliseconds(999) }
         expectRefusal("ten times the node timeout") { $0.maximumTTL = .zero }

@@ -23,10 +23,8 @@ final class AcquireOperation: @unchecked Sendable {
     var begun = Instant(nanoseconds: 0)
     var deadline: Instant?
     var deadlineTimer: (any LoopTimer)?
-    /// Where it waits; nil before and afterwards.
+    /// Where it waits; nil before and afterwards. Changed by the line itself.
     var line: WaitingLine?
-    /// Since when there was no quorum for it.
-    var unavailableSince: Instant?
 
     init(resource: String, terms: LeaseTerms, wait: WaitPolicy, namesHolder: Bool) {
         self.resource = resource

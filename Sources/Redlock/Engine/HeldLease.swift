@@ -25,10 +25,26 @@ final class HeldLease: @unchecked Sendable {
         var validUntil: Instant
         var loss: LossReason?
         var isReleased = false
-        /// Whether somebody has seen the owner token, by which the lock can be released.
-        var isOwnerTokenShown = false
+        var handOver = HandOver.possible
         /// What the nodes said to the last extension that did not succeed.
         var problems: [RedlockError.NodeReport] = []
+    }
+
+    /// Whether the lock may go to another task of the client when the lease ends.
+    enum HandOver: Sendable {
+        case possible
+        /// Somebody has seen the owner token, by which the lock can be released, or raised the counter.
+        case refused
+        /// Another task has the lock under the same owner token.
+        case done
+    }
+
+    /// The grant at the nodes that a lease, and all those that it was handed over to, go back to.
+    struct Block: Sendable {
+        /// When the nodes were asked.
+        let began: Instant
+        /// The last fencing token that was reserved; nil in the compatible profile.
+        let lastToken: Int64?
     }
 
     let resource: String
@@ -41,19 +57,11 @@ final class HeldLease: @unchecked Sendable {
     let holdEnd: Instant
     let state: Mutex<State>
 
-    /// What was reserved with the grant that the lease goes back to, and may be handed over.
-    struct Block: Sendable {
-        /// When it was granted.
-        let began: Instant
-        /// The last fencing token that no other grant has.
-        let lastToken: Int64
-    }
-
     let block: Block
 
     // On the loop only.
     let attempt: AcquireAttempt
-    /// The line in which others of the same client wait; nil in one that was never granted.
+    /// The line in which others of the same client wait.
     var line: WaitingLine?
     let granted: Instant
     var isRenewed: Bool
@@ -93,8 +101,10 @@ final class HeldLease: @unchecked Sendable {
             terms.maximumHoldNanoseconds.map { attempt.round.start.advanced(byNanoseconds: $0) }
             ?? Instant(nanoseconds: .max)
         self.state = Mutex(State(validUntil: min(validUntil, holdEnd)))
-        let firstToken = fencingToken?.rawValue ?? 0
-        self.block = Block(began: attempt.round.start, lastToken: firstToken + NodeCommand.tokensPerGrant - 1)
+        self.block = Block(
+            began: attempt.round.start,
+            lastToken: fencingToken.map { $0.rawValue + NodeCommand.tokensPerGrant - 1 }
+        )
     }
 
     /// The lock of a lease that ends now, under the next token of its block, for the next who waits.
@@ -148,8 +158,6 @@ final class HeldLease: @unchecked Sendable {
 
     /// Until when the holder may count on the lease.
     var validUntil: Instant { state.withLock { $0.validUntil } }
-
-    var isOwnerTokenShown: Bool { state.withLock { $0.isOwnerTokenShown } }
 
     /// Whether the lease ends because it was not meant to be held for longer.
     var isAtHoldEnd: Bool { validUntil >= holdEnd }

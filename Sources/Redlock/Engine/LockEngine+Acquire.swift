@@ -38,14 +38,15 @@ extension LockEngine {
     /// Ends with the error that the last attempt stands for; contention is told with the holder, if it can be learnt
     /// within moments.
     func giveUp(_ operation: AcquireOperation) {
-        let (failure, problems) = operation.line?.failure ?? (nil, [:])
+        let failure = operation.line?.failure
         leave(operation)
         let waited = operation.begun.nanoseconds(until: surroundings.now) / 1_000_000
         let resource = operation.resource
-        guard failure == .contended else {
-            let problems = problems.isEmpty ? self.problems(ofNodesOutside: votingNodes) : problems
+        guard failure?.reason == .contended else {
+            var problems = failure?.problems ?? [:]
+            if problems.isEmpty { problems = self.problems(ofNodesOutside: votingNodes) }
             let message =
-                failure == .tooSlow
+                failure?.reason == .tooSlow
                 ? "the nodes granted \"\(resource)\" too slowly: less than half the TTL was left"
                 : "no quorum for \"\(resource)\": \(quorum.votesNeeded) of \(quorum.nodeCount) nodes are needed"
             let error = RedlockError(

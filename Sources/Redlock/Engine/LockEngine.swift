@@ -40,6 +40,8 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     private var nodesToFlush: NodeSet = []
     /// The lines of those who wait, by resource; also where this client itself holds the resource.
     var lines: [String: WaitingLine] = [:]
+    /// How many stand in lines that do not wait: they take what the attempt under way brings.
+    var impatientCount = 0
     /// Lines that wait for the first connections.
     var parkedLines: [WaitingLine] = []
     /// Attempts that are to ask nodes which are not connected yet; emptied when every node was tried.

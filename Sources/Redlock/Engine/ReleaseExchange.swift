@@ -3,6 +3,7 @@
 import Hiredis
 import LockCore
 import RedisTransport
+import Synchronization
 
 /// One release on its way to the nodes.
 final class ReleaseExchange: ScriptSender {
@@ -128,7 +129,7 @@ extension LockEngine {
     /// Ends a lease: hands it over to a task that waits, or takes its owner token out of the nodes.
     func release(_ lease: HeldLease, completion: @escaping () -> Void) {
         metrics.released(heldNanoseconds: lease.granted.nanoseconds(until: surroundings.now))
-        guard !handOver(lease) else { return completion() }
+        if handOver(lease) { return completion() }
         // Counted first, so that nobody takes the engine for idle in between.
         releaseCount += 1
         if !isPlanted(.renewedAfterRelease) { keeper.remove(lease) }
@@ -138,8 +139,16 @@ extension LockEngine {
             completion()
             callIdleWaiters()
         }
-        // Behind the release on every connection, and not at once: other processes get their turn.
-        if let line = lease.line, line.holder === lease, !line.isEmpty { giveWay(line) }
+        giveWay(after: lease)
+    }
+
+    /// Ends a lease and leaves its lock to whoever has the owner token.
+    func detach(_ lease: HeldLease) {
+        lease.state.withLock { $0.isReleased = true }
+        keeper.remove(lease)
+        ledger.giveAway(lease.ownerToken, timing: lease.attempt.timing)
+        lease.attempt.stop()
+        lease.callEndHandlers()
         vacate(lease)
     }
 }

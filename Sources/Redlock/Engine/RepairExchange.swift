@@ -33,8 +33,7 @@ final class RepairExchange: ScriptSender {
 extension LockEngine {
     /// Sets the key of a lease again on a node that said, in a round that succeeded, that it does not have it.
     func repair(_ lease: HeldLease, on node: Int, timing: LeaseTiming) {
-        guard lease.fencingToken != nil, lease.isKept else { return }
-        let blockEnd = lease.block.lastToken
+        guard let blockEnd = lease.block.lastToken, lease.isKept else { return }
         let command = NodeCommand.repair(
             NodeCommand.Repair(
                 lock: profile.lockKey(lease.resource),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import LockCore
+import Synchronization
 
 /// Handing a lock over from one task of a client to the next, without asking any node.
 ///
@@ -24,14 +25,29 @@ extension LockEngine {
 
 extension HeldLease {
     /// Whether the lease is good enough for the next task, and others than the tasks of this client had their turn.
+    ///
+    /// If so, the lease is marked: from then on, nobody sees its owner token any more, which is the next one's.
     fileprivate func mayBeHandedOver(to next: AcquireOperation, now: Instant) -> Bool {
-        // Whoever has seen the owner token can release by it, and that would be somebody else's lock then.
-        guard isKept, !isLost, !isOwnerTokenShown, next.terms.areAlike(terms) else { return false }
-        guard block.began.nanoseconds(until: now) < engine.configuration.handOverTime.nanoseconds else { return false }
-        if let fencingToken, fencingToken.rawValue >= block.lastToken, !isPlanted(.handedOverBeyondBlock) {
+        // What an extension that is under way brings, the next would not hear of.
+        guard isKept, !isLost, !isExtending, next.terms.areAlike(terms), attempt.timing == terms.timing else {
             return false
         }
-        return now.nanoseconds(until: validUntil) >= terms.timing.leastRemainingNanoseconds
-            || isPlanted(.handedOverTooLate)
+        guard block.began.nanoseconds(until: now) < engine.configuration.handOverTime.nanoseconds else { return false }
+        if let lastToken = block.lastToken, let fencingToken, fencingToken.rawValue >= lastToken,
+            !isPlanted(.handedOverBeyondBlock)
+        {
+            return false
+        }
+        let least = terms.timing.leastRemainingNanoseconds + next.terms.cancellationMarginNanoseconds
+        guard now.nanoseconds(until: validUntil) >= least || isPlanted(.handedOverTooLate) else { return false }
+        return state.withLock { state in
+            if state.handOver == .possible { state.handOver = .done }
+            return state.handOver == .done
+        }
+    }
+
+    /// Has the lock released when the lease ends, whoever waits for it.
+    func refuseHandOver() {
+        state.withLock { if $0.handOver == .possible { $0.handOver = .refused } }
     }
 }

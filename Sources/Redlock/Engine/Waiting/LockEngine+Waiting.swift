@@ -11,11 +11,23 @@ extension LockEngine {
     func join(_ operation: AcquireOperation) {
         let line = lines[operation.resource] ?? WaitingLine(resource: operation.resource)
         lines[operation.resource] = line
-        operation.line = line
         line.append(operation)
-        // Whoever does not wait takes what the attempt under way brings, or what is known already.
-        if operation.wait == .none, line.isAttended, line.attempt == nil, !line.isParked { return giveUp(operation) }
+        if operation.wait == .none {
+            impatientCount += 1
+            // Whoever came before would get the lock first, so that there is nothing to try.
+            let isTaken = line.attempt == nil && line.isAttended && line.failure?.reason == .contended
+            if isTaken { return giveUp(operation) }
+        }
+        askSooner(for: line)
         attend(to: line)
+    }
+
+    /// Ends the pause before the next attempt, as somebody has come who may not have the time, unless what is known is
+    /// fresh or the pause is there for others.
+    private func askSooner(for line: WaitingLine) {
+        guard line.retryTimer != nil, !line.givesWay, line.holder == nil else { return }
+        if let last = line.lastFailure, last.time.nanoseconds(until: surroundings.now) < 10_000_000 { return }
+        line.stopRetryTimer()
     }
 
     /// Takes an operation out of its line, which goes on without it.
@@ -23,7 +35,7 @@ extension LockEngine {
         operation.deadlineTimer?.cancel()
         operation.deadlineTimer = nil
         guard let line = operation.line else { return }
-        operation.line = nil
+        if operation.wait == .none { impatientCount -= 1 }
         let wasFirst = line.remove(operation)
         if wasFirst { passOn(line, from: operation) }
         attendUnlessForgotten(line)
@@ -43,16 +55,9 @@ extension LockEngine {
         if line.isEmpty { line.stopRetryTimer() }
         if line.isForgettable {
             if lines[line.resource] === line { lines[line.resource] = nil }
-        } else if let first = line.first, !line.isAttended {
-            attempt(first, in: line)
+        } else if let first = line.first, !line.isAttended, !isShuttingDown {
+            beginAttempt(for: first, in: line)
         }
-    }
-
-    /// This client does not hold the resource of a line any more.
-    func vacate(_ lease: HeldLease) {
-        guard let line = lease.line, line.holder === lease else { return }
-        line.holder = nil
-        attendUnlessForgotten(line)
     }
 
     private func attendUnlessForgotten(_ line: WaitingLine) {
@@ -60,23 +65,46 @@ extension LockEngine {
         attend(to: line)
     }
 
-    /// Somebody released a lock by its owner token; if it was this client's, those who wait for it try again.
-    func vacate(_ resource: String, ownerToken: OwnerToken) {
+    // MARK: A holder of this client
+
+    /// The resource of a line is not known to be held by this client any more: those who wait ask the nodes, where the
+    /// key may still be for a moment.
+    func vacate(_ lease: HeldLease) {
+        vacate(lease, pauseNanoseconds: nil)
+    }
+
+    /// This client released the lease: others than this client may try before those who wait here do.
+    ///
+    /// They do not know when to, and ask now and then, so that they need about as long as the lock was kept from them.
+    func giveWay(after lease: HeldLease) {
+        let kept = lease.block.began.nanoseconds(until: surroundings.now)
+        let longest = min(max(kept, 5_000_000), 200_000_000)
+        let shortest = longest / 2
+        vacate(lease, pauseNanoseconds: shortest + Int64(surroundings.randomBits() % UInt64(longest - shortest)))
+    }
+
+    private func vacate(_ lease: HeldLease, pauseNanoseconds: Int64?) {
+        guard let line = lease.line, line.holder === lease else { return }
+        line.holder = nil
+        if !line.isEmpty, !isPlanted(.lineForgotten) {
+            line.failed(WaitingLine.Failure(reason: .contended), at: surroundings.now)
+            line.holderExpiry = nil
+            line.backoff.reset()
+            retryLater(line, pauseNanoseconds: pauseNanoseconds)
+            line.givesWay = pauseNanoseconds != nil
+        }
+        attendUnlessForgotten(line)
+    }
+
+    /// A lock was released by its owner token; if this client holds it, those who wait for it ask the nodes.
+    func vacateIfHeld(_ resource: String, under ownerToken: OwnerToken) {
         guard let holder = lines[resource]?.holder, holder.ownerToken == ownerToken else { return }
         vacate(holder)
     }
 
-    /// Lets others than this client try before the next attempt for a line.
-    func giveWay(_ line: WaitingLine) {
-        line.lastFailure = .contended
-        line.backoff.reset()
-        line.holderExpiry = nil
-        retryLater(line)
-    }
-
     // MARK: Attempts
 
-    private func attempt(_ operation: AcquireOperation, in line: WaitingLine) {
+    private func beginAttempt(for operation: AcquireOperation, in line: WaitingLine) {
         guard votingNodes.count >= quorum.votesNeeded else {
             // A client that ends at once must not leave before it enrolled whom it met.
             let mayBecomeQuorum = votingNodes.union(untriedNodes).count >= quorum.votesNeeded
@@ -84,7 +112,7 @@ extension LockEngine {
                 park(line)
             } else {
                 // Why, is asked when somebody is told.
-                attemptFailed(line, .quorumUnavailable, [:])
+                attemptFailed(line, WaitingLine.Failure(reason: .quorumUnavailable))
             }
             return
         }
@@ -143,6 +171,7 @@ extension LockEngine {
         line.attempt = nil
         switch decision {
         case .granted(let validUntil, let token):
+            // An attempt is given up when the last one leaves who wanted it.
             guard let operation = line.first else { return release(attempt) }
             let lease = HeldLease(
                 attempt: attempt,
@@ -152,13 +181,12 @@ extension LockEngine {
                 canceller: operation.canceller,
                 engine: self
             )
-            line.lastFailure = nil
-            line.backoff.reset()
+            line.succeeded()
             grant(lease, to: operation, in: line)
-            refuseThoseWhoDoNotWait(in: line)
-        case .failed(let failure):
+            if impatientCount > 0 { refuseThoseWhoDoNotWait(in: line) }
+        case .failed(let reason):
             release(attempt)
-            attemptFailed(line, failure, attempt.problems)
+            attemptFailed(line, WaitingLine.Failure(reason: reason, problems: attempt.problems))
         }
     }
 
@@ -166,7 +194,6 @@ extension LockEngine {
     func grant(_ lease: HeldLease, to operation: AcquireOperation, in line: WaitingLine) {
         lease.line = line
         line.holder = lease
-        for other in line.operations { other.unavailableSince = nil }
         keeper.add(lease)
         if lease.hasBody { bodyCount += 1 }
         lockGranted(lease, waitedNanoseconds: operation.begun.nanoseconds(until: surroundings.now))
@@ -177,37 +204,27 @@ extension LockEngine {
         for operation in line.operations where operation.wait == .none { giveUp(operation) }
     }
 
-    private func attemptFailed(
-        _ line: WaitingLine,
-        _ failure: AcquireRound.Failure,
-        _ problems: [Int: String]
-    ) {
-        line.lastFailure = failure
-        line.lastProblems = problems
-        if failure == .contended { lockContended(line.resource) }
+    private func attemptFailed(_ line: WaitingLine, _ failure: WaitingLine.Failure) {
+        line.failed(failure, at: surroundings.now)
+        if failure.reason == .contended { lockContended(line.resource) }
         // Before anybody leaves, so that no attempt begins at once.
         retryLater(line)
-        for operation in line.operations {
-            if failure == .contended {
-                operation.unavailableSince = nil
-            } else if operation.unavailableSince == nil {
-                operation.unavailableSince = surroundings.now
-            }
-            if !goesOnWaiting(operation) { giveUp(operation) }
-        }
+        for operation in line.operations where !goesOnWaiting(operation, in: line) { giveUp(operation) }
     }
 
-    private func goesOnWaiting(_ operation: AcquireOperation) -> Bool {
+    private func goesOnWaiting(_ operation: AcquireOperation, in line: WaitingLine) -> Bool {
         if operation.wait == .none { return false }
-        guard let unavailableSince = operation.unavailableSince else { return true }
+        guard let unavailableSince = line.unavailableSince else { return true }
         // A quarantine ends by itself, and everybody knows when.
         let isWaitingForVotes = votingNodes.count < quorum.votesNeeded
         if isWaitingForVotes, votingNodes.union(admission.temporarilyRefused).count >= quorum.votesNeeded {
-            operation.unavailableSince = nil
+            line.forgetOutage()
             return true
         }
         guard !isBeyondWaiting else { return false }
-        return unavailableSince.nanoseconds(until: surroundings.now) < configuration.outageTolerance.nanoseconds
+        // Not for longer than it has waited itself.
+        let since = max(unavailableSince, operation.begun)
+        return since.nanoseconds(until: surroundings.now) < configuration.outageTolerance.nanoseconds
     }
 
     /// Whether so many nodes are out of reach for reasons that waiting does not mend that there is nothing to wait for.
@@ -224,15 +241,16 @@ extension LockEngine {
         return hopeless.count > quorum.nodesThatMayFail
     }
 
-    /// Makes the next attempt for a line after a while.
-    func retryLater(_ line: WaitingLine) {
+    /// Makes the next attempt for a line after a pause, or after a while that grows each time.
+    func retryLater(_ line: WaitingLine, pauseNanoseconds: Int64? = nil) {
         guard line.retryTimer == nil else { return }
-        let delay = line.backoff.nextNanoseconds(random: surroundings.randomBits())
+        let delay = pauseNanoseconds ?? line.backoff.nextNanoseconds(random: surroundings.randomBits())
         var next = surroundings.now.advanced(byNanoseconds: delay)
         // Nobody who holds it will say when a crashed holder's key has expired.
         if let expiry = line.holderExpiry, expiry > surroundings.now { next = min(next, expiry) }
         line.retryTimer = surroundings.schedule(at: next) { [unowned self] in
             line.retryTimer = nil
+            line.givesWay = false
             attend(to: line)
         }
     }

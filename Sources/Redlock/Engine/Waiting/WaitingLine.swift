@@ -6,10 +6,18 @@ import RedisTransport
 
 /// The tasks of one client that want one resource, in the order in which they came.
 ///
-/// Only for the first of them the nodes are asked, however many wait: what they answer is true for all.
+/// Only for the first of them the nodes are asked, however many wait. There is a line as long as somebody waits, or this
+/// client holds the resource.
 ///
 /// Touched on the loop only.
 final class WaitingLine {
+    /// How an attempt failed.
+    struct Failure {
+        let reason: AcquireRound.Failure
+        /// What each node contributed; empty if the nodes were not asked.
+        var problems: [Int: String] = [:]
+    }
+
     let resource: String
 
     /// The lease by which this client holds the resource itself; until it ends, there is nothing to ask the nodes.
@@ -21,6 +29,9 @@ final class WaitingLine {
     /// Calls for the next attempt.
     var retryTimer: (any LoopTimer)?
 
+    /// Whether the pause before the next attempt is there for others than this client.
+    var givesWay = false
+
     /// Whether the next attempt waits for the first connections.
     var isParked = false
 
@@ -29,52 +40,84 @@ final class WaitingLine {
     /// When the key that stood in the way has expired, if nobody extends it.
     var holderExpiry: Instant?
 
-    /// Why the last attempt failed; nil if none did, or one succeeded since.
-    var lastFailure: AcquireRound.Failure?
-    var lastProblems: [Int: String] = [:]
+    /// How the last attempt failed, and when; nil if none did, or one succeeded since.
+    private(set) var lastFailure: (failure: Failure, time: Instant)?
 
-    private var queue = CircularBuffer<AcquireOperation>()
+    /// Since when attempts have failed for want of a quorum.
+    private(set) var unavailableSince: Instant?
+
+    /// Those who left from the middle stay in it until they are in front, or too many.
+    private var queue = CircularBuffer<AcquireOperation>(initialCapacity: 1)
+    private var count = 0
 
     init(resource: String) {
         self.resource = resource
     }
 
+    // MARK: Those who wait
+
     /// Those who wait, in order.
-    var operations: [AcquireOperation] { Array(queue) }
+    var operations: [AcquireOperation] { queue.filter { $0.line === self } }
 
     var first: AcquireOperation? { queue.first }
 
-    var isEmpty: Bool { queue.isEmpty }
+    var isEmpty: Bool { count == 0 }
 
-    /// Whether there is nothing to remember any more.
-    var isForgettable: Bool { queue.isEmpty && holder == nil }
-
-    /// Whether somebody or something makes the next attempt happen.
-    var isAttended: Bool { holder != nil || attempt != nil || retryTimer != nil || isParked }
-
-    /// Why whoever waits here has not got the resource yet; nil if nobody knows.
-    var failure: (AcquireRound.Failure?, problems: [Int: String]) {
-        holder == nil ? (lastFailure, lastProblems) : (.contended, [:])
-    }
-
+    /// Lets somebody stand behind all others.
     func append(_ operation: AcquireOperation) {
+        operation.line = self
         queue.append(operation)
+        count += 1
     }
 
     /// Lets somebody go, from wherever they stand.
     ///
     /// - Returns: whether it was the first.
     func remove(_ operation: AcquireOperation) -> Bool {
-        if queue.first === operation {
-            queue.removeFirst()
-            return true
-        }
-        queue.removeAll { $0 === operation }
-        return false
+        let wasFirst = queue.first === operation
+        operation.line = nil
+        count -= 1
+        while let first = queue.first, first.line !== self { queue.removeFirst() }
+        if queue.count > 2 * count + 16 { queue.removeAll { $0.line !== self } }
+        return wasFirst
     }
+
+    // MARK: What happens next
+
+    /// Whether somebody or something makes the next attempt happen.
+    var isAttended: Bool { holder != nil || attempt != nil || retryTimer != nil || isParked }
+
+    /// Whether there is nothing to remember any more. An attempt is always somebody's, so there is none either.
+    var isForgettable: Bool { isEmpty && holder == nil }
 
     func stopRetryTimer() {
         retryTimer?.cancel()
         retryTimer = nil
+        givesWay = false
+    }
+
+    /// Why whoever waits here has not got the resource yet; nil if nobody knows.
+    var failure: Failure? {
+        holder == nil ? lastFailure?.failure : Failure(reason: .contended)
+    }
+
+    func failed(_ failure: Failure, at now: Instant) {
+        lastFailure = (failure, now)
+        if failure.reason == .contended {
+            unavailableSince = nil
+        } else if unavailableSince == nil {
+            unavailableSince = now
+        }
+    }
+
+    /// A quorum granted, or there will be one for certain.
+    func forgetOutage() {
+        unavailableSince = nil
+    }
+
+    func succeeded() {
+        lastFailure = nil
+        unavailableSince = nil
+        backoff.reset()
     }
 }
