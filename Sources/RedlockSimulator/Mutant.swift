@@ -83,7 +83,7 @@ extension Mutant {
     private static let clients: [Mutant] = [
         Mutant(mistake: .client(.quorumOneTooSmall)),
         Mutant(mistake: .client(.driftForgotten), faults: network) {
-            $0.drift = .strict; $0.clockRate = 78_000
+            $0.drift = .strict; $0.clockRate = 72_500
         },
         Mutant(mistake: .client(.validityFromDecision), faults: network) { $0.isSlow() },
         Mutant(mistake: .client(.extensionFromAnswer), faults: [.slowness]) { $0.isSlowNowAndThen() },

@@ -77,8 +77,9 @@ struct Scenario: Sendable {
         maximumTTL = nodeTimeout * pick([12, 12, 20, 20, 50, 50, 100, 200])
         if Int.random(in: 0..<200, using: &random) == 0 { maximumTTL = 60 * .second }
         drift = pick([.standard, .standard, .standard, .strict, DriftProfile(rate: 0.05)])
-        // Half on either side, and a little room for what comes of multiplying.
-        clockRate = Int64(drift.rate * 490_000)
+        // So much on either side that the fastest clock is ahead of the slowest by the drift, measured by the slowest; and
+        // a little room for what comes of multiplying.
+        clockRate = Int64(drift.rate / (2 + drift.rate) * 980_000)
         let quick = nodeTimeout / 200
         delays = quick...quick * pick([1, 4, 20, 60])
         isDurable = pick([true, true, false])

@@ -66,7 +66,8 @@ extension Simulation {
         runUntil(world.now + 2 * .second)
         for node in nodes {
             for key in node.server.keyNames where key.hasPrefix("redlock:lock:") {
-                guard let value = node.server.value(at: key), let owner = owner(of: value), !dead.contains(owner)
+                guard let value = node.server.value(at: key), let owner = owner(of: value), !dead.contains(owner),
+                    isConnected(owner, to: node)
                 else { continue }
                 judge.violated(.leftBehind, "\(key) is left behind on node \(node.number)")
             }
@@ -75,6 +76,15 @@ extension Simulation {
 }
 
 extension Simulation {
+    /// Whether a process can reach a node by now; to one that sent what was not understood, it connects again after half a
+    /// minute.
+    private func isConnected(_ process: Int, to node: SimulatedNode) -> Bool {
+        guard let member = members.first(where: { $0.client.process.number == process }),
+            let place = nodes(ofMember: member.number).firstIndex(where: { $0 === node })
+        else { return false }
+        return member.client.surroundings.failure(of: place) == nil
+    }
+
     /// The process that was to release a lock with this owner token; nil if it was to be forgotten.
     private func owner(of value: String) -> Int? {
         value.split(separator: ":").last.flatMap { $0.hasPrefix("kept by ") ? Int($0.dropFirst(8)) : nil }

@@ -90,7 +90,8 @@ extension Simulation {
         } catch {
             note(error, client, resource)
             watch.judge(judge)
-            guard scenario.isHarmless, (error as? RedlockError)?.code == .lost else { return }
+            // At the end, those who are still at it are shut down.
+            guard scenario.isHarmless, !isDone, (error as? RedlockError)?.code == .lost else { return }
             judge.violated(.needlessLoss, "client \(member.number) lost \(resource): \(error)")
         }
     }

@@ -90,7 +90,7 @@ final class Simulation: @unchecked Sendable {
     }
 
     /// The nodes that a member knows of.
-    private func nodes(ofMember number: Int?) -> [SimulatedNode] {
+    func nodes(ofMember number: Int?) -> [SimulatedNode] {
         guard scenario.setup == .otherMembers else { return nodes }
         let isOther = number.map { $0 % 2 == 1 } ?? false
         return Array(isOther ? nodes.suffix(scenario.nodeCount) : nodes.prefix(scenario.nodeCount))
