@@ -54,7 +54,6 @@ package final class SubscriptionLink {
             pingInterval: TimeAmount = .seconds(5),
             connectionName: String
         ) {
-            precondition(!channels.isEmpty, "a subscription needs at least one channel")
             self.channels = channels
             self.connectTimeout = connectTimeout
             self.replyTimeout = replyTimeout
@@ -87,12 +86,14 @@ package final class SubscriptionLink {
         delegate: any SubscriptionLinkDelegate,
         logger: Logger
     ) throws(NodeFailure) {
+        precondition(!configuration.channels.isEmpty, "a subscription needs at least one channel")
         self.node = node
         self.channels = configuration.channels.sorted()
         self.pingInterval = configuration.pingInterval
         self.eventLoop = eventLoop
         self.delegate = delegate
         var logger = logger
+        logger[metadataKey: "redis_node"] = "\(endpoint)"
         logger[metadataKey: "redis_connection"] = "subscription"
         self.logger = logger
         // PING comes first: whether it is allowed shows now and not when the subscription is in use, and the
