@@ -176,7 +176,9 @@ final class RedisConnection: ChannelInboundHandler {
     }
 
     /// Hands out the replies of one read, or none of them if there are more than were asked for: then nobody can tell
-    /// which belongs to which command. Messages answer no command and do not count.
+    /// which belongs to which command.
+    ///
+    /// Messages answer no command and do not count.
     private func deliver() {
         let messageReceiver = self.messageReceiver
         let messageCount = messageReceiver == nil ? 0 : replies.count { PublishedMessage($0) != nil }

@@ -84,6 +84,8 @@ struct SubscriptionLinkSubscribingTests {
                 ]
                 #expect(server.log.commands == expected)
                 #expect(probe.events == [.confirmed])
+                let whereFrom = "redis_connection=subscription redis_node=127.0.0.1:\(server.port)"
+                #expect(probe.logged == "connected \(whereFrom)\nsubscribed \(whereFrom)")
                 #expect(try await !probe.dumped().contains("hunter2"))
             }
         }
@@ -204,6 +206,7 @@ struct SubscriptionLinkSubscribingTests {
                 try await Task.sleep(for: .milliseconds(500))
                 #expect(probe.losses.map(\.kind) == [.authentication])
                 #expect(probe.losses.first?.message.contains("hunter2") == false)
+                #expect(probe.logged.contains("not connected") && !probe.logged.contains("hunter2"))
                 #expect(server.log.acceptedConnections == 1)
             }
         }

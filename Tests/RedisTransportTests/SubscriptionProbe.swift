@@ -21,6 +21,7 @@ final class SubscriptionProbe: SubscriptionLinkDelegate, @unchecked Sendable {
 
     private let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
     private let told = Mutex<[Event]>([])
+    private let logLines = LogLines()
     private let closesAfter: @Sendable (Event) -> Bool
     private var link: SubscriptionLink?
 
@@ -55,7 +56,7 @@ final class SubscriptionProbe: SubscriptionLinkDelegate, @unchecked Sendable {
                 configuration: configuration,
                 eventLoop: probe.eventLoop,
                 delegate: probe,
-                logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+                logger: Logger(label: "test", factory: { _ in LineLogHandler(lines: probe.logLines) })
             )
             probe.link = link
             link.start()
@@ -73,6 +74,9 @@ final class SubscriptionProbe: SubscriptionLinkDelegate, @unchecked Sendable {
     var losses: [NodeFailure] { events.compactMap { if case .lost(let failure) = $0 { failure } else { nil } } }
     var confirmedCount: Int { events.count { $0 == .confirmed } }
     var messages: [Event] { events.filter { if case .message = $0 { true } else { false } } }
+
+    /// Everything that was logged.
+    var logged: String { logLines.lines.withLock { $0.joined(separator: "\n") } }
 
     /// Closes the subscription; returns when it is closed.
     func close() async throws {
@@ -130,6 +134,33 @@ final class SubscriptionProbe: SubscriptionLinkDelegate, @unchecked Sendable {
         eventLoop.preconditionInEventLoop()
         told.withLock { $0.append(event) }
         if closesAfter(event) { link?.close() }
+    }
+}
+
+/// The lines of a log.
+private final class LogLines: Sendable {
+    let lines = Mutex<[String]>([])
+}
+
+/// Keeps what is logged, with its metadata.
+private struct LineLogHandler: LogHandler {
+    let lines: LogLines
+    var metadata: Logger.Metadata = [:]
+    var logLevel: Logger.Level = .trace
+
+    init(lines: LogLines) {
+        self.lines = lines
+    }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        let all = metadata.merging(event.metadata ?? [:]) { $1 }.sorted { $0.key < $1.key }
+        let pairs = all.map { "\($0.key)=\($0.value)" }.joined(separator: " ")
+        lines.lines.withLock { $0.append("\(event.message) \(pairs)") }
     }
 }
 
