@@ -140,8 +140,10 @@ let package = Package(
             name: "RedisTransportTests",
             dependencies: [
                 "Hiredis",
+                "LocalRedis",
                 "RedisTransport",
                 "RedlockTesting",
+                "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -37,7 +37,7 @@ struct Handshake {
         }
         // Whether the name could be set does not matter; whether the server wants a password, or is not ready, does.
         for case .error(let text) in replies {
-            if let failure = Self.failure(inErrorReply: text) { throw failure }
+            if let failure = NodeFailure(errorReply: text) { throw failure }
         }
         return Array(replies.dropFirst(ownCount))
     }
@@ -48,29 +48,7 @@ struct Handshake {
         otherwise kind: NodeFailure.Kind
     ) throws(NodeFailure) {
         if case .simpleString("OK") = reply { return }
-        guard case .error(let text) = reply else {
-            throw NodeFailure(.protocolViolation, "the server gave no sensible answer to the attempt to \(step)")
-        }
-        if let failure = failure(inErrorReply: text) { throw failure }
-        throw NodeFailure(kind, "the server refused to \(step): \(text.withoutEchoedArguments.printable())")
-    }
-
-    /// The error replies that make a connection useless, whatever was asked.
-    private static func failure(inErrorReply text: String) -> NodeFailure? {
-        let code = text.prefix { $0 != " " }
-        switch code {
-        case "NOAUTH": return NodeFailure(.authentication, "the server wants a password, and none is configured")
-        case "WRONGPASS": return NodeFailure(.authentication, "the server refused the user or the password")
-        case "DENIED": return NodeFailure(.permission, "the server is in protected mode and refuses this client")
-        case "LOADING": return NodeFailure(.notServing, "the server is still loading its data")
-        case "BUSY": return NodeFailure(.notServing, "the server is busy with a script")
-        case "MASTERDOWN": return NodeFailure(.notServing, "the server is a replica without its master")
-        default:
-            if text.hasPrefix("ERR max number of clients") {
-                return NodeFailure(.notServing, "the server has reached its maximum number of clients")
-            }
-            return nil
-        }
+        throw NodeFailure(attemptTo: step, answeredWith: reply, otherwise: kind)
     }
 }
 

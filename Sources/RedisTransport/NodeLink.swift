@@ -81,6 +81,9 @@ public final class NodeLink {
     /// Where the node is.
     public let endpoint: RedisEndpoint
 
+    /// Who is told the messages of channels that the handshake subscribes to; to be set before the link is started.
+    weak var messageReceiver: (any MessageReceiver)?
+
     private let configuration: Configuration
     private let eventLoop: any EventLoop
     private unowned let delegate: any NodeLinkDelegate
@@ -171,6 +174,15 @@ public final class NodeLink {
         }
     }
 
+    /// Ends the connection, in which whoever uses it found something wrong, and goes on as after any other end.
+    func abandonConnection(_ failure: NodeFailure) {
+        switch state {
+        case .connecting(let attempt): attemptFailed(attempt.number, failure)
+        case .ready(let connection, _): connection.end(failure)
+        case .idle, .waiting, .closed: break
+        }
+    }
+
     private func connect() {
         attempts += 1
         let number = attempts
@@ -201,7 +213,13 @@ public final class NodeLink {
             try pipeline.addHandler(NIOSSLClientHandler(context: tlsContext, serverHostname: endpoint.tlsServerName))
         }
         try pipeline.addHandler(
-            RedisConnection(node: node, attempt: number, link: self, allocator: channel.allocator)
+            RedisConnection(
+                node: node,
+                attempt: number,
+                link: self,
+                messageReceiver: messageReceiver,
+                allocator: channel.allocator
+            )
         )
     }
 

@@ -4,7 +4,16 @@ internal import Hiredis
 internal import NIOCore
 internal import NIOSSL
 
+/// Who is told the messages that a connection carries, on its event loop.
+protocol MessageReceiver: AnyObject {
+    /// Somebody published a message to a channel that the connection is subscribed to.
+    func received(_ message: PublishedMessage)
+}
+
 /// One connection: commands out, replies in, in the same order, each with a deadline of its own.
+///
+/// A connection with a receiver of messages may be subscribed to channels: the messages come between the replies, when
+/// it pleases the server, and are told apart by their form.
 ///
 /// Whatever puts the order in doubt ends the connection for good: a reply that is late, that nobody asked for, or that
 /// is not the protocol. A connection that is kept after that would give one command the answer to another.
@@ -29,6 +38,7 @@ final class RedisConnection: ChannelInboundHandler {
     let attempt: Int
     private let node: Int
     private weak var link: NodeLink?
+    private weak var messageReceiver: (any MessageReceiver)?
     private let reader = ReplyReader()
     private var replies: [RESPValue] = []
     private var awaited = CircularBuffer<Awaited>()
@@ -39,10 +49,18 @@ final class RedisConnection: ChannelInboundHandler {
     private var deadlineAtHand: NIODeadline?
     private var state = State.open
 
-    init(node: Int, attempt: Int, link: NodeLink, allocator: ByteBufferAllocator) {
+    /// A connection of the link; without a receiver of messages, a message is a reply that nobody asked for.
+    init(
+        node: Int,
+        attempt: Int,
+        link: NodeLink,
+        messageReceiver: (any MessageReceiver)?,
+        allocator: ByteBufferAllocator
+    ) {
         self.attempt = attempt
         self.node = node
         self.link = link
+        self.messageReceiver = messageReceiver
         self.outgoing = allocator.buffer(capacity: 4096)
     }
 
@@ -159,13 +177,23 @@ final class RedisConnection: ChannelInboundHandler {
 
     /// Hands out the replies of one read, or none of them if there are more than were asked for: then nobody can tell
     /// which belongs to which command.
+    ///
+    /// Messages answer no command and do not count.
     private func deliver() {
-        guard replies.count <= awaited.count else {
+        let messageReceiver = self.messageReceiver
+        let messageCount = messageReceiver == nil ? 0 : replies.count { PublishedMessage($0) != nil }
+        guard replies.count - messageCount <= awaited.count else {
             replies.removeAll()
             end(NodeFailure(.protocolViolation, "the server sent a reply that nobody asked for"))
             return
         }
         for reply in replies {
+            // Who was told the reply or message before may have ended the connection.
+            guard state == .open else { break }
+            if let messageReceiver, let message = PublishedMessage(reply) {
+                messageReceiver.received(message)
+                continue
+            }
             guard let command = awaited.popFirst() else { break }
             deadlineAtHand = command.deadline
             command.receiver.received(reply, from: node)

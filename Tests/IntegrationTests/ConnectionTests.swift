@@ -4,6 +4,7 @@ import Foundation
 import LocalRedis
 import RedisTransport
 import Redlock
+import TestSupport
 import Testing
 
 /// The ways to reach a server and to sign in to it.
@@ -191,40 +192,4 @@ struct ConnectionTests {
         let error = try await expectRefusal(client, sourceLocation: sourceLocation)
         #expect(error.nodes.filter { $0.outcome.contains("certificate") }.count >= 2, "\(error)")
     }
-}
-
-/// Two authorities, a server certificate for localhost and a client certificate, in a directory of their own.
-private struct Certificates {
-    let directory: URL
-
-    func path(_ name: String) -> String { directory.appending(path: name).path }
-}
-
-private func withCertificates(_ body: (Certificates) async throws -> Void) async throws {
-    let directory = FileManager.default.temporaryDirectory.appending(path: "redlock-tls-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: directory) }
-    let script = """
-        set -e
-        authority() { openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=$1" -keyout $1.key -out $1.crt; }
-        certificate() {
-            openssl req -newkey rsa:2048 -nodes -subj "/CN=$1" -keyout $1.key -out $1.csr
-            printf '%s' "$2" > $1.ext
-            openssl x509 -req -in $1.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile $1.ext -out $1.crt
-        }
-        authority ca
-        authority other-ca
-        certificate server 'subjectAltName=DNS:localhost'
-        certificate client 'extendedKeyUsage=clientAuth'
-        """
-    let process = Process()
-    process.executableURL = URL(filePath: "/bin/sh")
-    process.arguments = ["-c", script]
-    process.currentDirectoryURL = directory
-    process.standardError = FileHandle.nullDevice
-    process.standardOutput = FileHandle.nullDevice
-    try process.run()
-    process.waitUntilExit()
-    try #require(process.terminationStatus == 0, "openssl could not make the certificates")
-    try await body(Certificates(directory: directory))
 }

@@ -269,6 +269,30 @@ struct NodeLinkTrafficTests {
         }
     }
 
+    /// Where nobody receives messages, what looks like one is the answer to the command, or one too many.
+    @Test
+    func messageIsAReplyLikeEveryOther() async throws {
+        let behaviour = afterHandshake { connection in
+            _ = try await connection.receive()
+            try await connection.send(Wire.message("x"))
+            _ = try await connection.receive()
+            try await connection.send("+OK\r\n" + Wire.message("x"))
+            try await connection.never()
+        }
+        try await withScriptedServer(behaviour) { server in
+            try await LinkProbe.run("redis://127.0.0.1:\(server.port)") { probe in
+                try await probe.waitUntilReady()
+                try await probe.send("LRANGE")
+                try await probe.wait { $0.replies.count == 1 }
+                #expect(probe.replies.first?.array?.map(\.string) == ["message", "wake", "x"])
+                try await probe.send("PING")
+                try await probe.wait { !$0.downs.isEmpty }
+                #expect(probe.downs.map(\.kind) == [.protocolViolation])
+                #expect(probe.replies.count == 1)
+            }
+        }
+    }
+
     @Test
     func replyThatBreaksOffFailsItsCommand() async throws {
         let behaviour = afterHandshake { connection in
