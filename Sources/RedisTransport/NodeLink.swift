@@ -175,7 +175,7 @@ public final class NodeLink {
     }
 
     /// Ends the connection, in which whoever uses it found something wrong, and goes on as after any other end.
-    func abandonConnection(_ failure: NodeFailure) {
+    package func abandonConnection(_ failure: NodeFailure) {
         switch state {
         case .connecting(let attempt): attemptFailed(attempt.number, failure)
         case .ready(let connection, _): connection.end(failure)

@@ -21,6 +21,7 @@ final class StandingStill: Surroundings {
     func schedule(at instant: Instant, _ work: @escaping () -> Void) -> any LoopTimer { Timer() }
     func connect() {}
     func disconnect() {}
+    func abandonConnection(to node: Int, _ failure: NodeFailure) {}
     func failure(of node: Int) -> NodeFailure? { nil }
     func append(
         _ command: NodeCommand,

@@ -113,6 +113,10 @@ final class NIOSurroundings: Surroundings {
         for link in links { link.close() }
     }
 
+    func abandonConnection(to node: Int, _ failure: NodeFailure) {
+        links[node].abandonConnection(failure)
+    }
+
     func failure(of node: Int) -> NodeFailure? {
         links[node].failure
     }

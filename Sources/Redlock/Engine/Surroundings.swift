@@ -33,6 +33,9 @@ package protocol Surroundings: AnyObject {
     /// Ends all connections.
     func disconnect()
 
+    /// Ends the connection to a node, in which something is wrong; another one is made.
+    func abandonConnection(to node: Int, _ failure: NodeFailure)
+
     /// Why a node cannot be used now; nil when it can.
     func failure(of node: Int) -> NodeFailure?
 

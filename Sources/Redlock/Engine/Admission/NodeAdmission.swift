@@ -119,7 +119,8 @@ final class NodeAdmission {
                     // tells, and the answer of the script comes behind it.
                     engine.admission.inspect(node)
                     engine.send(command, to: [node], receiver: receiver, form: .wholeInstead)
-                }
+                },
+                abandonConnection: { [unowned engine] in engine.surroundings.abandonConnection(to: node, $0) }
             )
         }
     }

@@ -37,6 +37,7 @@ package final class NodeReplies: ReplyReceiver {
     private let node: Int
     private let judge: (ClockSample) -> Bool
     private let sendWhole: (NodeCommand, any ReplyReceiver) -> Void
+    private let abandonConnection: (NodeFailure) -> Void
     private let now: () -> Instant
     private var awaited = CircularBuffer<Awaited>()
     private var unverified: [(reply: RESPValue, receiver: any ReplyReceiver)] = []
@@ -46,18 +47,21 @@ package final class NodeReplies: ReplyReceiver {
     ///   - verifiesVotes: whether votes wait for the TIME behind them.
     ///   - judge: takes a reading of the node's clock; tells whether the clock is good.
     ///   - sendWhole: sends a script whole to the node, which does not have it.
+    ///   - abandonConnection: ends the connection, whose replies are not those to the commands any more.
     init(
         node: Int,
         verifiesVotes: Bool,
         now: @escaping () -> Instant,
         judge: @escaping (ClockSample) -> Bool,
-        sendWhole: @escaping (NodeCommand, any ReplyReceiver) -> Void
+        sendWhole: @escaping (NodeCommand, any ReplyReceiver) -> Void,
+        abandonConnection: @escaping (NodeFailure) -> Void
     ) {
         self.node = node
         self.verifiesVotes = verifiesVotes
         self.now = now
         self.judge = judge
         self.sendWhole = sendWhole
+        self.abandonConnection = abandonConnection
     }
 
     /// Notes that a command is on its way.
@@ -105,7 +109,14 @@ package final class NodeReplies: ReplyReceiver {
 
     private func timeReceived(_ reply: RESPValue, sent: Instant) {
         guard let serverMicroseconds = reply.serverMicroseconds else {
-            return failUnverified(NodeFailure(.permission, "TIME was refused: \(reply.problem)"))
+            if reply.error != nil {
+                return failUnverified(NodeFailure(.permission, "TIME was refused: \(reply.problem)"))
+            }
+            // One reply too many or too few, while others are awaited, shows here: nobody knows any more which reply
+            // belongs to which command.
+            let failure = NodeFailure(.protocolViolation, "the server answered TIME with something else")
+            failUnverified(failure)
+            return abandonConnection(failure)
         }
         let sample = ClockSample(sent: sent, received: now(), serverMicroseconds: serverMicroseconds)
         guard judge(sample) else {

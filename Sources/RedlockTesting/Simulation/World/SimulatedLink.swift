@@ -81,6 +81,11 @@ final class SimulatedLink {
         if case .ready(let connection) = before { connection.end(end) }
     }
 
+    /// Ends the connection, in which whoever uses it found something wrong.
+    func abandonConnection(_ failure: NodeFailure) {
+        if case .ready(let connection) = state { connection.end(failure) }
+    }
+
     /// Has the connection break, as when something between the two forgets it.
     func breakOff() {
         if case .ready(let connection) = state { connection.breakOff() }

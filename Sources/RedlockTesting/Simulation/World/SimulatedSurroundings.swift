@@ -76,6 +76,10 @@ package final class SimulatedSurroundings: Surroundings {
         links[node].breakOff()
     }
 
+    package func abandonConnection(to node: Int, _ failure: NodeFailure) {
+        links[node].abandonConnection(failure)
+    }
+
     func cutOff() {
         for link in links { link.cutOff() }
     }
