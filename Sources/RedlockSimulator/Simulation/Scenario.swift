@@ -69,7 +69,8 @@ struct Scenario: Sendable {
         nodeCount = pick([1, 3, 3, 3, 3, 3, 4, 5, 5, 7])
         let majority = nodeCount / 2 + 1
         quorum = pick([majority, majority, majority, Int.random(in: majority...nodeCount, using: &random)])
-        clientCount = pick([2, 2, 2, 2, 2, 3, 3, 3, 4, 8])
+        // Many of them cost as much as many worlds of few.
+        clientCount = pick([2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 4, 4, 6, 8])
         tasksPerClient = pick([1, 1, 2, 4])
         resourceCount = pick([1, 1, 1, 2, 3])
         handOverTime = pick([0, 200, 200, 10_000]) * .millisecond
