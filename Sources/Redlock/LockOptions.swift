@@ -7,7 +7,8 @@ internal import RedisTransport
 public enum WaitPolicy: Hashable, Sendable {
     /// One attempt; none if tasks of this client wait for the lock already, who would get it first.
     case none
-    /// Attempts until the time is over; at least one, which may take one node timeout.
+    /// Attempts until the time is over, in turn with the tasks of this client that came before; at least one, which may
+    /// take one node timeout, if nobody did.
     case atMost(Duration)
     /// Attempts until the lock is obtained or the task is cancelled.
     case forever

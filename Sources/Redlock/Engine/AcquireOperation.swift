@@ -23,7 +23,7 @@ final class AcquireOperation: @unchecked Sendable {
     var begun = Instant(nanoseconds: 0)
     var deadline: Instant?
     var deadlineTimer: (any LoopTimer)?
-    /// Where it waits; nil before and afterwards. Changed by the line itself.
+    /// Where it waits, as the line itself says; nil before and afterwards.
     var line: WaitingLine?
 
     init(resource: String, terms: LeaseTerms, wait: WaitPolicy, namesHolder: Bool) {

@@ -87,7 +87,7 @@ final class WaitingLine {
     /// Whether somebody or something makes the next attempt happen.
     var isAttended: Bool { holder != nil || attempt != nil || retryTimer != nil || isParked }
 
-    /// Whether there is nothing to remember any more. An attempt is always somebody's, so there is none either.
+    /// Whether there is nothing to remember any more; an attempt is always somebody's, so there is none either.
     var isForgettable: Bool { isEmpty && holder == nil }
 
     func stopRetryTimer() {
