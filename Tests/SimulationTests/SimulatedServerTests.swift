@@ -25,7 +25,7 @@ struct SimulatedServerTests {
         driven.clock.microseconds += 10_000_000
         #expect(driven.acquire(by: "b") == -1)
         driven.clock.microseconds += 1_000
-        #expect(driven.acquire(by: "b") == token + 1)
+        #expect(driven.acquire(by: "b") == token + NodeCommand.tokensPerGrant)
         #expect(driven.release(by: "a") == 0)
         #expect(driven.release(by: "b") == 1)
     }
@@ -70,9 +70,9 @@ struct SimulatedServerTests {
         let token = driven.acquire(by: "a")
         #expect(driven.release(by: "a") == 1)
         let snapshot = server.snapshot()
-        #expect(driven.acquire(by: "b") == token + 1)
+        #expect(driven.acquire(by: "b") == token + NodeCommand.tokensPerGrant)
         server.restart(keeping: .snapshot(snapshot))
-        #expect(driven.acquire(by: "c") == token + 1)
+        #expect(driven.acquire(by: "c") == token + NodeCommand.tokensPerGrant)
     }
 
     @Test
@@ -82,7 +82,7 @@ struct SimulatedServerTests {
         let token = driven.acquire(by: "a")
         driven.clock.microseconds += 1_500_000
         #expect(driven.release(by: "a") == 1)
-        #expect(driven.acquire(by: "b") == token + 1)
+        #expect(driven.acquire(by: "b") == token + NodeCommand.tokensPerGrant)
         server.flushAll()
         driven.clock.microseconds += 400_000
         server.restart(keeping: .allButTheLast(microseconds: 1_000_000))
@@ -90,7 +90,7 @@ struct SimulatedServerTests {
         #expect(server.keyNames == ["fence:a", "lock:a", "node"])
         #expect(driven.acquire(by: "c") == -1 - 8_100)
         #expect(driven.release(by: "a") == 1)
-        #expect(driven.acquire(by: "c") == token + 1)
+        #expect(driven.acquire(by: "c") == token + NodeCommand.tokensPerGrant)
     }
 
     @Test
@@ -166,7 +166,7 @@ struct SimulatedServerTests {
         #expect(driven.release(by: "a") == 0)
         #expect(driven.acquire(by: "b") == .min)
         #expect(server.keyNames == ["fence:a", "node"])
-        #expect(driven.acquire(by: "b") == token + 2)
+        #expect(driven.acquire(by: "b") == token + 2 * NodeCommand.tokensPerGrant)
     }
 
     @Test
