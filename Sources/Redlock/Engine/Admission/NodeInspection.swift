@@ -32,8 +32,7 @@ struct NodeInspection {
     ///
     /// - Throws: `NodeFailure` if not even the record can be read.
     init(replies: [RESPValue]) throws(NodeFailure) {
-        var facts = ServerFacts()
-        if case .bulkString(let text) = replies[0] { facts = Self.facts(inInfo: text) }
+        var facts = replies[0].string.map(Self.facts(inInfo:)) ?? ServerFacts()
         facts.fsyncPolicy = Self.setting(replies[1])
         facts.suspendsFsyncDuringRewrite = Self.setting(replies[2]).map { $0 == "yes" }
         self.facts = facts
@@ -53,49 +52,27 @@ struct NodeInspection {
     }
 
     /// What INFO says of the server; see https://redis.io/docs/latest/commands/info/.
-    static func facts(inInfo text: [UInt8]) -> ServerFacts {
+    static func facts(inInfo text: String) -> ServerFacts {
         var facts = ServerFacts()
-        var rest = text[...]
-        while !rest.isEmpty {
-            let line = rest.prefix { $0 != UInt8(ascii: "\n") }
-            rest = rest[line.endIndex...].dropFirst()
+        for line in text.utf8.split(separator: UInt8(ascii: "\n")) {
             guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { continue }
-            facts.note(line[..<colon], line[(colon + 1)...])
+            let end = line.last == UInt8(ascii: "\r") ? line.index(before: line.endIndex) : line.endIndex
+            let value = Substring(line[line.index(after: colon)..<end])
+            switch Substring(line[..<colon]) {
+            case "redis_version", "valkey_version": facts.version = String(value)
+            case "run_id": facts.runID = value.isEmpty ? nil : String(value)
+            case "role": facts.isMaster = value == "master"
+            // All zeros: the server never was a replica that became a master.
+            case "master_replid2": facts.formerReplicationID = value.contains { $0 != "0" } ? String(value) : nil
+            case "cluster_enabled": facts.isClusterNode = value == "1"
+            case "aof_enabled": facts.hasAppendOnlyFile = value == "1"
+            case "maxmemory": facts.memoryLimitBytes = Int64(value)
+            case "maxmemory_policy": facts.evictionPolicy = String(value)
+            case "evicted_keys": facts.evictedKeys = Int64(value)
+            default: break
+            }
         }
         return facts
-    }
-}
-
-extension ServerFacts {
-    /// Notes one line of INFO, if it says something that counts.
-    fileprivate mutating func note(_ name: ArraySlice<UInt8>, _ bytes: ArraySlice<UInt8>) {
-        // Most lines say nothing that counts, and bytes are compared in no time.
-        func isNamed(_ wanted: StaticString) -> Bool {
-            wanted.withUTF8Buffer { name.elementsEqual($0) }
-        }
-        var value: String {
-            String(decoding: bytes.last == UInt8(ascii: "\r") ? bytes.dropLast() : bytes, as: UTF8.self)
-        }
-        if isNamed("redis_version") || isNamed("valkey_version") {
-            version = value
-        } else if isNamed("run_id") {
-            runID = value.isEmpty ? nil : value
-        } else if isNamed("role") {
-            isMaster = value == "master"
-        } else if isNamed("master_replid2") {
-            // All zeros: the server never was a replica that became a master.
-            formerReplicationID = value.utf8.allSatisfy { $0 == UInt8(ascii: "0") } ? nil : value
-        } else if isNamed("cluster_enabled") {
-            isClusterNode = value == "1"
-        } else if isNamed("aof_enabled") {
-            hasAppendOnlyFile = value == "1"
-        } else if isNamed("maxmemory") {
-            memoryLimitBytes = Int64(value)
-        } else if isNamed("maxmemory_policy") {
-            evictionPolicy = value
-        } else if isNamed("evicted_keys") {
-            evictedKeys = Int64(value)
-        }
     }
 }
 
