@@ -35,6 +35,10 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case handedOverBeyondBlock
     /// A lock is handed over however little is left of it.
     case handedOverTooLate
+    /// A lock is handed over and released as well.
+    case releasedAtHandOver
+    /// Whoever waits in the queues counts on being woken, and never looks.
+    case neverLooksForItself
     /// Nobody asks for those who waited behind one that went away.
     case lineForgotten
 

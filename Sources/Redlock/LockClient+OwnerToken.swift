@@ -16,7 +16,8 @@ extension LockClient {
             engine.submit { engine in
                 engine.extend(resource: resource, ownerToken: ownerToken, timing: timing) {
                     decision,
-                    problems in
+                    problems,
+                    _ in
                     let nodes = engine.report(problems, otherwise: "has it, or did not answer yet")
                     switch decision {
                     case .extended(let validUntil):
@@ -48,7 +49,8 @@ extension LockClient {
             engine.submit { engine in
                 engine.release(resource: resource, ownerToken: ownerToken, timing: timing, from: engine.allNodes) {
                     decision,
-                    problems in
+                    problems,
+                    _ in
                     engine.vacateIfHeld(resource, under: ownerToken)
                     switch decision {
                     case .released(let wasHeld):

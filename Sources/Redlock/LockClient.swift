@@ -143,7 +143,7 @@ public final class LockClientCore: Sendable {
     }
 
     /// Who is to be told about the nodes.
-    package var delegate: any NodeLinkDelegate { engine }
+    package var delegate: any NodeLinkDelegate & SubscriptionLinkDelegate { engine }
 
     /// Begins to connect to the nodes.
     package func connect(_ purpose: Purpose = .locking) {

@@ -60,10 +60,11 @@ struct Mutant: Sendable {
 extension Mutant {
     private static let network: Set<FaultKind> = [.stall, .slowness, .nodeStop]
 
-    /// All of them, but for three mistakes of scripts that change nothing which is promised.
+    /// All of them, but for four mistakes of scripts that change nothing which is promised.
     ///
     /// A record that is overwritten by another is as good; a node that lost its counter and was repaired without it begins
-    /// with the time of day; and a raise that does not ask whether the lock is held raises a counter too far at worst.
+    /// with the time of day; and a raise that does not ask whether the lock is held raises a counter too far at worst;
+    /// whoever is not woken looks for itself.
     /// That they differ from the real scripts shows in the comparison with a real server.
     static let all: [Mutant] = clients + scripts
 
@@ -100,6 +101,11 @@ extension Mutant {
         Mutant(mistake: .client(.tokenReusedAtHandOver)) { $0.isCrowded() },
         Mutant(mistake: .client(.handedOverBeyondBlock)) { $0.isCrowded() },
         Mutant(mistake: .client(.handedOverTooLate)) { $0.isCrowded() },
+        Mutant(mistake: .client(.releasedAtHandOver)) { $0.isCrowded() },
+        Mutant(mistake: .client(.neverLooksForItself), faults: network.union([.crash])) { scenario in
+            scenario.isCrowded()
+            scenario.judgesLiveness = true
+        },
         Mutant(mistake: .client(.lineForgotten), faults: network.union([.cancellation])) { scenario in
             scenario.isCrowded()
             scenario.judgesLiveness = true

@@ -21,6 +21,8 @@ final class StandingStill: Surroundings {
     func schedule(at instant: Instant, _ work: @escaping () -> Void) -> any LoopTimer { Timer() }
     func connect() {}
     func disconnect() {}
+    func listen(on channel: String) {}
+    func stopListening() {}
     func abandonConnection(to node: Int, _ failure: NodeFailure) {}
     func failure(of node: Int) -> NodeFailure? { nil }
     func append(

@@ -28,6 +28,10 @@ struct Driven {
         return token
     }
 
+    static func queue(_ name: String) -> NodeCommand.WaitingQueue {
+        NodeCommand.WaitingQueue(queue: "queue:\(name)", expiry: "queue-expiry:\(name)", channelPrefix: "wake:")
+    }
+
     func enrol() {
         let command = NodeCommand.enrol(record: "node", expected: "", before: "\(recordID)", after: "reason=new")
         _ = server.execute(command, wholeScript: true)
@@ -57,7 +61,7 @@ struct Driven {
     }
 
     func release(by name: String) -> Int64 {
-        let command = NodeCommand.release(lock: "lock:a", ownerToken: Self.token(name))
+        let command = NodeCommand.release(lock: "lock:a", ownerToken: Self.token(name), waking: Self.queue("a"))
         return server.execute(command, wholeScript: true).integer ?? .min
     }
 }

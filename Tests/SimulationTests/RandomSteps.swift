@@ -180,8 +180,15 @@ struct RandomSteps {
         let (lock, fence) = ("lock:\(name)", "fence:\(name)")
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<30: return try acquisition(lock, fence, isWhole: isWhole, at: microseconds)
-        case 30..<40: return try .command(.release(lock: lock, ownerToken: ownerToken()), isWhole: isWhole)
-        case 40..<52:
+        case 30..<38:
+            let command = NodeCommand.release(
+                lock: lock,
+                ownerToken: ownerToken(),
+                waking: chance(80) ? Driven.queue(name) : nil
+            )
+            return try .command(command, isWhole: isWhole)
+        case 38..<45: return try .command(queueStep(lock, name, at: microseconds), isWhole: isWhole)
+        case 45..<52:
             let command = NodeCommand.extend(
                 lock: lock,
                 ownerToken: ownerToken(),
@@ -250,6 +257,22 @@ struct RandomSteps {
         return try .command(.acquire(acquisition), isWhole: isWhole, recordID: recordID)
     }
 
+    /// Of the clients that wait, the second hears what is published to it; the others are gone.
+    private mutating func queueStep(_ lock: String, _ name: String, at microseconds: Int64) -> NodeCommand {
+        let client = one(of: "1", "2", "3")
+        if chance(25) { return .leaveQueue(lock: lock, Driven.queue(name), client: client) }
+        return .enqueue(
+            NodeCommand.Place(
+                lock: lock,
+                queue: Driven.queue(name),
+                client: client,
+                ticket: chance(80) ? microseconds + one(of: 0, 1, -1, 1_000) : one(of: 0, -1, 5, 1 << 53),
+                lifeMilliseconds: ttlMilliseconds(),
+                isEvenIfFree: chance(40)
+            )
+        )
+    }
+
     private mutating func recordStep(isWhole: Bool, at microseconds: Int64) throws -> Step {
         let expected = one(of: "", record, record, "another")
         if chance(50) {
@@ -296,7 +319,14 @@ struct RandomSteps {
     /// What operators and other programs do.
     mutating func outsideStep(at microseconds: Int64) throws -> Step {
         let name = resource()
-        let key = one(of: "lock:\(name)", "fence:\(name)", "fence:\(name)", "node")
+        let key = one(
+            of: "lock:\(name)",
+            "fence:\(name)",
+            "fence:\(name)",
+            "node",
+            "queue:\(name)",
+            "queue-expiry:\(name)"
+        )
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<40:
             record = recordText(at: microseconds)

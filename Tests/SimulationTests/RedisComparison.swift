@@ -22,6 +22,9 @@
         private let clock: Driven.Clock
         private let shim: ClockShim
         private let connection: RawConnection
+        /// Somebody who hears what is published on one channel; nobody reads it.
+        private let subscriber: RawConnection
+        private static let channel = "wake:2"
         private var history: [String] = []
         /// What kinds of answers there were to what kinds of steps.
         private(set) var outcomes: Set<String> = []
@@ -48,6 +51,9 @@
             let clock = Driven.Clock()
             self.clock = clock
             simulated = SimulatedServer(seed: 1) { clock.microseconds }
+            simulated.publisher = { channel, _ in channel == Self.channel ? 1 : 0 }
+            subscriber = try RawConnection(path: server.unixSocketPath)
+            _ = try subscriber.send("SUBSCRIBE", Self.channel)
             shim.setWallClockRate(0)
             // Or keys would be deleted between two commands, and be missing when the clock goes back.
             try connection.send("DEBUG", "SET-ACTIVE-EXPIRE", "0")

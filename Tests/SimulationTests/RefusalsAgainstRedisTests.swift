@@ -101,7 +101,9 @@
             (SimulatedServer.Commands.get, "-get"), (.set, "-set"), (.exists, "-exists"), (.remainingLife, "-pttl"),
             (.increment, "-incrby"), (.setLife, "-pexpire"), (.delete, "-del"), (.time, "-time"),
             (.evaluate, "-eval -evalsha"), (.load, "-script|load"), (.information, "-info"),
-            (.configuration, "-config|get"), (.scan, "-scan"), (.ping, "-ping"), (.all, "-@all"),
+            (.configuration, "-config|get"), (.scan, "-scan"), (.ping, "-ping"), (.addScore, "-zadd"),
+            (.removeScore, "-zrem"), (.range, "-zrange"), (.rangeByScore, "-zrangebyscore"), (.rank, "-zrank"),
+            (.publish, "-publish"), (.all, "-@all"),
         ])
         func refusesWhatTheUserMayNotDo(denied: SimulatedServer.Commands, rule: String) async throws {
             try await RedisComparison.with { comparison, _ in

@@ -75,6 +75,15 @@ extension LockEngine {
         }
     }
 
+    /// A node does not keep a queue for this client, which asks it now and then instead.
+    func queueRefused(by node: Int, _ problem: String) {
+        wakeUps.unsubscribed(from: node)
+        logger.warning(
+            "a node does not let this client wait in its queues",
+            metadata: of(node, ["reason": "\(problem.printable(limit: 300))"])
+        )
+    }
+
     func clockDeviated(of node: Int, milliseconds: Int64) {
         metrics.clockJumped()
         events.tell(.clockJumped(node: nodeNames[node], by: .milliseconds(milliseconds)))

@@ -56,6 +56,7 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     private var connectionWaiters: [ConnectionWaiter] = []
     private(set) lazy var admission = NodeAdmission(engine: self)
     private(set) lazy var keeper = LeaseKeeper(engine: self)
+    private(set) lazy var wakeUps = WakeUps(engine: self)
     private(set) lazy var ledger = ReleaseLedger(engine: self)
 
     init(

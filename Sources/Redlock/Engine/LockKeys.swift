@@ -28,6 +28,31 @@ package enum LockProfile: Hashable, Sendable {
         }
     }
 
+    /// Where those wait who want a resource; the compatible profile has no such place.
+    func waitingQueue(_ resource: String) -> NodeCommand.WaitingQueue? {
+        guard case .standard(let prefix) = self else { return nil }
+        return NodeCommand.WaitingQueue(
+            queue: "\(prefix)queue:\(resource)",
+            expiry: "\(prefix)queue-expiry:\(resource)",
+            channelPrefix: "\(prefix)wake:"
+        )
+    }
+
+    /// The channel on which a client is woken.
+    func wakeChannel(ofClient client: String) -> String {
+        switch self {
+        case .standard(let prefix): "\(prefix)wake:\(client)"
+        case .compatible: preconditionFailure("nobody is woken in the compatible profile")
+        }
+    }
+
+    /// The resource that a queue belongs to; nil if it is no queue of this profile.
+    func resource(ofQueue queue: String) -> String? {
+        guard case .standard(let prefix) = self else { return nil }
+        let start = "\(prefix)queue:"
+        return queue.hasPrefix(start) ? String(queue.dropFirst(start.count)) : nil
+    }
+
     /// A key that nobody reads, to see whether a node takes writes; the compatible profile has none.
     var probeKey: String {
         switch self {

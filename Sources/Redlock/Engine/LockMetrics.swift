@@ -18,6 +18,7 @@ struct LockMetrics {
     private let shutDowns = Counter(label: "redlock_losses", dimensions: [("reason", "shut_down")])
     private let ownClockLosses = Counter(label: "redlock_losses", dimensions: [("reason", "own_clock")])
     private let handOvers = Counter(label: "redlock_hand_overs")
+    private let wakeUps = Counter(label: "redlock_wake_ups")
     private let contentions = Counter(label: "redlock_contended_attempts")
     private let raises = Counter(label: "redlock_fence_raises")
     private let repairs = Counter(label: "redlock_repairs")
@@ -59,6 +60,7 @@ struct LockMetrics {
     }
 
     func handedOver() { handOvers.increment() }
+    func wokenUp() { wakeUps.increment() }
     func contended() { contentions.increment() }
     func raised() { raises.increment() }
     func repaired() { repairs.increment() }

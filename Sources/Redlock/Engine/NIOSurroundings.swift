@@ -22,6 +22,8 @@ final class NIOSurroundings: Surroundings {
     private let endpoints: [RedisEndpoint]
     private let logger: Logger
     private var links: [NodeLink] = []
+    private var subscriptions: [SubscriptionLink] = []
+    private weak var listener: (any SubscriptionLinkDelegate)?
     private var encoder = CommandEncoder()
     private var randomNumbers = SystemRandomNumberGenerator()
 
@@ -45,7 +47,8 @@ final class NIOSurroundings: Surroundings {
     }
 
     /// Makes the links, which reads the files of the TLS settings; done before the client is given out.
-    func makeLinks(delegate: any NodeLinkDelegate) throws(RedlockError) {
+    func makeLinks(delegate: any NodeLinkDelegate & SubscriptionLinkDelegate) throws(RedlockError) {
+        listener = delegate
         for (node, endpoint) in endpoints.enumerated() {
             do throws(NodeFailure) {
                 links.append(
@@ -111,6 +114,40 @@ final class NIOSurroundings: Surroundings {
 
     func disconnect() {
         for link in links { link.close() }
+        stopListening()
+    }
+
+    func listen(on channel: String) {
+        guard let listener else { return }
+        let configuration = SubscriptionLink.Configuration(
+            channels: [channel],
+            connectTimeout: linkConfiguration.connectTimeout,
+            replyTimeout: linkConfiguration.replyTimeout,
+            connectionName: linkConfiguration.connectionName
+        )
+        for (node, endpoint) in endpoints.enumerated() {
+            do throws(NodeFailure) {
+                subscriptions.append(
+                    try SubscriptionLink(
+                        node: node,
+                        endpoint: endpoint,
+                        configuration: configuration,
+                        eventLoop: eventLoop,
+                        delegate: listener,
+                        logger: logger
+                    )
+                )
+            } catch {
+                // The files of the TLS settings have changed since the client was made.
+                listener.subscriptionLost(node, failure: error)
+            }
+        }
+        for subscription in subscriptions { subscription.start() }
+    }
+
+    func stopListening() {
+        for subscription in subscriptions { subscription.close() }
+        subscriptions = []
     }
 
     func abandonConnection(to node: Int, _ failure: NodeFailure) {

@@ -19,8 +19,12 @@ package enum NodeCommand {
     case extend(lock: String, ownerToken: OwnerToken, ttlMilliseconds: Int64)
     /// Set the lock again where it is missing, and raise the counter.
     case repair(Repair)
-    /// Delete the lock if it is held.
-    case release(lock: String, ownerToken: OwnerToken)
+    /// Delete the lock if it is held, and wake the first who waits for it.
+    case release(lock: String, ownerToken: OwnerToken, waking: WaitingQueue?)
+    /// Take a place in the queue for the lock, or keep it.
+    case enqueue(Place)
+    /// Give up the place in the queue for the lock.
+    case leaveQueue(lock: String, WaitingQueue, client: String)
     /// Read the lock and, where there is one, its counter.
     case read(lock: String, fence: String?)
     /// Write a node's record in place of the one that was read.
@@ -86,6 +90,52 @@ package enum NodeCommand {
         }
     }
 
+    /// Where those wait on a node who want one lock.
+    package struct WaitingQueue: Sendable {
+        /// The key of the clients that wait, by their tickets.
+        package let queue: String
+        /// The key of the same clients, by when they are taken for gone.
+        package let expiry: String
+        /// What the channel of a client begins with.
+        package let channelPrefix: String
+
+        package init(queue: String, expiry: String, channelPrefix: String) {
+            self.queue = queue
+            self.expiry = expiry
+            self.channelPrefix = channelPrefix
+        }
+    }
+
+    /// A place in a queue.
+    package struct Place: Sendable {
+        package let lock: String
+        package let queue: WaitingQueue
+        /// Who waits: what the name of its channel ends with.
+        package let client: String
+        /// Those with lower ones are woken first.
+        package let ticket: Int64
+        /// After which time the client is taken for gone, unless it has renewed its place.
+        package let lifeMilliseconds: Int64
+        /// Whether the place is taken also where the lock is free, because somebody is about to take that.
+        package let isEvenIfFree: Bool
+
+        package init(
+            lock: String,
+            queue: WaitingQueue,
+            client: String,
+            ticket: Int64,
+            lifeMilliseconds: Int64,
+            isEvenIfFree: Bool
+        ) {
+            self.lock = lock
+            self.queue = queue
+            self.client = client
+            self.ticket = ticket
+            self.lifeMilliseconds = lifeMilliseconds
+            self.isEvenIfFree = isEvenIfFree
+        }
+    }
+
     /// What a counter begins with where it was lost.
     package struct Seeding {
         /// What the clock of one node says, as the client knows it, in microseconds since 1970.
@@ -119,7 +169,9 @@ package enum NodeCommand {
         case .raise: .raise
         case .extend: .extend
         case .repair: .repair
-        case .release: .release
+        case .release(_, _, let queue): queue == nil ? .releasePlain : .release
+        case .enqueue: .enqueue
+        case .leaveQueue: .leaveQueue
         case .read(_, let fence): fence == nil ? .readPlain : .read
         case .enrol: .enrol
         case .replaceRecord: .replaceRecord
@@ -132,7 +184,7 @@ package enum NodeCommand {
     package var isVote: Bool {
         switch self {
         case .acquire, .setIfAbsent, .raise, .extend: true
-        case .repair, .release, .read, .enrol, .replaceRecord, .raiseByHand, .time, .plain: false
+        case .repair, .release, .enqueue, .leaveQueue, .read, .enrol, .replaceRecord, .raiseByHand, .time, .plain: false
         }
     }
 
@@ -180,9 +232,20 @@ package enum NodeCommand {
             encoder.append(repair.ttlMilliseconds)
             encoder.append(repair.blockEnd)
             encoder.append(repair.counterLifeMilliseconds)
-        case .release(let lock, let ownerToken):
-            encoder.append(keys: lock)
+        case .release(let lock, let ownerToken, let queue):
+            if let queue { encoder.append(keys: lock, queue.queue) } else { encoder.append(keys: lock) }
             encoder.append(ownerToken.secretText)
+            if let queue { encoder.append(queue.channelPrefix) }
+        case .enqueue(let place):
+            encoder.append(keys: place.lock, place.queue.queue, place.queue.expiry)
+            encoder.append(place.client)
+            encoder.append(place.ticket)
+            encoder.append(place.lifeMilliseconds)
+            encoder.append(Int64(place.isEvenIfFree ? 1 : 0))
+        case .leaveQueue(let lock, let queue, let client):
+            encoder.append(keys: lock, queue.queue, queue.expiry)
+            encoder.append(client)
+            encoder.append(queue.channelPrefix)
         case .read(let lock, let fence):
             if let fence { encoder.append(keys: lock, fence) } else { encoder.append(keys: lock) }
         case .enrol(let record, let expected, let before, let after):

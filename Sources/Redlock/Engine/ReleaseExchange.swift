@@ -12,8 +12,13 @@ final class ReleaseExchange: ScriptSender {
     let timing: LeaseTiming
     private var round: ReleaseRound
     private var problems: [Int: String] = [:]
+    /// Whether a node woke somebody who waits.
+    private var wokeSomebody = false
     private let engine: LockEngine
-    private var completion: ((ReleaseRound.Decision, [Int: String]) -> Void)?
+    private var completion: Completion?
+
+    /// Told the decision, what went wrong on which node, and whether somebody was woken.
+    typealias Completion = (ReleaseRound.Decision, [Int: String], _ wokeSomebody: Bool) -> Void
 
     init(
         resource: String,
@@ -21,7 +26,7 @@ final class ReleaseExchange: ScriptSender {
         timing: LeaseTiming,
         round: ReleaseRound,
         engine: LockEngine,
-        completion: ((ReleaseRound.Decision, [Int: String]) -> Void)?
+        completion: Completion?
     ) {
         self.resource = resource
         self.ownerToken = ownerToken
@@ -31,13 +36,20 @@ final class ReleaseExchange: ScriptSender {
         self.completion = completion
     }
 
-    var command: NodeCommand { .release(lock: engine.profile.lockKey(resource), ownerToken: ownerToken) }
+    var command: NodeCommand {
+        .release(
+            lock: engine.profile.lockKey(resource),
+            ownerToken: ownerToken,
+            waking: engine.profile.waitingQueue(resource)
+        )
+    }
 
     func command(for node: Int) -> NodeCommand? { command }
 
     func received(_ reply: RESPValue, from node: Int) {
         switch reply {
-        case .integer(1):
+        case .integer(let outcome) where outcome == 1 || outcome == 2:
+            if outcome == 2 { wokeSomebody = true }
             engine.ledger.settle(ownerToken, at: node)
             count(.deleted, by: node)
         case .integer(0):
@@ -69,7 +81,7 @@ final class ReleaseExchange: ScriptSender {
         guard let decision = round.answered(answer, by: node) else { return }
         let completion = self.completion
         self.completion = nil
-        completion?(decision, problems)
+        completion?(decision, problems, wokeSomebody)
     }
 }
 
@@ -81,11 +93,11 @@ extension LockEngine {
         ownerToken: OwnerToken,
         timing: LeaseTiming,
         from nodes: NodeSet,
-        completion: ((ReleaseRound.Decision, [Int: String]) -> Void)? = nil
+        completion: ReleaseExchange.Completion? = nil
     ) {
         let round = ReleaseRound(quorum: quorum, asked: nodes)
         if let decision = round.decision {
-            completion?(decision, [:])
+            completion?(decision, [:], false)
             return
         }
         let exchange = ReleaseExchange(
@@ -101,7 +113,7 @@ extension LockEngine {
     }
 
     /// Releases what an attempt set or may have set.
-    func release(_ attempt: AcquireAttempt, completion: ((ReleaseRound.Decision, [Int: String]) -> Void)? = nil) {
+    func release(_ attempt: AcquireAttempt, completion: ReleaseExchange.Completion? = nil) {
         let nodes = attempt.nodesToRelease
         attempt.stop()
         deferredAttempts.remove(attempt.deferralNumber)
@@ -129,17 +141,21 @@ extension LockEngine {
     /// Ends a lease: hands it over to a task that waits, or takes its owner token out of the nodes.
     func release(_ lease: HeldLease, completion: @escaping () -> Void) {
         metrics.released(heldNanoseconds: lease.granted.nanoseconds(until: surroundings.now))
-        if handOver(lease) { return completion() }
+        if handOver(lease) {
+            if isPlanted(.releasedAtHandOver) { release(lease.attempt) }
+            return completion()
+        }
         // Counted first, so that nobody takes the engine for idle in between.
         releaseCount += 1
         if !isPlanted(.renewedAfterRelease) { keeper.remove(lease) }
         lease.callEndHandlers()
-        release(lease.attempt) { [unowned self] _, _ in
+        giveWay(after: lease)
+        release(lease.attempt) { [unowned self] _, _, wokeSomebody in
             releaseCount -= 1
+            releaseAnswered(lease.line, wokeSomebody: wokeSomebody)
             completion()
             callIdleWaiters()
         }
-        giveWay(after: lease)
     }
 
     /// Ends a lease and leaves its lock to whoever has the owner token.

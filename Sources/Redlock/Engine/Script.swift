@@ -6,11 +6,12 @@ package struct Script: Sendable {
     /// SHA-1 of the text, in hexadecimal digits.
     package let digest: String
 
-    /// The scripts of the standard profile that are worth keeping on the nodes; the others are sent whole.
+    /// The scripts of the standard profile that a node is given with every connection; the others are sent whole where they
+    /// are missing.
     package static let standard = [acquire, raise, extend, repair, release, read]
 
     /// The scripts of the compatible profile.
-    package static let compatible = [extend, release, readPlain]
+    package static let compatible = [extend, releasePlain, readPlain]
 
     /// Answers the first token of the block that is granted, 0 if the record is not the one that was admitted, or
     /// -1 - n if the lock is held for another n milliseconds, for ever if n is 2^53 - 2.
@@ -107,17 +108,92 @@ package struct Script: Sendable {
         digest: "ccb171466a627c0962017232cbe0a15412762237"
     )
 
-    /// Deletes the lock if it is held under the owner token.
+    /// Wakes the first who waits, and tells the second to look for itself if the first takes its time.
     ///
-    /// 1: deleted, 0: not held.
+    /// Whoever is woken has left the queue; one that still waits takes its place again. Nobody hears the message of a
+    /// client that is gone, so that the next is taken, a few times at most. A user who may not do all this wakes nobody,
+    /// and those who wait look for themselves.
+    private static let wakingTheFirst = """
+        local woken = 0
+        for _ = 1, 8 do
+            local first = redis.pcall('ZRANGE', KEYS[2], 0, 1)
+            if not first[1] then break end
+            local receivers = redis.pcall('PUBLISH', ARGV[2] .. first[1], 'first ' .. KEYS[2])
+            if type(receivers) ~= 'number' then break end
+            redis.pcall('ZREM', KEYS[2], first[1])
+            if receivers > 0 then
+                if first[2] then redis.pcall('PUBLISH', ARGV[2] .. first[2], 'second ' .. KEYS[2]) end
+                woken = 1
+                break
+            end
+        end
+        """
+
+    /// Deletes the lock if it is held under the owner token, and wakes the first who waits for it.
+    ///
+    /// 2: deleted and somebody is woken, 1: deleted, 0: not held.
+    ///
+    /// KEYS: lock, queue. ARGV: owner token, beginning of the channels.
+    static let release = Script(
+        text: """
+            if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+            redis.call('DEL', KEYS[1])
+            \(wakingTheFirst)
+            return 1 + woken
+            """,
+        digest: "28f1a5f660f7841783da52c8091e6265141ebaee"
+    )
+
+    /// The same without a queue.
     ///
     /// KEYS: lock. ARGV: owner token.
-    static let release = Script(
+    static let releasePlain = Script(
         text: """
             if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
             return 0
             """,
         digest: "7f8f6677b8f2b4b65b9b9905151ced126e6b7e49"
+    )
+
+    /// Takes a place in the queue for the lock, or renews it; those who did not renew theirs in time lose it.
+    ///
+    /// 0: the lock is free, so that there is nothing to wait for; otherwise how long it still lives (-1: for ever, -2: it
+    /// is free) and how many wait before the client.
+    ///
+    /// KEYS: lock, queue, the same clients by when they are taken for gone. ARGV: client, ticket, life of the place in
+    /// milliseconds, whether it is taken also where the lock is free.
+    static let enqueue = Script(
+        text: """
+            if redis.call('EXISTS', KEYS[1]) == 0 and ARGV[4] == '0' then return 0 end
+            local time = redis.call('TIME')
+            local now = time[1] * 1000 + math.floor(time[2] / 1000)
+            for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, 8)) do
+                redis.call('ZREM', KEYS[2], gone)
+                redis.call('ZREM', KEYS[3], gone)
+            end
+            redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
+            redis.call('ZADD', KEYS[3], now + ARGV[3], ARGV[1])
+            redis.call('PEXPIRE', KEYS[2], ARGV[3])
+            redis.call('PEXPIRE', KEYS[3], ARGV[3])
+            return {redis.call('PTTL', KEYS[1]), redis.call('ZRANK', KEYS[2], ARGV[1])}
+            """,
+        digest: "0c9f6ca5b14e0924417a42a89a3d66ec32f81c49"
+    )
+
+    /// Gives up a place in the queue for the lock; a client that was woken by then, and does not take a lock that is free,
+    /// wakes the next.
+    ///
+    /// 1: somebody is woken, 0: nobody.
+    ///
+    /// KEYS: lock, queue, the same clients by when they are taken for gone. ARGV: client, beginning of the channels.
+    static let leaveQueue = Script(
+        text: """
+            redis.call('ZREM', KEYS[3], ARGV[1])
+            if redis.call('ZREM', KEYS[2], ARGV[1]) == 1 or redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+            \(wakingTheFirst)
+            return woken
+            """,
+        digest: "8c7dad916a02e81fe892a7ea63b239cb28735f4d"
     )
 
     /// The owner token, its life in milliseconds (-1: for ever, -3: not allowed to know) and the counter; null for what

@@ -33,6 +33,12 @@ package protocol Surroundings: AnyObject {
     /// Ends all connections.
     func disconnect()
 
+    /// Subscribes to a channel on every node, until told otherwise; the engine is told what comes and from where it can.
+    func listen(on channel: String)
+
+    /// Ends all subscriptions.
+    func stopListening()
+
     /// Ends the connection to a node, in which something is wrong; another one is made.
     func abandonConnection(to node: Int, _ failure: NodeFailure)
 

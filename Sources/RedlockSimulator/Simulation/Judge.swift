@@ -139,7 +139,7 @@ final class Judge: @unchecked Sendable {
     /// Looks at what a client sends to a node: nothing sets or keeps a key there whose owner token was released.
     func sends(_ command: NodeCommand, to node: Int) {
         switch command {
-        case .release(_, let token): released[token.secretText, default: []].insert(node)
+        case .release(_, let token, _): released[token.secretText, default: []].insert(node)
         case .acquire(let acquisition): looksAlive(acquisition.ownerToken, on: node)
         case .extend(_, let token, _): looksAlive(token, on: node)
         case .repair(let repair): looksAlive(repair.ownerToken, on: node)

@@ -290,7 +290,7 @@ final class Simulation: @unchecked Sendable {
 extension Simulation: SimulatedNodeObserver {
     func keyBefore(_ command: NodeCommand, on node: SimulatedNode) -> FormerKey? {
         switch command {
-        case .release(let lock, _), .extend(let lock, _, _): FormerKey(lock, on: node.server)
+        case .release(let lock, _, _), .extend(let lock, _, _): FormerKey(lock, on: node.server)
         case .repair(let repair): FormerKey(repair.lock, on: node.server)
         default: nil
         }
@@ -298,7 +298,7 @@ extension Simulation: SimulatedNodeObserver {
 
     func carriedOut(_ command: NodeCommand, on node: SimulatedNode, former: FormerKey?, reply: RESPValue) {
         switch command {
-        case .release(let lock, let token), .extend(let lock, let token, _):
+        case .release(let lock, let token, _), .extend(let lock, let token, _):
             if let before = former?.value, before != token.secretText, node.server.value(at: lock) != before {
                 judge.violated(.foreignKey, "node \(node.number) changed \(lock) for somebody who did not hold it")
             }

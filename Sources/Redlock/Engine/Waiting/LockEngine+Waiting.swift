@@ -22,12 +22,21 @@ extension LockEngine {
         attend(to: line)
     }
 
-    /// Ends the pause before the next attempt, as somebody has come who may not have the time, unless what is known is
-    /// fresh or the pause is there for others.
+    /// Ends the pause before the next step, as somebody has come who may not have the time, unless what is known is fresh
+    /// or the pause is there for others.
+    ///
+    /// What a client knows that waits in the queues is fresh for longer: it would be woken.
     private func askSooner(for line: WaitingLine) {
-        guard line.retryTimer != nil, !line.givesWay, line.holder == nil else { return }
-        if let last = line.lastFailure, last.time.nanoseconds(until: surroundings.now) < 10_000_000 { return }
-        line.stopRetryTimer()
+        guard line.retryTimer != nil, !line.isGivingWay, line.holder == nil else { return }
+        let age = line.lastFailure.map { $0.time.nanoseconds(until: surroundings.now) } ?? .max
+        switch line.nextStep {
+        case .attempt where age >= 10_000_000:
+            line.stopRetryTimer()
+        case .look where age >= 1_000_000_000:
+            line.stopRetryTimer()
+            look(line)
+        case .attempt, .look: break
+        }
     }
 
     /// Takes an operation out of its line, which goes on without it.
@@ -52,7 +61,10 @@ extension LockEngine {
 
     /// Makes sure that there is an attempt for those who wait, or something that leads to one.
     func attend(to line: WaitingLine) {
-        if line.isEmpty { line.stopRetryTimer() }
+        if line.isEmpty {
+            line.stopRetryTimer()
+            leaveQueue(line)
+        }
         if line.isForgettable {
             if lines[line.resource] === line { lines[line.resource] = nil }
         } else if let first = line.first, !line.isAttended, !isShuttingDown {
@@ -73,14 +85,35 @@ extension LockEngine {
         vacate(lease, pauseNanoseconds: nil)
     }
 
-    /// This client released the lease: others than this client may try before those who wait here do.
+    /// This client releases the lease: others than this client may try before those who wait here do.
     ///
-    /// They do not know when to, and ask now and then, so that they need about as long as the lock was kept from them.
+    /// In the standard profile the nodes tell whom the release wakes. In the other, nobody is told anything, and others
+    /// ask now and then, so that they need about as long as the lock was kept from them.
     func giveWay(after lease: HeldLease) {
+        if profile.isStandard {
+            guard let line = lease.line, line.holder === lease else { return }
+            line.isBeingReleased = true
+            return vacate(lease)
+        }
         let kept = lease.block.began.nanoseconds(until: surroundings.now)
         let longest = min(max(kept, 5_000_000), 200_000_000)
         let shortest = longest / 2
         vacate(lease, pauseNanoseconds: shortest + Int64(surroundings.randomBits() % UInt64(longest - shortest)))
+    }
+
+    /// The nodes have answered the release of a lease, and told whether it woke somebody.
+    func releaseAnswered(_ line: WaitingLine?, wokeSomebody: Bool) {
+        guard let line, line.isBeingReleased else { return }
+        line.isBeingReleased = false
+        guard !line.isEmpty, line.holder == nil, line.attempt == nil else { return attend(to: line) }
+        guard wokeSomebody else {
+            line.stopRetryTimer()
+            return attend(to: line)
+        }
+        line.stopRetryTimer()
+        schedule(.look, for: line, at: surroundings.now.advanced(byNanoseconds: graceOfTheFirstNanoseconds))
+        line.isGivingWay = true
+        takePlace(line, isEvenIfFree: true)
     }
 
     private func vacate(_ lease: HeldLease, pauseNanoseconds: Int64?) {
@@ -90,8 +123,10 @@ extension LockEngine {
             line.failed(WaitingLine.Failure(reason: .contended), at: surroundings.now)
             line.holderExpiry = nil
             line.backoff.reset()
-            retryLater(line, pauseNanoseconds: pauseNanoseconds)
-            line.givesWay = pauseNanoseconds != nil
+            if !line.isBeingReleased {
+                retryLater(line, pauseNanoseconds: pauseNanoseconds)
+                line.isGivingWay = pauseNanoseconds != nil
+            }
         }
         attendUnlessForgotten(line)
     }
@@ -127,6 +162,7 @@ extension LockEngine {
             engine: self
         )
         line.attempt = attempt
+        line.place?.wokenBy = []
         if !untriedNodes.isEmpty { deferNodes(of: attempt) }
         attempt.send(to: votingNodes, later: untriedNodes)
     }
@@ -182,6 +218,7 @@ extension LockEngine {
                 engine: self
             )
             line.succeeded()
+            leaveQueue(line)
             grant(lease, to: operation, in: line)
             if impatientCount > 0 { refuseThoseWhoDoNotWait(in: line) }
         case .failed(let reason):
@@ -210,6 +247,7 @@ extension LockEngine {
         // Before anybody leaves, so that no attempt begins at once.
         retryLater(line)
         for operation in line.operations where !goesOnWaiting(operation, in: line) { giveUp(operation) }
+        if failure.reason == .contended { takePlace(line) }
     }
 
     private func goesOnWaiting(_ operation: AcquireOperation, in line: WaitingLine) -> Bool {
@@ -248,11 +286,19 @@ extension LockEngine {
         var next = surroundings.now.advanced(byNanoseconds: delay)
         // Nobody who holds it will say when a crashed holder's key has expired.
         if let expiry = line.holderExpiry, expiry > surroundings.now { next = min(next, expiry) }
-        line.retryTimer = surroundings.schedule(at: next) { [unowned self] in
-            line.retryTimer = nil
-            line.givesWay = false
-            attend(to: line)
+        schedule(.attempt, for: line, at: next)
+    }
+
+    /// Takes the next step for a line at the instant.
+    func schedule(_ step: WaitingLine.Step, for line: WaitingLine, at due: Instant) {
+        let timer = surroundings.schedule(at: due) { [unowned self] in
+            line.retryTimerEnded()
+            switch step {
+            case .attempt: attend(to: line)
+            case .look: look(line)
+            }
         }
+        line.setRetryTimer(timer, due: due, step)
     }
 
     /// Begins every attempt that is under way anew: its start was read from a clock that cannot be trusted.

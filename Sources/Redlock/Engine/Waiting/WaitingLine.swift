@@ -18,6 +18,25 @@ final class WaitingLine {
         var problems: [Int: String] = [:]
     }
 
+    /// The place of this client in the queues of the nodes.
+    struct Place {
+        /// The same on every node, so that all queues have one order; the time at which the place was wanted.
+        let ticket: Int64
+        /// The nodes that have said that they keep the place.
+        var nodes: NodeSet = []
+        /// Those that may keep it.
+        var mayExist: NodeSet = []
+        /// Those that gave it up to wake this client, since it last looked or tried.
+        var wokenBy: NodeSet = []
+    }
+
+    /// What is done when a pause is over.
+    enum Step {
+        case attempt
+        /// Ask whether the lock is free.
+        case look
+    }
+
     let resource: String
 
     /// The lease by which this client holds the resource itself; until it ends, there is nothing to ask the nodes.
@@ -26,11 +45,22 @@ final class WaitingLine {
     /// The attempt that is under way for the first.
     var attempt: AcquireAttempt?
 
-    /// Calls for the next attempt.
-    var retryTimer: (any LoopTimer)?
+    /// Calls for the next step; when, and which.
+    private(set) var retryTimer: (any LoopTimer)?
+    private(set) var retryDue = Instant(nanoseconds: .max)
+    private(set) var nextStep = Step.attempt
 
-    /// Whether the pause before the next attempt is there for others than this client.
-    var givesWay = false
+    /// Whether the pause before the next step is there for others than this client.
+    var isGivingWay = false
+
+    /// The place of this client in the queues of the nodes, while it has one.
+    var place: Place?
+
+    /// The look that is under way.
+    var look: PlaceExchange?
+
+    /// Whether this client is releasing the resource and does not know yet whom that wakes.
+    var isBeingReleased = false
 
     /// Whether the next attempt waits for the first connections.
     var isParked = false
@@ -85,15 +115,27 @@ final class WaitingLine {
     // MARK: What happens next
 
     /// Whether somebody or something makes the next attempt happen.
-    var isAttended: Bool { holder != nil || attempt != nil || retryTimer != nil || isParked }
+    var isAttended: Bool {
+        holder != nil || attempt != nil || retryTimer != nil || look != nil || isParked || isBeingReleased
+    }
 
     /// Whether there is nothing to remember any more; an attempt is always somebody's, so there is none either.
     var isForgettable: Bool { isEmpty && holder == nil }
 
+    func setRetryTimer(_ timer: any LoopTimer, due: Instant, _ step: Step) {
+        retryTimer = timer
+        retryDue = due
+        nextStep = step
+    }
+
     func stopRetryTimer() {
         retryTimer?.cancel()
+        retryTimerEnded()
+    }
+
+    func retryTimerEnded() {
         retryTimer = nil
-        givesWay = false
+        isGivingWay = false
     }
 
     /// Why whoever waits here has not got the resource yet; nil if nobody knows.

@@ -34,7 +34,9 @@ package struct ScriptDefects: OptionSet, Hashable, Sendable {
     package static let acquireSetsKeyWithoutTTL = Self(rawValue: 1 << 11)
     /// Enrol writes the record also where another one is than the client read.
     package static let enrolOverwritesForeignRecord = Self(rawValue: 1 << 12)
+    /// Release wakes nobody who waits.
+    package static let releaseWakesNobody = Self(rawValue: 1 << 13)
 
     /// Every mistake, each alone.
-    package static let each: [ScriptDefects] = (0..<13).map { Self(rawValue: 1 << $0) }
+    package static let each: [ScriptDefects] = (0..<14).map { Self(rawValue: 1 << $0) }
 }

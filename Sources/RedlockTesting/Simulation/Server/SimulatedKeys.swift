@@ -12,7 +12,9 @@ struct SimulatedKeys {
         case integer(Int64)
         /// Any other string.
         case text(String)
-        /// Something that is no string: a list, a hash and so on.
+        /// A sorted set.
+        case scores(SimulatedScores)
+        /// Something else that is no string: a list, a hash and so on.
         case collection
 
         /// A string, which is kept as a number where Redis counts on with it.
@@ -25,7 +27,14 @@ struct SimulatedKeys {
             switch self {
             case .integer(let number): String(number)
             case .text(let text): text
-            case .collection: nil
+            case .scores, .collection: nil
+            }
+        }
+
+        var isString: Bool {
+            switch self {
+            case .integer, .text: true
+            case .scores, .collection: false
             }
         }
 

@@ -6,9 +6,9 @@ import Hiredis
 extension SimulatedServer {
     /// Commands, to say what a user may not do.
     package struct Commands: OptionSet, Hashable, Sendable {
-        package let rawValue: UInt16
+        package let rawValue: UInt32
 
-        package init(rawValue: UInt16) {
+        package init(rawValue: UInt32) {
             self.rawValue = rawValue
         }
 
@@ -29,17 +29,29 @@ extension SimulatedServer {
         package static let scan = Self(rawValue: 1 << 12)
         package static let ping = Self(rawValue: 1 << 13)
 
-        package static let all = Self(rawValue: (1 << 14) - 1)
+        /// ZADD.
+        package static let addScore = Self(rawValue: 1 << 14)
+        /// ZREM.
+        package static let removeScore = Self(rawValue: 1 << 15)
+        /// ZRANGE.
+        package static let range = Self(rawValue: 1 << 16)
+        /// ZRANGEBYSCORE.
+        package static let rangeByScore = Self(rawValue: 1 << 17)
+        /// ZRANK.
+        package static let rank = Self(rawValue: 1 << 18)
+        package static let publish = Self(rawValue: 1 << 19)
 
-        static let writes: Self = [.set, .increment, .setLife, .delete]
+        package static let all = Self(rawValue: (1 << 20) - 1)
+
+        static let writes: Self = [.set, .increment, .setLife, .delete, .addScore, .removeScore]
         /// Those that may need memory.
-        static let growing: Self = [.set, .increment]
+        static let growing: Self = [.set, .increment, .addScore]
     }
 
     func get(_ key: String) throws(CommandError) -> SimulatedKeys.Value? {
         try admit(.get)
         guard let value = keys.entry(key)?.value else { return nil }
-        if value == .collection { throw .wrongType }
+        if !value.isString { throw .wrongType }
         return value
     }
 
@@ -61,7 +73,7 @@ extension SimulatedServer {
         try admit(.increment)
         let counted = try keys.change(key) { (entry) throws(CommandError) -> Int64 in
             switch entry.value {
-            case .collection: throw .wrongType
+            case .scores, .collection: throw .wrongType
             case .text: throw .notAnInteger
             case .integer(let number):
                 let (sum, overflows) = number.addingReportingOverflow(step)
@@ -122,6 +134,61 @@ extension SimulatedServer {
     func delete(_ key: String) throws(CommandError) -> Int64 {
         try admit(.delete)
         return keys.remove(key) ? 1 : 0
+    }
+
+    // MARK: Sorted sets
+
+    private func scores(_ key: String) throws(CommandError) -> SimulatedScores? {
+        guard let value = keys.entry(key)?.value else { return nil }
+        guard case .scores(let scores) = value else { throw .wrongType }
+        return scores
+    }
+
+    /// ZRANGE key 0 count - 1.
+    func range(_ key: String, _ count: Int) throws(CommandError) -> [String] {
+        try admit(.range)
+        return try scores(key)?.first(count) ?? []
+    }
+
+    /// ZRANGEBYSCORE key -inf highest LIMIT 0 count.
+    func range(_ key: String, upTo highest: Double, _ count: Int) throws(CommandError) -> [String] {
+        try admit(.rangeByScore)
+        return try scores(key)?.first(count, upTo: highest) ?? []
+    }
+
+    /// ZRANK: nil if it is no member.
+    func rank(_ key: String, _ member: String) throws(CommandError) -> Int64? {
+        try admit(.rank)
+        return try scores(key)?.rank(member).map(Int64.init)
+    }
+
+    /// ZADD.
+    func addScore(_ key: String, _ score: Double, _ member: String) throws(CommandError) {
+        try admit(.addScore)
+        let isDone: Void? = try keys.change(key) { (entry) throws(CommandError) in
+            guard case .scores(var scores) = entry.value else { throw .wrongType }
+            _ = scores.set(member, to: score)
+            entry.value = .scores(scores)
+        }
+        guard isDone == nil else { return }
+        var scores = SimulatedScores()
+        _ = scores.set(member, to: score)
+        keys.set(key, to: SimulatedKeys.Entry(value: .scores(scores), endMilliseconds: SimulatedKeys.Entry.never))
+    }
+
+    /// ZREM: how many there were. A set without members is no key any more.
+    func removeScore(_ key: String, _ member: String) throws(CommandError) -> Int64 {
+        try admit(.removeScore)
+        guard var scores = try scores(key), scores.remove(member) else { return 0 }
+        if scores.isEmpty { return keys.remove(key) ? 1 : 0 }
+        _ = keys.change(key) { $0.value = .scores(scores) }
+        return 1
+    }
+
+    /// PUBLISH: how many heard it.
+    func publish(_ channel: String, _ message: String) throws(CommandError) -> Int64 {
+        try admit(.publish)
+        return publisher(channel, message)
     }
 
     func time() throws(CommandError) -> RESPValue {

@@ -15,6 +15,8 @@ extension SimulatedServer {
         case ("EVALSHA", 3...): return try evaluateMarker(arguments[1])
         case ("SET", 3), ("SET", 5): return try setPlain(arguments)
         case ("SCAN", 6): return try scan(arguments)
+        case ("SUBSCRIBE", 2):
+            return .array([.bulkText("subscribe"), .bulkText(arguments[1]), .integer(1)])
         case ("PING", 1):
             try admit(.ping)
             return .simpleString("PONG")

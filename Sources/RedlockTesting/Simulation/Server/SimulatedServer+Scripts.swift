@@ -17,7 +17,9 @@ extension SimulatedServer {
         case .extend(let lock, let ownerToken, let ttlMilliseconds):
             try extend(lock, ownerToken, ttlMilliseconds: ttlMilliseconds)
         case .repair(let repair): try self.repair(repair)
-        case .release(let lock, let ownerToken): try release(lock, ownerToken)
+        case .release(let lock, let ownerToken, let queue): try release(lock, ownerToken, waking: queue)
+        case .enqueue(let place): try enqueue(place)
+        case .leaveQueue(let lock, let queue, let client): try leave(lock, queue, client)
         case .read(let lock, let fence): try read(lock, fence)
         case .enrol(let record, let expected, let before, let after):
             try enrol(record, expected: expected, before: before, after: after)
@@ -134,10 +136,60 @@ extension SimulatedServer {
         return .integer(1)
     }
 
-    private func release(_ lock: String, _ ownerToken: OwnerToken) throws(CommandError) -> RESPValue {
+    private func release(
+        _ lock: String,
+        _ ownerToken: OwnerToken,
+        waking queue: NodeCommand.WaitingQueue?
+    ) throws(CommandError) -> RESPValue {
         let isMine = try holds(lock, ownerToken)
         guard isMine || defects.contains(.releaseDeletesForeignKey) else { return .integer(0) }
-        return .integer(try delete(lock))
+        let deleted = try delete(lock)
+        guard let queue else { return .integer(deleted) }
+        return .integer(wakeTheFirst(of: queue) ? 2 : 1)
+    }
+
+    // MARK: Queues
+
+    /// Whether somebody is woken; what fails on the way is not told.
+    private func wakeTheFirst(of queue: NodeCommand.WaitingQueue) -> Bool {
+        if defects.contains(.releaseWakesNobody) { return false }
+        for _ in 0..<8 {
+            guard let first = try? range(queue.queue, 2), let head = first.first,
+                let receivers = try? publish(queue.channelPrefix + head, "first " + queue.queue)
+            else { return false }
+            _ = try? removeScore(queue.queue, head)
+            guard receivers > 0 else { continue }
+            if first.count > 1 { _ = try? publish(queue.channelPrefix + first[1], "second " + queue.queue) }
+            return true
+        }
+        return false
+    }
+
+    private func enqueue(_ place: NodeCommand.Place) throws(CommandError) -> RESPValue {
+        if try !exists(place.lock), !place.isEvenIfFree { return .integer(0) }
+        let now = Double(try currentMicroseconds() / 1_000)
+        for gone in try range(place.queue.expiry, upTo: now, 8) {
+            _ = try removeScore(place.queue.queue, gone)
+            _ = try removeScore(place.queue.expiry, gone)
+        }
+        try addScore(place.queue.queue, Double(place.ticket), place.client)
+        try addScore(place.queue.expiry, now + Double(place.lifeMilliseconds), place.client)
+        try setLife(place.queue.queue, place.lifeMilliseconds)
+        try setLife(place.queue.expiry, place.lifeMilliseconds)
+        let left = try remainingLife(place.lock)
+        let rank = try rank(place.queue.queue, place.client)
+        return .array([.integer(left), rank.map(RESPValue.integer) ?? .null])
+    }
+
+    private func leave(
+        _ lock: String,
+        _ queue: NodeCommand.WaitingQueue,
+        _ client: String
+    ) throws(CommandError) -> RESPValue {
+        _ = try removeScore(queue.expiry, client)
+        let wasThere = try removeScore(queue.queue, client) == 1
+        if try wasThere || exists(lock) { return .integer(0) }
+        return .integer(wakeTheFirst(of: queue) ? 1 : 0)
     }
 
     private func read(_ lock: String, _ fence: String?) throws(CommandError) -> RESPValue {
@@ -202,7 +254,7 @@ extension SimulatedServer {
         switch value {
         case .integer(let number): Double(number)
         case .text(let text): LuaNumber.number(text)
-        case .collection, nil: nil
+        case .scores, .collection, nil: nil
         }
     }
 

@@ -30,6 +30,8 @@ package final class SimulatedServer {
 
     /// The clock, in microseconds since 1970.
     package var clock: () -> Int64
+    /// Takes a message to those who have subscribed to a channel; tells how many they are.
+    package var publisher: (_ channel: String, _ message: String) -> Int64 = { _, _ in 0 }
     package var settings: Settings { didSet { information = nil } }
     package var defects: ScriptDefects = []
     /// What the user of the clients may not do.

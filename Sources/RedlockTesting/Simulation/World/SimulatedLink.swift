@@ -28,7 +28,7 @@ final class SimulatedLink {
     let route: SimulatedRoute
     let process: SimulatedProcess
     private let configuration: Configuration
-    private unowned let delegate: any NodeLinkDelegate
+    weak var delegate: (any NodeLinkDelegate)?
     private var state = State.idle
     private var attempts = 0
     private var readySince: Int64 = 0
@@ -41,7 +41,7 @@ final class SimulatedLink {
         route: SimulatedRoute,
         process: SimulatedProcess,
         configuration: Configuration,
-        delegate: any NodeLinkDelegate
+        delegate: (any NodeLinkDelegate)? = nil
     ) {
         self.place = place
         self.node = node
@@ -63,6 +63,11 @@ final class SimulatedLink {
 
     func flush() {
         if case .ready(let connection) = state { connection.flush() }
+    }
+
+    /// Takes what the node sends of its own accord to the process, behind all that it sent before.
+    func arrive(_ work: @escaping () -> Void) {
+        if case .ready(let connection) = state { connection.arrive(work) }
     }
 
     // MARK: Connecting
@@ -145,7 +150,7 @@ final class SimulatedLink {
                 replyTimeoutNanoseconds: configuration.replyTimeoutNanoseconds
             )
         )
-        delegate.linkBecameReady(place, handshakeReplies: replies)
+        delegate?.linkBecameReady(place, handshakeReplies: replies)
     }
 
     private func attemptFailed(_ attempt: Int, _ failure: NodeFailure) {
@@ -171,7 +176,7 @@ final class SimulatedLink {
             guard case .waiting = state else { return }
             connect()
         }
-        delegate.linkWentDown(place, failure: failure)
+        delegate?.linkWentDown(place, failure: failure)
     }
 }
 
@@ -238,7 +243,7 @@ final class SimulatedConnection {
     }
 
     private func send(_ commands: [SimulatedCommand]) {
-        if commands.count == 1, case .time = commands[0].command { world.noteHeartbeat() }
+        if commands.count == 1, commands[0].command.isHeartbeat { world.noteHeartbeat() }
         lastArrivalAtNode = max(lastArrivalAtNode + 1, world.now + link.route.delay())
         world.schedule(at: lastArrivalAtNode) { [self] in
             if link.route.isOpen(.toNode) { return arriveAtNode(commands) }
@@ -277,7 +282,7 @@ final class SimulatedConnection {
         }
     }
 
-    private func arrive(_ work: @escaping () -> Void) {
+    func arrive(_ work: @escaping () -> Void) {
         lastArrivalAtProcess = max(lastArrivalAtProcess + 1, world.now + link.route.delay())
         world.schedule(at: lastArrivalAtProcess) { [self] in
             if link.route.isOpen(.toProcess) { return process.enter(work) }

@@ -59,6 +59,8 @@ package final class SimulatedNode {
     /// Which life of the server it is: connections end with it.
     private(set) var life = 0
     private var waiting: [() -> Void] = []
+    /// Those who hear what is published, in the order in which they came.
+    private var subscriptions: [SimulatedSubscription] = []
 
     /// A server without keys, at a time of day.
     package init(
@@ -73,7 +75,26 @@ package final class SimulatedNode {
         clock = SimulatedClock(reading: wallNanoseconds, wander: wander, at: world.now)
         server = SimulatedServer(seed: world.random.next(), settings: settings) { 0 }
         server.clock = { [unowned self] in clock.read(at: world.now) / 1_000 }
+        server.publisher = { [unowned self] channel, message in publish(message, to: channel) }
     }
+
+    // MARK: Messages
+
+    func add(_ subscription: SimulatedSubscription) {
+        subscriptions.append(subscription)
+    }
+
+    func remove(_ subscription: SimulatedSubscription) {
+        subscriptions.removeAll { $0 === subscription }
+    }
+
+    private func publish(_ message: String, to channel: String) -> Int64 {
+        let subscribed = subscriptions.filter { $0.channel == channel }
+        for subscription in subscribed { subscription.deliver(message) }
+        return Int64(subscribed.count)
+    }
+
+    // MARK: Commands
 
     /// Does something on the server, now or as soon as it goes on; nothing if it is another server by then.
     func enter(_ life: Int, _ work: @escaping () -> Void) {
@@ -99,6 +120,7 @@ package final class SimulatedNode {
         isUp = false
         life += 1
         waiting = []
+        subscriptions = []
     }
 
     /// Starts the server again.
@@ -128,8 +150,19 @@ extension NodeCommand {
     /// Whether it says nothing of locks.
     var isRoutine: Bool {
         if case .time = self { return true }
-        if case .plain(let words) = self { return ["INFO", "CONFIG", "TIME", "SCRIPT"].contains(words.first) }
+        if case .plain(let words) = self {
+            return ["INFO", "CONFIG", "TIME", "SCRIPT", "PING", "SUBSCRIBE"].contains(words.first)
+        }
         return false
+    }
+
+    /// Whether it asks only whether somebody is there.
+    var isHeartbeat: Bool {
+        switch self {
+        case .time: true
+        case .plain(let words): words == ["PING"]
+        default: false
+        }
     }
 
     /// What it asks for, short.
@@ -142,7 +175,9 @@ extension NodeCommand {
         case .extend(let lock, let token, let ttl): "extend \(lock) for \(ttl) ms as \(token.shortText)"
         case .repair(let repair):
             "repair \(repair.lock) for \(repair.ttlMilliseconds) ms as \(repair.ownerToken.shortText)"
-        case .release(let lock, let token): "release \(lock) as \(token.shortText)"
+        case .release(let lock, let token, _): "release \(lock) as \(token.shortText)"
+        case .enqueue(let place): "wait for \(place.lock) as \(place.client)"
+        case .leaveQueue(let lock, _, let client): "wait for \(lock) no more as \(client)"
         case .read(let lock, _): "read \(lock)"
         case .enrol(_, _, let before, let after): "enrol \(before) \(after)"
         case .replaceRecord: "replace the record"

@@ -8,6 +8,9 @@ package import Redlock
 package final class SimulatedSurroundings: Surroundings {
     private let process: SimulatedProcess
     private var links: [SimulatedLink] = []
+    private var subscriptions: [SimulatedSubscription] = []
+    private weak var listener: (any SubscriptionLinkDelegate)?
+    private var linkConfiguration: SimulatedLink.Configuration?
     private let origin = ContinuousClock.now
     /// Who looks on when the client sends a command to a node.
     package var observer: ((_ node: Int, NodeCommand) -> Void)?
@@ -24,13 +27,15 @@ package final class SimulatedSurroundings: Surroundings {
         to nodes: [(node: SimulatedNode, route: SimulatedRoute)],
         profile: LockProfile,
         configuration: RedlockConfiguration,
-        delegate: any NodeLinkDelegate
+        delegate: any NodeLinkDelegate & SubscriptionLinkDelegate
     ) {
+        listener = delegate
         let link = SimulatedLink.Configuration(
             connectTimeoutNanoseconds: configuration.connectTimeout.nanoseconds,
             replyTimeoutNanoseconds: configuration.nodeTimeout.nanoseconds,
             handshake: profile.handshakeCommands.map { SimulatedCommand(.plain($0)) }
         )
+        linkConfiguration = link
         links = nodes.enumerated().map { place, way in
             SimulatedLink(
                 place: place,
@@ -69,11 +74,34 @@ package final class SimulatedSurroundings: Surroundings {
 
     package func disconnect() {
         for link in links { link.close() }
+        stopListening()
     }
 
-    /// Has the connection to a node break.
+    package func listen(on channel: String) {
+        guard let listener, let linkConfiguration else { return }
+        subscriptions = links.map { link in
+            SimulatedSubscription(
+                to: channel,
+                place: link.place,
+                node: link.node,
+                route: link.route,
+                process: process,
+                configuration: linkConfiguration,
+                delegate: listener
+            )
+        }
+        for subscription in subscriptions { subscription.start() }
+    }
+
+    package func stopListening() {
+        for subscription in subscriptions { subscription.close() }
+        subscriptions = []
+    }
+
+    /// Has the connections to a node break.
     package func breakOff(_ node: Int) {
         links[node].breakOff()
+        if subscriptions.indices.contains(node) { subscriptions[node].breakOff() }
     }
 
     package func abandonConnection(to node: Int, _ failure: NodeFailure) {
@@ -82,6 +110,7 @@ package final class SimulatedSurroundings: Surroundings {
 
     func cutOff() {
         for link in links { link.cutOff() }
+        for subscription in subscriptions { subscription.cutOff() }
     }
 
     package func failure(of node: Int) -> NodeFailure? {

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LockCore
+import RedisTransport
+
+/// Waiting in the queues at the nodes, so that whoever releases a lock wakes who is to have it next.
+///
+/// Nothing that is promised depends on it: a message is a hint, and whoever waits looks for himself now and then. A client
+/// has one place for each resource, whatever the number of its tasks.
+extension LockEngine {
+    /// How long the one who was woken has to take the lock, before others look.
+    var graceOfTheFirstNanoseconds: Int64 { configuration.nodeTimeout.nanoseconds / 2 }
+
+    /// When a client looks for itself that should have been woken: between these.
+    private static let fallbackNanoseconds: ClosedRange<Int64> = 4_000_000_000...6_000_000_000
+
+    /// After which time a client that did not look is taken for gone.
+    private static let placeLifeMilliseconds: Int64 = 2 * fallbackNanoseconds.upperBound / 1_000_000
+
+    /// How many of those at the front look when the holder's key has expired, one after the other.
+    private static let expiryWatchers: Int64 = 4
+
+    // MARK: Taking a place
+
+    /// Takes a place, where there is none yet, for those who wait in a line; an attempt failed just now.
+    ///
+    /// - Parameter isEvenIfFree: whether somebody was woken who is about to take the lock.
+    func takePlace(_ line: WaitingLine, isEvenIfFree: Bool = false) {
+        guard profile.isStandard, !line.isEmpty, !isShuttingDown else { return }
+        if line.place == nil {
+            line.place = WaitingLine.Place(ticket: admission.nodeMicroseconds ?? surroundings.wallMicroseconds)
+            wakeUps.placeTaken()
+        }
+        enqueue(line, on: wakeUps.nodes.subtracting(line.place?.nodes ?? []), isEvenIfFree: isEvenIfFree)
+        guard !isEvenIfFree, isSurelyWoken(line) else { return }
+        line.stopRetryTimer()
+        schedule(.look, for: line, at: nextLook(line, rank: .max))
+    }
+
+    /// Takes the place of a line, or renews it.
+    ///
+    /// - Returns: what is on its way; nil if there is no node to ask.
+    @discardableResult
+    func enqueue(_ line: WaitingLine, on nodes: NodeSet, isEvenIfFree: Bool = false) -> PlaceExchange? {
+        let nodes = nodes.intersection(connectedNodes)
+        guard let place = line.place, let queue = profile.waitingQueue(line.resource), !nodes.isEmpty else {
+            return nil
+        }
+        let wanted = NodeCommand.Place(
+            lock: profile.lockKey(line.resource),
+            queue: queue,
+            client: wakeUps.client,
+            ticket: place.ticket,
+            lifeMilliseconds: Self.placeLifeMilliseconds,
+            isEvenIfFree: isEvenIfFree
+        )
+        let exchange = PlaceExchange(line, wanted, nodes: nodes, engine: self)
+        line.place?.mayExist = place.mayExist.union(nodes)
+        send(.enqueue(wanted), to: nodes, receiver: exchange)
+        return exchange
+    }
+
+    /// Gives up the place, as nobody waits any more or the lock is there.
+    func leaveQueue(_ line: WaitingLine) {
+        guard let place = line.place else { return }
+        line.place = nil
+        line.look = nil
+        wakeUps.placeGivenUp()
+        guard let queue = profile.waitingQueue(line.resource) else { return }
+        let command = NodeCommand.leaveQueue(
+            lock: profile.lockKey(line.resource),
+            queue,
+            client: wakeUps.client
+        )
+        let nodes = place.mayExist.intersection(connectedNodes)
+        send(command, to: nodes, receiver: LeaveExchange(command, resource: line.resource, engine: self))
+    }
+
+    // MARK: Looking
+
+    /// Asks whether the lock is free now, without taking it, and renews the place.
+    func look(_ line: WaitingLine) {
+        line.place?.wokenBy = []
+        guard wakeUps.nodes.intersection(connectedNodes).count >= nodesThatMustWake,
+            let look = enqueue(line, on: wakeUps.nodes)
+        else { return attend(to: line) }
+        if !look.isAnswered { line.look = look }
+    }
+
+    /// Looks within a while, if that was not going to happen sooner.
+    func lookSoon(_ line: WaitingLine, withinNanoseconds delay: Int64) {
+        guard line.retryTimer != nil, !line.isEmpty else { return }
+        let due = surroundings.now.advanced(byNanoseconds: delay)
+        guard due < line.retryDue else { return }
+        line.stopRetryTimer()
+        schedule(.look, for: line, at: due)
+    }
+
+    /// Goes on behind the last answer to an enqueue.
+    func placesTold(_ exchange: PlaceExchange) {
+        let line = exchange.line
+        let wasLook = line.look === exchange
+        if wasLook { line.look = nil }
+        guard line.place?.ticket == exchange.place.ticket, line.attempt == nil, line.look == nil, line.holder == nil,
+            !line.isEmpty, !line.isParked
+        else { return }
+        if let expiry = exchange.expiry(votes: quorum.votesNeeded) { line.holderExpiry = expiry }
+        if wasLook, exchange.heldOn.count <= quorum.nodesThatMayFail {
+            line.stopRetryTimer()
+            return attend(to: line)
+        }
+        if exchange.heldOn.count > quorum.nodesThatMayFail {
+            line.failed(WaitingLine.Failure(reason: .contended), at: surroundings.now)
+        }
+        // The pause until the next attempt goes on, unless somebody will wake us.
+        if line.isGivingWay { return }
+        if isSurelyWoken(line) {
+            line.stopRetryTimer()
+            schedule(.look, for: line, at: nextLook(line, rank: exchange.rank))
+        } else {
+            retryLater(line)
+        }
+    }
+
+    private func nextLook(_ line: WaitingLine, rank: Int64) -> Instant {
+        if isPlanted(.neverLooksForItself) { return surroundings.now.advanced(byNanoseconds: 86_400_000_000_000) }
+        let least = Self.fallbackNanoseconds.lowerBound
+        let width = UInt64(Self.fallbackNanoseconds.upperBound - least)
+        let fallback = surroundings.now.advanced(byNanoseconds: least + Int64(surroundings.randomBits() % width))
+        guard let expiry = line.holderExpiry, rank < Self.expiryWatchers else { return fallback }
+        let turn = (2 + rank * 10) * 1_000_000
+        return min(fallback, max(expiry, surroundings.now).advanced(byNanoseconds: turn))
+    }
+
+    /// As many nodes as have one in common with every quorum.
+    private var nodesThatMustWake: Int { quorum.nodesThatMayFail + 1 }
+
+    /// Whether the client has its place on so many nodes that whoever releases the lock on a quorum wakes it.
+    private func isSurelyWoken(_ line: WaitingLine) -> Bool {
+        (line.place?.nodes.count ?? 0) >= nodesThatMustWake
+    }
+
+    // MARK: Being woken
+
+    /// A node says that the lock was released there, and that it is this client's turn.
+    func woken(_ line: WaitingLine, by node: Int) {
+        guard var place = line.place else { return }
+        place.nodes.remove(node)
+        place.mayExist.remove(node)
+        place.wokenBy.insert(node)
+        line.place = place
+        guard line.attempt == nil, line.holder == nil, !line.isEmpty, !line.isParked else { return }
+        if place.wokenBy.count >= min(quorum.votesNeeded, place.wokenBy.union(place.nodes).count) {
+            metrics.wokenUp()
+            line.look = nil
+            line.backoff.reset()
+            line.stopRetryTimer()
+            attend(to: line)
+        } else {
+            // The messages of the others may come in a moment, or the lock was released on a few nodes only, by somebody
+            // who did not get it; then all who are woken look at different times.
+            let moment = line.backoff.nextNanoseconds(random: surroundings.randomBits())
+            lookSoon(line, withinNanoseconds: moment)
+        }
+    }
+
+    /// A node does not wake the client any more.
+    func placeLost(_ line: WaitingLine, on node: Int) {
+        line.place?.nodes.remove(node)
+        guard line.retryTimer != nil, line.nextStep == .look, !isSurelyWoken(line), !line.isGivingWay else { return }
+        line.stopRetryTimer()
+        line.backoff.reset()
+        retryLater(line)
+    }
+}

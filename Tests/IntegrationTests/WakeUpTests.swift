@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LocalRedis
+import RedlockTesting
+import Testing
+
+@testable import Redlock
+
+/// Clients that wait for a lock of another one: the nodes wake who is to have it next.
+@Suite(.serialized)
+struct WakeUpTests {
+    private func client(_ redis: LocalRedisSet) async throws -> RedlockClient {
+        let client = try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing)
+        try await client.waitUntilAllNodesAnswer()
+        return client
+    }
+
+    /// How many clients wait on the node that knows of most.
+    private func queued(_ name: String, _ redis: LocalRedisSet) async throws -> Int {
+        try await redis.servers.asyncMap { Int(try await $0.send("ZCARD", "redlock:queue:" + name) ?? "") ?? 0 }.max()
+            ?? 0
+    }
+
+    private func waitUntilQueued(_ count: Int, _ name: String, _ redis: LocalRedisSet) async throws {
+        while try await queued(name, redis) != count { try await Task.sleep(for: .milliseconds(5)) }
+    }
+
+    /// Scripts of one server, the busiest, within a time.
+    private func scripts(_ redis: LocalRedisSet, within time: Duration) async throws -> Int {
+        try await redis.resetStatistics()
+        try await Task.sleep(for: time)
+        return try await redis.servers.asyncMap { try await $0.commandCalls()["evalsha"] ?? 0 }.max() ?? 0
+    }
+
+    /// Whoever waits asks next to nothing, and has the lock at once when it is released.
+    @Test
+    func isWokenInsteadOfAsking() async throws {
+        try await Layout.five.withClient { holder, redis in
+            let waiter = try await client(redis)
+            let lease = try await holder.acquire("report")
+            let waiting = Task { try await waiter.acquire("report") }
+            try await waitUntilQueued(1, "report", redis)
+            #expect(try await scripts(redis, within: .seconds(3)) <= 1)
+            let released = ContinuousClock.now
+            await lease.release()
+            let next = try await waiting.value
+            #expect(ContinuousClock.now - released < .seconds(1))
+            #expect(next.fencingToken > lease.fencingToken)
+            await next.release()
+            #expect(try await queued("report", redis) == 0)
+            await waiter.shutdown()
+        }
+    }
+
+    /// The control: where nobody may subscribe, they ask all the time, and get the lock all the same.
+    @Test
+    func whoeverMayNotBeWokenAsks() async throws {
+        var options = LocalRedisOptions()
+        options.extraConfiguration = [
+            "user locker on >open-sesame resetkeys ~redlock:* resetchannels -@all "
+                + "+set +get +del +exists +incrby +pexpire +pttl +time +eval +evalsha +script|load +info +config|get"
+        ]
+        try await withLocalRedis(nodes: 3, options: options) { redis in
+            let holder = try await RedlockClient.enrolled(redis)
+            let nodes = redis.servers.map { "redis://locker:open-sesame@127.0.0.1:\($0.port)" }
+            let waiter = try RedlockClient(nodes: nodes, configuration: .patient, logger: .tracing)
+            let lease = try await holder.acquire("report")
+            let waiting = Task { try await waiter.acquire("report") }
+            try await Task.sleep(for: .seconds(1))
+            #expect(try await scripts(redis, within: .seconds(3)) > 10)
+            await lease.release()
+            await (try await waiting.value).release()
+            await waiter.shutdown()
+            await holder.shutdown()
+        }
+    }
+
+    /// Those who wait get the lock in the order in which they came, though they are clients of their own.
+    @Test
+    func clientsAreServedInTheOrderOfTheirTickets() async throws {
+        try await Layout.three.withClient { holder, redis in
+            let lease = try await holder.acquire("report")
+            let clients = try await (0..<5).asyncMap { _ in try await client(redis) }
+            let order = try await withThrowingTaskGroup(of: Void.self) { group in
+                let (places, continuation) = AsyncStream.makeStream(of: Int.self)
+                for (place, client) in clients.enumerated() {
+                    group.addTask {
+                        try await client.withLock("report") { _ in
+                            continuation.yield(place)
+                            try await Task.sleep(for: .milliseconds(20))
+                        }
+                    }
+                    try await waitUntilQueued(place + 1, "report", redis)
+                }
+                await lease.release()
+                try await group.waitForAll()
+                continuation.finish()
+                var order: [Int] = []
+                for await place in places { order.append(place) }
+                return order
+            }
+            #expect(order == [0, 1, 2, 3, 4])
+            for client in clients { await client.shutdown() }
+        }
+    }
+
+    /// Whoever gives up leaves the queues at once, and does not keep those behind it waiting.
+    @Test
+    func whoeverGivesUpLeavesTheQueues() async throws {
+        try await Layout.three.withClient { holder, redis in
+            let (first, second) = (try await client(redis), try await client(redis))
+            let lease = try await holder.acquire("report")
+            let cancelled = Task { try await first.acquire("report") }
+            try await waitUntilQueued(1, "report", redis)
+            let waiting = Task { try await second.acquire("report") }
+            try await waitUntilQueued(2, "report", redis)
+            cancelled.cancel()
+            await #expect(throws: CancellationError.self) { try await cancelled.value }
+            try await waitUntilQueued(1, "report", redis)
+            let released = ContinuousClock.now
+            await lease.release()
+            await (try await waiting.value).release()
+            #expect(ContinuousClock.now - released < .seconds(1))
+            await first.shutdown()
+            await second.shutdown()
+        }
+    }
+
+    /// A client that is gone without a word, or hears and does nothing, costs those behind it next to nothing.
+    @Test(arguments: [true, false])
+    func clientsThatAreGoneKeepNobodyWaiting(isListening: Bool) async throws {
+        try await Layout.three.withClient { holder, redis in
+            let lease = try await holder.acquire("report")
+            let waiter = try await client(redis)
+            let subscriber = try await client(redis)
+            let ghost = "0123456789abcdef"
+            for server in redis.servers {
+                _ = try await server.send("ZADD", "redlock:queue:report", "1", ghost)
+                _ = try await server.send("ZADD", "redlock:queue-expiry:report", "99999999999999", ghost)
+            }
+            if isListening {
+                await subscriber.engine.onLoop { $0.surroundings.listen(on: "redlock:wake:" + ghost) }
+                while try await redis[0].send("PUBLISH", "redlock:wake:" + ghost, "") == "0" {
+                    try await Task.sleep(for: .milliseconds(5))
+                }
+                try await Task.sleep(for: .milliseconds(100))
+            }
+            let waiting = Task { try await waiter.acquire("report") }
+            try await waitUntilQueued(2, "report", redis)
+            let released = ContinuousClock.now
+            await lease.release()
+            await (try await waiting.value).release()
+            #expect(ContinuousClock.now - released < .seconds(1))
+            await subscriber.shutdown()
+            await waiter.shutdown()
+        }
+    }
+
+    /// A holder that is gone is not waited for any longer than its key lives, whoever does not say that it is free.
+    @Test
+    func whoeverWaitsKnowsWhenTheKeyOfAGoneHolderEnds() async throws {
+        try await Layout.five.withClient { holder, redis in
+            let waiters = try await (0..<3).asyncMap { _ in try await client(redis) }
+            let lease = try await holder.acquire("report", options: LockOptions(ttl: .seconds(3)))
+            let acquired = ContinuousClock.now
+            await lease.detach()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for waiter in waiters { group.addTask { try await waiter.withLock("report") { _ in } } }
+                try await group.waitForAll()
+            }
+            let waited = ContinuousClock.now - acquired
+            #expect(waited > .milliseconds(2_900))
+            #expect(waited < .milliseconds(4_000))
+            for waiter in waiters { await waiter.shutdown() }
+        }
+    }
+
+    /// Many clients, each with many tasks, want one lock and are all served, one at a time.
+    @Test
+    func manyClientsAreAllServed() async throws {
+        try await Layout.five.withClient { first, redis in
+            let clients = [first] + (try await (0..<7).asyncMap { _ in try await client(redis) })
+            let counter = Counter()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for client in clients {
+                    for _ in 0..<20 {
+                        group.addTask {
+                            for _ in 0..<3 {
+                                try await client.withLock("report") { _ in
+                                    await counter.enter()
+                                    await Task.yield()
+                                    await counter.leave()
+                                }
+                            }
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            #expect(await counter.entered == 480)
+            #expect(await counter.most == 1)
+            for client in clients.dropFirst() { await client.shutdown() }
+        }
+    }
+
+    /// There are subscriptions only while somebody waits, and a while longer.
+    @Test
+    func subscriptionsEndWhenNobodyWaits() async throws {
+        func subscriptions(_ redis: LocalRedisSet) async throws -> Int {
+            let text = try await redis[0].send("INFO", "clients") ?? ""
+            let line = text.split(whereSeparator: \.isNewline).first { $0.hasPrefix("pubsub_clients:") }
+            if let line { return Int(line.dropFirst("pubsub_clients:".count)) ?? -1 }
+            let clients = try await redis[0].send("CLIENT", "LIST", "TYPE", "PUBSUB") ?? ""
+            return clients.split(whereSeparator: \.isNewline).count { $0.contains("sub=1") }
+        }
+        try await Layout.three.withClient { holder, redis in
+            let waiter = try await client(redis)
+            let lease = try await holder.acquire("report")
+            #expect(try await subscriptions(redis) == 0)
+            let waiting = Task { try await waiter.acquire("report") }
+            try await waitUntilQueued(1, "report", redis)
+            #expect(try await subscriptions(redis) == 1)
+            await lease.release()
+            await (try await waiting.value).release()
+            #expect(try await subscriptions(redis) == 1)
+            let began = ContinuousClock.now
+            while try await subscriptions(redis) > 0, ContinuousClock.now - began < .seconds(20) {
+                try await Task.sleep(for: .milliseconds(200))
+            }
+            #expect(try await subscriptions(redis) == 0)
+            await waiter.shutdown()
+        }
+    }
+}
