@@ -16,8 +16,7 @@ extension LockClient {
             engine.submit { engine in
                 engine.extend(resource: resource, ownerToken: ownerToken, timing: timing) {
                     decision,
-                    problems,
-                    _ in
+                    problems in
                     let nodes = engine.report(problems, otherwise: "has it, or did not answer yet")
                     switch decision {
                     case .extended(let validUntil):

@@ -114,12 +114,11 @@ extension LockEngine {
         }
         // The pause until the next attempt goes on, unless somebody will wake us.
         if line.isGivingWay { return }
-        if isSurelyWoken(line) {
-            line.stopRetryTimer()
-            schedule(.look, for: line, at: nextLook(line, rank: exchange.rank))
-        } else {
-            retryLater(line)
-        }
+        guard isSurelyWoken(line) else { return retryLater(line) }
+        let next = nextLook(line, rank: exchange.rank)
+        if line.retryTimer != nil, line.nextStep == .look, line.retryDue <= next { return }
+        line.stopRetryTimer()
+        schedule(.look, for: line, at: next)
     }
 
     private func nextLook(_ line: WaitingLine, rank: Int64) -> Instant {

@@ -143,7 +143,7 @@ extension SimulatedServer {
     ) throws(CommandError) -> RESPValue {
         let isMine = try holds(lock, ownerToken)
         guard isMine || defects.contains(.releaseDeletesForeignKey) else { return .integer(0) }
-        let deleted = try delete(lock)
+        let deleted: Int64 = try delete(lock)
         guard let queue else { return .integer(deleted) }
         return .integer(wakeTheFirst(of: queue) ? 2 : 1)
     }
@@ -178,7 +178,7 @@ extension SimulatedServer {
         try setLife(place.queue.expiry, place.lifeMilliseconds)
         let left = try remainingLife(place.lock)
         let rank = try rank(place.queue.queue, place.client)
-        return .array([.integer(left), rank.map(RESPValue.integer) ?? .null])
+        return .array([.integer(LuaNumber.integer(Double(left))), rank.map(RESPValue.integer) ?? .null])
     }
 
     private func leave(
@@ -187,8 +187,8 @@ extension SimulatedServer {
         _ client: String
     ) throws(CommandError) -> RESPValue {
         _ = try removeScore(queue.expiry, client)
-        let wasThere = try removeScore(queue.queue, client) == 1
-        if try wasThere || exists(lock) { return .integer(0) }
+        if try removeScore(queue.queue, client) == 1 { return .integer(0) }
+        if try exists(lock) { return .integer(0) }
         return .integer(wakeTheFirst(of: queue) ? 1 : 0)
     }
 
