@@ -26,7 +26,7 @@ struct ClockIncident {
 extension NodeAdmission {
     /// Takes a reading of a node's clock; tells whether it agrees with ours.
     func clockRead(_ sample: ClockSample, at node: Int) -> Bool {
-        nodes[node].offsetNanoseconds = sample.offsetNanoseconds
+        nodes[node].offset.read(sample)
         let isFirstReading = nodes[node].audit.lastRead == nil
         if let deviation = nodes[node].audit.read(sample) {
             clockDeviated(deviation, at: node, reading: sample)
@@ -157,10 +157,10 @@ extension NodeAdmission {
         clockDistanceMilliseconds(of: node, from: medianOffset)
     }
 
-    var medianOffset: Int64? { ClockComparison.median(nodes.compactMap(\.offsetNanoseconds)) }
+    var medianOffset: Int64? { ClockComparison.median(nodes.compactMap(\.offset.nanoseconds)) }
 
     func clockDistanceMilliseconds(of node: Int, from median: Int64?) -> Int64? {
-        guard let offset = nodes[node].offsetNanoseconds, let median else { return nil }
+        guard let offset = nodes[node].offset.nanoseconds, let median else { return nil }
         return offset.subtractingReportingOverflow(median).partialValue / 1_000_000
     }
 
@@ -171,7 +171,7 @@ extension NodeAdmission {
 
     /// What the clock of a node says by now, in microseconds since 1970; nil while it was not read.
     private func serverMicroseconds(of node: Int) -> Int64? {
-        nodes[node].offsetNanoseconds.map { (engine.surroundings.now.nanoseconds + $0) / 1_000 }
+        nodes[node].offset.nanoseconds.map { (engine.surroundings.now.nanoseconds + $0) / 1_000 }
     }
 
     /// What the clocks of the nodes say by now, in microseconds since 1970: that of the first node that has a vote; nil

@@ -29,7 +29,7 @@ final class NodeAdmission {
         var nextInspection = Instant(nanoseconds: .min)
         var audit: ClockAudit
         /// How far its clock is ahead of ours, at the last reading.
-        var offsetNanoseconds: Int64?
+        var offset = ClockOffset()
         var mayAskTime = true
         var standing = NodeStanding.unknown
 
@@ -151,7 +151,7 @@ final class NodeAdmission {
         nodes[node].isToBeAskedAgain = false
         nodes[node].isEnrolling = false
         nodes[node].judgement = nil
-        nodes[node].offsetNanoseconds = nil
+        nodes[node].offset = ClockOffset()
         guard isGuarding else { return settleUnguarded(node) }
         reconsider()
     }
@@ -197,10 +197,8 @@ final class NodeAdmission {
             let record = nodes[node].writtenRecord
             nodes[node].distrust?.note(record)
             nodes[node].mayAskTime = inspection.serverMicroseconds != nil
-            if nodes[node].offsetNanoseconds == nil, let serverMicroseconds = inspection.serverMicroseconds {
-                let now = engine.surroundings.now
-                let sample = ClockSample(sent: now, received: now, serverMicroseconds: serverMicroseconds)
-                nodes[node].offsetNanoseconds = sample.offsetNanoseconds
+            if let serverMicroseconds = inspection.serverMicroseconds {
+                nodes[node].offset.guess(serverMicroseconds: serverMicroseconds, heard: engine.surroundings.now)
             }
             lookForMarker(node)
         } catch {
