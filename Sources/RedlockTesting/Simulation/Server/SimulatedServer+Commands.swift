@@ -176,7 +176,9 @@ extension SimulatedServer {
         keys.set(key, to: SimulatedKeys.Entry(value: .scores(scores), endMilliseconds: SimulatedKeys.Entry.never))
     }
 
-    /// ZREM: how many there were. A set without members is no key any more.
+    /// ZREM: how many there were.
+    ///
+    /// A set without members is no key any more.
     func removeScore(_ key: String, _ member: String) throws(CommandError) -> Int64 {
         try admit(.removeScore)
         guard var scores = try scores(key), scores.remove(member) else { return 0 }
