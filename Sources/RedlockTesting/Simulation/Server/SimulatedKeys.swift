@@ -64,6 +64,8 @@ struct SimulatedKeys {
     private var entries: [String: Entry] = [:]
     private var journal = CircularBuffer<(microseconds: Int64, former: Former)>()
 
+    /// How many changes could be taken back when they were made.
+    private(set) var rememberedCount = 0
     /// How far back changes can be taken back; none can be if it is 0.
     var journalMicroseconds: Int64 = 0
     /// The clock of the server, in microseconds since 1970.
@@ -134,6 +136,7 @@ struct SimulatedKeys {
 
     private mutating func remember(_ former: Former) {
         guard journalMicroseconds > 0 else { return }
+        rememberedCount += 1
         journal.append((now, former))
         while let first = journal.first, first.microseconds < now - journalMicroseconds { journal.removeFirst() }
     }
