@@ -122,8 +122,26 @@ struct LeaseTerms: Sendable {
 }
 
 /// The name of what is locked, checked.
-enum ResourceName {
+///
+/// Two names are one if their bytes are, as the nodes have it. Texts of Swift are also equal if they look alike: an accented
+/// letter, and the same letter followed by its accent.
+struct ResourceName: Hashable {
     static let maximumByteCount = 512
+
+    let text: String
+
+    init(_ text: String) {
+        self.text = text
+    }
+
+    static func == (one: ResourceName, other: ResourceName) -> Bool {
+        one.text.utf8.elementsEqual(other.text.utf8)
+    }
+
+    func hash(into hasher: inout Hasher) {
+        var text = text
+        text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+    }
 
     static func validate(_ name: String) throws(RedlockError) {
         guard !name.isEmpty else { throw RedlockError(.invalidArgument, "the name of the lock is empty") }

@@ -110,7 +110,7 @@ extension RedlockClient {
         try await engine.waitUntilConnected()
         let (voting, life) = await engine.onLoop { engine in
             // What is left of its block may lie below.
-            engine.lines[resource]?.holder?.refuseHandOver()
+            engine.lines[ResourceName(resource)]?.holder?.refuseHandOver()
             return (engine.votingNodes, engine.counterLifeMilliseconds(token: token.rawValue))
         }
         let engine = self.engine

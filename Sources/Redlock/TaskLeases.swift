@@ -12,7 +12,8 @@ extension LockClient {
     /// The lease of this client for a resource that the task runs under; nil if there is none, or it has ended.
     func leaseOfTask(for resource: String) -> Lease<Fencing>? {
         for lease in TaskLeases.all.reversed() {
-            guard let lease = lease as? Lease<Fencing>, lease.resource == resource, lease.held.engine === engine,
+            guard let lease = lease as? Lease<Fencing>, ResourceName(lease.resource) == ResourceName(resource),
+                lease.held.engine === engine,
                 lease.remaining > .zero
             else { continue }
             return lease

@@ -175,6 +175,96 @@ struct WakeUpTests {
         }
     }
 
+    /// Names are told apart by their bytes, as the nodes do it, whatever Swift takes for equal texts.
+    @Test
+    func namesThatLookAlikeAreDifferentLocks() async throws {
+        try await Layout.three.withClient { client, redis in
+            let (one, other) = ("caf\u{E9}", "cafe\u{301}")
+            #expect(one == other)
+            try await client.withLock(one) { first in
+                let inner = LockOptions(wait: .atMost(.seconds(2)), reentrant: true)
+                try await client.withLock(other, options: inner) { second in
+                    let count = try await redis[0].send("EXISTS", one.lockKey, other.lockKey)
+                    #expect(count == "2")
+                    #expect(first.isValid && second.isValid)
+                }
+            }
+        }
+    }
+
+    /// Also where the first character of the name merges with the one before it.
+    @Test(arguments: ["\u{301}x", "\u{200D}", "two words", "a\u{FE0F}:b"])
+    func whateverTheNameIsWoken(name: String) async throws {
+        try await Layout.three.withClient { holder, redis in
+            let waiter = try await client(redis)
+            let lease = try await holder.acquire(name)
+            let waiting = Task { try await waiter.acquire(name) }
+            try await waitUntilQueued(1, name, redis)
+            try await Task.sleep(for: .milliseconds(100))
+            let released = ContinuousClock.now
+            await lease.release()
+            await (try await waiting.value).release()
+            #expect(ContinuousClock.now - released < .seconds(1))
+            await waiter.shutdown()
+        }
+    }
+
+    /// One that takes the lock again and again lets others have it in between, though it waits for nothing.
+    @Test
+    func oneThatNeverStopsLeavesOthersTheirTurn() async throws {
+        try await Layout.three.withClient { greedy, redis in
+            let waiter = try await client(redis)
+            let greed = Task {
+                while !Task.isCancelled { try await greedy.withLock("report") { _ in } }
+            }
+            let began = ContinuousClock.now
+            for _ in 0..<20 { try await waiter.withLock("report") { _ in } }
+            #expect(ContinuousClock.now - began < .seconds(5))
+            greed.cancel()
+            _ = await greed.result
+            await waiter.shutdown()
+        }
+    }
+
+    /// Somebody who does not wait is not told what was known seconds ago.
+    @Test
+    func whoeverDoesNotWaitIsToldWhatIsTrueNow() async throws {
+        try await Layout.three.withClient { holder, redis in
+            let client = try await client(redis)
+            let lease = try await holder.acquire("report")
+            let waiting = Task { try await client.acquire("report") }
+            try await waitUntilQueued(1, "report", redis)
+            try await Task.sleep(for: .milliseconds(500))
+            // Somebody deletes it, and wakes nobody.
+            for server in redis.servers { _ = try await server.send("DEL", "report".lockKey) }
+            let began = ContinuousClock.now
+            let other = try await client.tryAcquire("report")
+            #expect(other == nil, "those who came before get it")
+            let next = try await waiting.value
+            #expect(ContinuousClock.now - began < .seconds(1))
+            await next.release()
+            await lease.release()
+            await client.shutdown()
+        }
+    }
+
+    /// A place that a server refuses is asked for again, and the lock is obtained by asking meanwhile.
+    @Test
+    func serversThatRefusePlacesAreAsked() async throws {
+        try await Layout.three.withClient { holder, redis in
+            let waiter = try await client(redis)
+            for server in redis.servers { _ = try await server.send("SET", "redlock:queue:report", "no queue") }
+            let lease = try await holder.acquire("report")
+            let waiting = Task { try await waiter.acquire("report") }
+            try await Task.sleep(for: .milliseconds(500))
+            await lease.release()
+            let released = ContinuousClock.now
+            await (try await waiting.value).release()
+            #expect(ContinuousClock.now - released < .seconds(1))
+            await waiter.shutdown()
+        }
+    }
+
     /// Many clients, each with many tasks, want one lock and are all served, one at a time.
     @Test
     func manyClientsAreAllServed() async throws {

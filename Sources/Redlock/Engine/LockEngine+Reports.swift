@@ -75,10 +75,10 @@ extension LockEngine {
         }
     }
 
-    /// A node does not keep a queue for this client, which asks it now and then instead.
+    /// A node does not take this client into a queue, which asks it now and then instead.
     func queueRefused(by node: Int, _ problem: String) {
-        wakeUps.unsubscribed(from: node)
-        logger.warning(
+        logger.log(
+            level: wakeUps.noteRefusal(by: node) ? .warning : .debug,
             "a node does not let this client wait in its queues",
             metadata: of(node, ["reason": "\(problem.printable(limit: 300))"])
         )

@@ -39,7 +39,9 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     private(set) var hadQuorum = false
     private var nodesToFlush: NodeSet = []
     /// The lines of those who wait, by resource; also where this client itself holds the resource.
-    var lines: [String: WaitingLine] = [:]
+    var lines: [ResourceName: WaitingLine] = [:]
+    /// Until when those whom a release of this client woke have time to take the resource.
+    var turnsOfOthers: [ResourceName: Instant] = [:]
     /// How many stand in lines that do not wait: they take what the attempt under way brings.
     var impatientCount = 0
     /// Lines that wait for the first connections.

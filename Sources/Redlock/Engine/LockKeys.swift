@@ -47,10 +47,11 @@ package enum LockProfile: Hashable, Sendable {
     }
 
     /// The resource that a queue belongs to; nil if it is no queue of this profile.
-    func resource(ofQueue queue: String) -> String? {
+    func resource(ofQueue queue: ArraySlice<UInt8>) -> String? {
         guard case .standard(let prefix) = self else { return nil }
-        let start = "\(prefix)queue:"
-        return queue.hasPrefix(start) ? String(queue.dropFirst(start.count)) : nil
+        let start = "\(prefix)queue:".utf8
+        // Byte by byte: the first character of a name may be one that merges with what stands before it.
+        return queue.starts(with: start) ? String(decoding: queue.dropFirst(start.count), as: UTF8.self) : nil
     }
 
     /// A key that nobody reads, to see whether a node takes writes; the compatible profile has none.

@@ -152,7 +152,7 @@ extension LockEngine {
         giveWay(after: lease)
         release(lease.attempt) { [unowned self] _, _, wokeSomebody in
             releaseCount -= 1
-            releaseAnswered(lease.line, wokeSomebody: wokeSomebody)
+            releaseAnswered(lease, wokeSomebody: wokeSomebody)
             completion()
             callIdleWaiters()
         }

@@ -108,21 +108,22 @@ package struct Script: Sendable {
         digest: "ccb171466a627c0962017232cbe0a15412762237"
     )
 
-    /// Wakes the first who waits, and tells the second to look for itself if the first takes its time.
+    /// Wakes the first who waits, and tells the three behind it to look for themselves if those before take their time.
     ///
-    /// Whoever is woken has left the queue; one that still waits takes its place again. Nobody hears the message of a
-    /// client that is gone, so that the next is taken, a few times at most. A user who may not do all this wakes nobody,
-    /// and those who wait look for themselves.
+    /// A message is the rank of its receiver and the queue. Whoever is woken has left the queue; one that still waits takes
+    /// its place again. Nobody hears the message of a client that is gone, so that the next is taken, a few times at most.
+    /// A user who may not do all this wakes nobody, and those who wait look for themselves.
     private static let wakingTheFirst = """
         local woken = 0
         for _ = 1, 8 do
-            local first = redis.pcall('ZRANGE', KEYS[2], 0, 1)
-            if not first[1] then break end
-            local receivers = redis.pcall('PUBLISH', ARGV[2] .. first[1], 'first ' .. KEYS[2])
+            local waiting = redis.pcall('ZRANGE', KEYS[2], 0, 3)
+            if not waiting[1] or type(redis.pcall('ZREM', KEYS[2], waiting[1])) ~= 'number' then break end
+            local receivers = redis.pcall('PUBLISH', ARGV[2] .. waiting[1], '0 ' .. KEYS[2])
             if type(receivers) ~= 'number' then break end
-            redis.pcall('ZREM', KEYS[2], first[1])
             if receivers > 0 then
-                if first[2] then redis.pcall('PUBLISH', ARGV[2] .. first[2], 'second ' .. KEYS[2]) end
+                for rank = 1, #waiting - 1 do
+                    redis.pcall('PUBLISH', ARGV[2] .. waiting[rank + 1], rank .. ' ' .. KEYS[2])
+                end
                 woken = 1
                 break
             end
@@ -141,7 +142,7 @@ package struct Script: Sendable {
             \(wakingTheFirst)
             return 1 + woken
             """,
-        digest: "28f1a5f660f7841783da52c8091e6265141ebaee"
+        digest: "434d0fe684a50d3ab7b2dafe5d884842d0fa6983"
     )
 
     /// The same without a queue.
@@ -157,14 +158,18 @@ package struct Script: Sendable {
 
     /// Takes a place in the queue for the lock, or renews it; those who did not renew theirs in time lose it.
     ///
-    /// 0: the lock is free, so that there is nothing to wait for; otherwise how long it still lives (-1: for ever, -2: it
+    /// 0: the lock is free, so that there is nothing to wait for, and no place; otherwise how long it still lives (-1: for ever, -2: it
     /// is free) and how many wait before the client.
     ///
     /// KEYS: lock, queue, the same clients by when they are taken for gone. ARGV: client, ticket, life of the place in
     /// milliseconds, whether it is taken also where the lock is free.
     static let enqueue = Script(
         text: """
-            if redis.call('EXISTS', KEYS[1]) == 0 and ARGV[4] == '0' then return 0 end
+            if redis.call('EXISTS', KEYS[1]) == 0 and ARGV[4] == '0' then
+                redis.call('ZREM', KEYS[2], ARGV[1])
+                redis.call('ZREM', KEYS[3], ARGV[1])
+                return 0
+            end
             local time = redis.call('TIME')
             local now = time[1] * 1000 + math.floor(time[2] / 1000)
             for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, 8)) do
@@ -177,7 +182,7 @@ package struct Script: Sendable {
             redis.call('PEXPIRE', KEYS[3], ARGV[3])
             return {redis.call('PTTL', KEYS[1]), redis.call('ZRANK', KEYS[2], ARGV[1])}
             """,
-        digest: "0c9f6ca5b14e0924417a42a89a3d66ec32f81c49"
+        digest: "1394b28e46fcffe2284f5fa2563a1a2d12d54fe1"
     )
 
     /// Gives up a place in the queue for the lock; a client that was woken by then, and does not take a lock that is free,
@@ -193,7 +198,7 @@ package struct Script: Sendable {
             \(wakingTheFirst)
             return woken
             """,
-        digest: "8c7dad916a02e81fe892a7ea63b239cb28735f4d"
+        digest: "68b07659c3e49ea86c96b3e92ff6824ff64d45de"
     )
 
     /// The owner token, its life in milliseconds (-1: for ever, -3: not allowed to know) and the counter; null for what

@@ -28,7 +28,7 @@ final class NodeAdmission {
         var isEnrolling = false
         var nextInspection = Instant(nanoseconds: .min)
         var audit: ClockAudit
-        /// How far its clock is ahead of ours, at the last reading.
+        /// How far its clock is ahead of ours, as far as is known.
         var offset = ClockOffset()
         var mayAskTime = true
         var standing = NodeStanding.unknown

@@ -22,7 +22,7 @@ extension LockEngine {
 
     // MARK: Taking a place
 
-    /// Takes a place, where there is none yet, for those who wait in a line; an attempt failed just now.
+    /// Takes a place for those who wait in a line, or renews it; an attempt failed just now, or others are to go first.
     ///
     /// - Parameter isEvenIfFree: whether somebody was woken who is about to take the lock.
     func takePlace(_ line: WaitingLine, isEvenIfFree: Bool = false) {
@@ -31,21 +31,13 @@ extension LockEngine {
             line.place = WaitingLine.Place(ticket: admission.nodeMicroseconds ?? surroundings.wallMicroseconds)
             wakeUps.placeTaken()
         }
-        enqueue(line, on: wakeUps.nodes.subtracting(line.place?.nodes ?? []), isEvenIfFree: isEvenIfFree)
-        guard !isEvenIfFree, isSurelyWoken(line) else { return }
-        line.stopRetryTimer()
-        schedule(.look, for: line, at: nextLook(line, rank: .max))
+        enqueue(line, on: wakeUps.nodes, isEvenIfFree: isEvenIfFree)
     }
 
-    /// Takes the place of a line, or renews it.
-    ///
-    /// - Returns: what is on its way; nil if there is no node to ask.
-    @discardableResult
-    func enqueue(_ line: WaitingLine, on nodes: NodeSet, isEvenIfFree: Bool = false) -> PlaceExchange? {
+    /// Sends the place of a line to nodes, as far as they can be asked.
+    func enqueue(_ line: WaitingLine, on nodes: NodeSet, isEvenIfFree: Bool = false, isLook: Bool = false) {
         let nodes = nodes.intersection(connectedNodes)
-        guard let place = line.place, let queue = profile.waitingQueue(line.resource), !nodes.isEmpty else {
-            return nil
-        }
+        guard let place = line.place, let queue = profile.waitingQueue(line.resource), !nodes.isEmpty else { return }
         let wanted = NodeCommand.Place(
             lock: profile.lockKey(line.resource),
             queue: queue,
@@ -56,41 +48,45 @@ extension LockEngine {
         )
         let exchange = PlaceExchange(line, wanted, nodes: nodes, engine: self)
         line.place?.mayExist = place.mayExist.union(nodes)
+        if isLook { line.look = exchange }
         send(.enqueue(wanted), to: nodes, receiver: exchange)
-        return exchange
     }
 
     /// Gives up the place, as nobody waits any more or the lock is there.
-    func leaveQueue(_ line: WaitingLine) {
-        guard let place = line.place else { return }
+    ///
+    /// - Parameter isGranted: whether the lock is there; otherwise whoever is next is woken in place of this client.
+    func leaveQueue(_ line: WaitingLine, isGranted: Bool) {
+        guard let place = line.place, let queue = profile.waitingQueue(line.resource) else { return }
         line.place = nil
         line.look = nil
         wakeUps.placeGivenUp()
-        guard let queue = profile.waitingQueue(line.resource) else { return }
-        let command = NodeCommand.leaveQueue(
-            lock: profile.lockKey(line.resource),
-            queue,
-            client: wakeUps.client
+        let command = NodeCommand.leaveQueue(lock: profile.lockKey(line.resource), queue, client: wakeUps.client)
+        let nodes = isGranted ? place.mayExist : place.mayExist.union(place.wokenBy)
+        send(
+            command,
+            to: nodes.intersection(connectedNodes),
+            receiver: LeaveExchange(command, resource: line.resource, engine: self)
         )
-        let nodes = place.mayExist.intersection(connectedNodes)
-        send(command, to: nodes, receiver: LeaveExchange(command, resource: line.resource, engine: self))
     }
 
     // MARK: Looking
 
     /// Asks whether the lock is free now, without taking it, and renews the place.
     func look(_ line: WaitingLine) {
-        line.place?.wokenBy = []
-        guard wakeUps.nodes.intersection(connectedNodes).count >= nodesThatMustWake,
-            let look = enqueue(line, on: wakeUps.nodes)
-        else { return attend(to: line) }
-        if !look.isAnswered { line.look = look }
+        let nodes = wakeUps.nodes.intersection(connectedNodes)
+        guard line.place != nil, nodes.count >= nodesThatMustWake else { return attend(to: line) }
+        line.hintedLook = nil
+        enqueue(line, on: nodes, isLook: true)
     }
 
     /// Looks within a while, if that was not going to happen sooner.
     func lookSoon(_ line: WaitingLine, withinNanoseconds delay: Int64) {
-        guard line.retryTimer != nil, !line.isEmpty else { return }
+        guard !line.isEmpty, line.holder == nil else { return }
         let due = surroundings.now.advanced(byNanoseconds: delay)
+        guard line.retryTimer != nil else {
+            line.hintedLook = min(line.hintedLook ?? due, due)
+            return
+        }
         guard due < line.retryDue else { return }
         line.stopRetryTimer()
         schedule(.look, for: line, at: due)
@@ -102,15 +98,18 @@ extension LockEngine {
         let wasLook = line.look === exchange
         if wasLook { line.look = nil }
         guard line.place?.ticket == exchange.place.ticket, line.attempt == nil, line.look == nil, line.holder == nil,
-            !line.isEmpty, !line.isParked
+            line.releasing == nil, !line.isEmpty, !line.isParked
         else { return }
         if let expiry = exchange.expiry(votes: quorum.votesNeeded) { line.holderExpiry = expiry }
-        if wasLook, exchange.heldOn.count <= quorum.nodesThatMayFail {
-            line.stopRetryTimer()
-            return attend(to: line)
-        }
-        if exchange.heldOn.count > quorum.nodesThatMayFail {
+        let isHeld = exchange.heldOn.count > quorum.nodesThatMayFail
+        if isHeld {
             line.failed(WaitingLine.Failure(reason: .contended), at: surroundings.now)
+            if wasLook { line.place?.wokenBy = [] }
+        }
+        if wasLook, !isHeld {
+            if line.place?.wokenBy.isEmpty == true { line.missedWakeUps += 1 }
+            line.stopRetryTimer()
+            return attemptSoon(line)
         }
         // The pause until the next attempt goes on, unless somebody will wake us.
         if line.isGivingWay { return }
@@ -125,10 +124,16 @@ extension LockEngine {
         if isPlanted(.neverLooksForItself) { return surroundings.now.advanced(byNanoseconds: 86_400_000_000_000) }
         let least = Self.fallbackNanoseconds.lowerBound
         let width = UInt64(Self.fallbackNanoseconds.upperBound - least)
-        let fallback = surroundings.now.advanced(byNanoseconds: least + Int64(surroundings.randomBits() % width))
-        guard let expiry = line.holderExpiry, rank < Self.expiryWatchers else { return fallback }
+        // Holders that wake nobody are followed by looking more often.
+        let pause = (least + Int64(surroundings.randomBits() % width)) >> min(line.missedWakeUps, 5)
+        var next = surroundings.now.advanced(byNanoseconds: pause)
+        if let hinted = line.hintedLook {
+            line.hintedLook = nil
+            next = min(next, hinted)
+        }
+        guard let expiry = line.holderExpiry, rank < Self.expiryWatchers else { return next }
         let turn = (2 + rank * 10) * 1_000_000
-        return min(fallback, max(expiry, surroundings.now).advanced(byNanoseconds: turn))
+        return min(next, max(expiry, surroundings.now).advanced(byNanoseconds: turn))
     }
 
     /// As many nodes as have one in common with every quorum.
@@ -148,9 +153,12 @@ extension LockEngine {
         place.mayExist.remove(node)
         place.wokenBy.insert(node)
         line.place = place
-        guard line.attempt == nil, line.holder == nil, !line.isEmpty, !line.isParked else { return }
+        guard line.attempt == nil, line.holder == nil, line.releasing == nil, !line.isEmpty, !line.isParked else {
+            return
+        }
         if place.wokenBy.count >= min(quorum.votesNeeded, place.wokenBy.union(place.nodes).count) {
             metrics.wokenUp()
+            line.missedWakeUps = 0
             line.look = nil
             line.backoff.reset()
             line.stopRetryTimer()

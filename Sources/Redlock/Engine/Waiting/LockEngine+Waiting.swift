@@ -9,17 +9,55 @@ extension LockEngine {
 
     /// Lets an operation wait for its resource behind those who came before.
     func join(_ operation: AcquireOperation) {
-        let line = lines[operation.resource] ?? WaitingLine(resource: operation.resource)
-        lines[operation.resource] = line
+        let name = ResourceName(operation.resource)
+        let line = lines[name] ?? WaitingLine(resource: operation.resource)
+        lines[name] = line
         line.append(operation)
         if operation.wait == .none {
             impatientCount += 1
-            // Whoever came before would get the lock first, so that there is nothing to try.
-            let isTaken = line.attempt == nil && line.isAttended && line.failure?.reason == .contended
-            if isTaken { return giveUp(operation) }
+            if isKnownToBeHeld(line) { return giveUp(operation) }
+            endPauseForAttempt(line)
+        } else {
+            leaveTurnToOthers(line, name)
+            askSooner(for: line)
         }
-        askSooner(for: line)
         attend(to: line)
+    }
+
+    /// Whether somebody has the lock, or whoever came before would get it first, so that there is nothing to try.
+    private func isKnownToBeHeld(_ line: WaitingLine) -> Bool {
+        guard line.attempt == nil, line.isAttended, line.failure?.reason == .contended else { return false }
+        return line.holder != nil || line.releasing != nil || line.isGivingWay || line.nextStep == .attempt
+            || ageOfKnowledge(line) < 200_000_000
+    }
+
+    private func ageOfKnowledge(_ line: WaitingLine) -> Int64 {
+        line.lastFailure.map { $0.time.nanoseconds(until: surroundings.now) } ?? .max
+    }
+
+    /// Has the nodes asked now, as somebody has come who does not wait.
+    private func endPauseForAttempt(_ line: WaitingLine) {
+        guard line.nextStep == .look, !line.isGivingWay, line.holder == nil, line.releasing == nil else { return }
+        line.look = nil
+        line.stopRetryTimer()
+    }
+
+    /// Lets those go first whom this client woke when it released the resource just now.
+    private func leaveTurnToOthers(_ line: WaitingLine, _ name: ResourceName) {
+        guard let end = turnsOfOthers[name] else { return }
+        guard end > surroundings.now, !line.isAttended else {
+            if end <= surroundings.now { turnsOfOthers[name] = nil }
+            return
+        }
+        line.failed(WaitingLine.Failure(reason: .contended), at: surroundings.now)
+        giveWay(line, until: end)
+    }
+
+    private func giveWay(_ line: WaitingLine, until end: Instant) {
+        line.stopRetryTimer()
+        schedule(.look, for: line, at: end)
+        line.isGivingWay = true
+        takePlace(line, isEvenIfFree: true)
     }
 
     /// Ends the pause before the next step, as somebody has come who may not have the time, unless what is known is fresh
@@ -28,11 +66,10 @@ extension LockEngine {
     /// What a client knows that waits in the queues is fresh for longer: it would be woken.
     private func askSooner(for line: WaitingLine) {
         guard line.retryTimer != nil, !line.isGivingWay, line.holder == nil else { return }
-        let age = line.lastFailure.map { $0.time.nanoseconds(until: surroundings.now) } ?? .max
         switch line.nextStep {
-        case .attempt where age >= 10_000_000:
+        case .attempt where ageOfKnowledge(line) >= 10_000_000:
             line.stopRetryTimer()
-        case .look where age >= 1_000_000_000:
+        case .look where ageOfKnowledge(line) >= 1_000_000_000:
             line.stopRetryTimer()
             look(line)
         case .attempt, .look: break
@@ -63,10 +100,11 @@ extension LockEngine {
     func attend(to line: WaitingLine) {
         if line.isEmpty {
             line.stopRetryTimer()
-            leaveQueue(line)
+            leaveQueue(line, isGranted: false)
         }
         if line.isForgettable {
-            if lines[line.resource] === line { lines[line.resource] = nil }
+            let name = ResourceName(line.resource)
+            if lines[name] === line { lines[name] = nil }
         } else if let first = line.first, !line.isAttended, !isShuttingDown {
             beginAttempt(for: first, in: line)
         }
@@ -92,7 +130,7 @@ extension LockEngine {
     func giveWay(after lease: HeldLease) {
         if profile.isStandard {
             guard let line = lease.line, line.holder === lease else { return }
-            line.isBeingReleased = true
+            line.releasing = lease
             return vacate(lease)
         }
         let kept = lease.block.began.nanoseconds(until: surroundings.now)
@@ -102,18 +140,26 @@ extension LockEngine {
     }
 
     /// The nodes have answered the release of a lease, and told whether it woke somebody.
-    func releaseAnswered(_ line: WaitingLine?, wokeSomebody: Bool) {
-        guard let line, line.isBeingReleased else { return }
-        line.isBeingReleased = false
+    func releaseAnswered(_ lease: HeldLease, wokeSomebody: Bool) {
+        let end = surroundings.now.advanced(byNanoseconds: graceOfTheFirstNanoseconds)
+        if wokeSomebody { noteTurnOfOthers(lease.resource, until: end) }
+        guard let line = lease.line, line.releasing === lease else { return }
+        line.releasing = nil
         guard !line.isEmpty, line.holder == nil, line.attempt == nil else { return attend(to: line) }
-        guard wokeSomebody else {
+        if wokeSomebody {
+            giveWay(line, until: end)
+        } else {
             line.stopRetryTimer()
-            return attend(to: line)
+            attemptSoon(line)
         }
-        line.stopRetryTimer()
-        schedule(.look, for: line, at: surroundings.now.advanced(byNanoseconds: graceOfTheFirstNanoseconds))
-        line.isGivingWay = true
-        takePlace(line, isEvenIfFree: true)
+    }
+
+    private func noteTurnOfOthers(_ resource: String, until end: Instant) {
+        if turnsOfOthers.count >= 1_000 {
+            let now = surroundings.now
+            turnsOfOthers = turnsOfOthers.filter { $0.value > now }
+        }
+        turnsOfOthers[ResourceName(resource)] = end
     }
 
     private func vacate(_ lease: HeldLease, pauseNanoseconds: Int64?) {
@@ -123,7 +169,7 @@ extension LockEngine {
             line.failed(WaitingLine.Failure(reason: .contended), at: surroundings.now)
             line.holderExpiry = nil
             line.backoff.reset()
-            if !line.isBeingReleased {
+            if line.releasing == nil {
                 retryLater(line, pauseNanoseconds: pauseNanoseconds)
                 line.isGivingWay = pauseNanoseconds != nil
             }
@@ -133,7 +179,7 @@ extension LockEngine {
 
     /// A lock was released by its owner token; if this client holds it, those who wait for it ask the nodes.
     func vacateIfHeld(_ resource: String, under ownerToken: OwnerToken) {
-        guard let holder = lines[resource]?.holder, holder.ownerToken == ownerToken else { return }
+        guard let holder = lines[ResourceName(resource)]?.holder, holder.ownerToken == ownerToken else { return }
         vacate(holder)
     }
 
@@ -218,7 +264,7 @@ extension LockEngine {
                 engine: self
             )
             line.succeeded()
-            leaveQueue(line)
+            leaveQueue(line, isGranted: true)
             grant(lease, to: operation, in: line)
             if impatientCount > 0 { refuseThoseWhoDoNotWait(in: line) }
         case .failed(let reason):
@@ -289,16 +335,25 @@ extension LockEngine {
         schedule(.attempt, for: line, at: next)
     }
 
+    /// Makes the next attempt for a line, but not within this call: a connection may be failing that ends what it was
+    /// sent, one after the other, and takes nothing new meanwhile.
+    func attemptSoon(_ line: WaitingLine) {
+        schedule(.attempt, for: line, at: surroundings.now)
+    }
+
     /// Takes the next step for a line at the instant.
     func schedule(_ step: WaitingLine.Step, for line: WaitingLine, at due: Instant) {
-        let timer = surroundings.schedule(at: due) { [unowned self] in
+        let number = line.retryNumber + 1
+        let timer = surroundings.schedule(at: due) { [weak self] in
+            // One that is on its way already cannot be cancelled.
+            guard let self, line.retryTimer != nil, line.retryNumber == number else { return }
             line.retryTimerEnded()
             switch step {
             case .attempt: attend(to: line)
             case .look: look(line)
             }
         }
-        line.setRetryTimer(timer, due: due, step)
+        line.setRetryTimer(timer, number: number, due: due, step)
     }
 
     /// Begins every attempt that is under way anew: its start was read from a clock that cannot be trusted.

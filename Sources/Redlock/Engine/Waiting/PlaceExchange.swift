@@ -24,8 +24,6 @@ final class PlaceExchange: ScriptSender {
         self.engine = engine
     }
 
-    var isAnswered: Bool { awaited.isEmpty }
-
     /// When the lock is free on so many nodes, if nobody extends it; nil if that is not known.
     func expiry(votes: Int) -> Instant? {
         guard lives.count >= votes else { return nil }
@@ -42,14 +40,15 @@ final class PlaceExchange: ScriptSender {
     func received(_ reply: RESPValue, from node: Int) {
         switch reply {
         case .integer(0):
-            note(node, isTaken: false)
+            note(node, isKept: false)
             lives.append(0)
         case .array(let parts):
-            guard parts.count == 2, let left = parts[0].integer, let rank = parts[1].integer else {
+            guard parts.count == 2, let left = parts[0].integer, left >= -2, let rank = parts[1].integer, rank >= 0
+            else {
                 refused(reply, by: node)
                 break
             }
-            note(node, isTaken: true)
+            note(node, isKept: true)
             self.rank = min(self.rank, rank)
             if left != -2 { heldOn.insert(node) }
             // Beyond a day, or for ever, it is no use to know when.
@@ -64,16 +63,13 @@ final class PlaceExchange: ScriptSender {
         answered(node)
     }
 
-    private func note(_ node: Int, isTaken: Bool) {
+    private func note(_ node: Int, isKept: Bool) {
         guard isWanted else { return }
-        line.place?.mayExist.remove(node)
-        line.place?.nodes.remove(node)
-        guard isTaken else { return }
-        line.place?.mayExist.insert(node)
-        line.place?.nodes.insert(node)
+        if isKept { line.place?.nodes.insert(node) } else { line.place?.nodes.remove(node) }
     }
 
     private func refused(_ reply: RESPValue, by node: Int) {
+        note(node, isKept: false)
         engine.queueRefused(by: node, reply.problem)
     }
 
@@ -97,7 +93,7 @@ final class LeaveExchange: ScriptSender {
 
     /// Not any more once the client has another place.
     func command(for node: Int) -> NodeCommand? {
-        engine.lines[resource]?.place == nil ? command : nil
+        engine.lines[ResourceName(resource)]?.place == nil ? command : nil
     }
 
     func received(_ reply: RESPValue, from node: Int) {}

@@ -24,7 +24,7 @@ final class WaitingLine {
         let ticket: Int64
         /// The nodes that have said that they keep the place.
         var nodes: NodeSet = []
-        /// Those that may keep it.
+        /// Those that may keep it, whatever they said.
         var mayExist: NodeSet = []
         /// Those that gave it up to wake this client, since it last looked or tried.
         var wokenBy: NodeSet = []
@@ -47,6 +47,7 @@ final class WaitingLine {
 
     /// Calls for the next step; when, and which.
     private(set) var retryTimer: (any LoopTimer)?
+    private(set) var retryNumber = 0
     private(set) var retryDue = Instant(nanoseconds: .max)
     private(set) var nextStep = Step.attempt
 
@@ -59,8 +60,14 @@ final class WaitingLine {
     /// The look that is under way.
     var look: PlaceExchange?
 
-    /// Whether this client is releasing the resource and does not know yet whom that wakes.
-    var isBeingReleased = false
+    /// When to look at the latest, as a message said that came while there was no time for it.
+    var hintedLook: Instant?
+
+    /// How often in a row the lock was found to be free by looking, though nobody had said so.
+    var missedWakeUps = 0
+
+    /// The lease that this client is releasing, and does not know yet whom that wakes.
+    var releasing: HeldLease?
 
     /// Whether the next attempt waits for the first connections.
     var isParked = false
@@ -116,14 +123,15 @@ final class WaitingLine {
 
     /// Whether somebody or something makes the next attempt happen.
     var isAttended: Bool {
-        holder != nil || attempt != nil || retryTimer != nil || look != nil || isParked || isBeingReleased
+        holder != nil || attempt != nil || retryTimer != nil || look != nil || isParked || releasing != nil
     }
 
     /// Whether there is nothing to remember any more; an attempt is always somebody's, so there is none either.
     var isForgettable: Bool { isEmpty && holder == nil }
 
-    func setRetryTimer(_ timer: any LoopTimer, due: Instant, _ step: Step) {
+    func setRetryTimer(_ timer: any LoopTimer, number: Int, due: Instant, _ step: Step) {
         retryTimer = timer
+        retryNumber = number
         retryDue = due
         nextStep = step
     }
@@ -160,6 +168,8 @@ final class WaitingLine {
     func succeeded() {
         lastFailure = nil
         unavailableSince = nil
+        hintedLook = nil
+        missedWakeUps = 0
         backoff.reset()
     }
 }

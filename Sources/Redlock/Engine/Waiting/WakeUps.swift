@@ -14,6 +14,8 @@ final class WakeUps {
     private(set) lazy var client = RecordID(bits: engine.surroundings.randomBits()).description
     /// The nodes whose messages arrive, and that take this client into their queues.
     private(set) var nodes: NodeSet = []
+    /// Those that refused a place once, of which it was told.
+    private var refusing: NodeSet = []
     private var isListening = false
     private var placeCount = 0
     private var idleTimer: (any LoopTimer)?
@@ -53,6 +55,12 @@ final class WakeUps {
     func unsubscribed(from node: Int) {
         nodes.remove(node)
     }
+
+    /// Whether it is the first refusal of the node.
+    func noteRefusal(by node: Int) -> Bool {
+        defer { refusing.insert(node) }
+        return !refusing.contains(node)
+    }
 }
 
 extension LockEngine: SubscriptionLinkDelegate {
@@ -73,13 +81,15 @@ extension LockEngine: SubscriptionLinkDelegate {
     }
 
     func messageReceived(channel: String, payload: [UInt8], node: Int) {
-        let parts = String(decoding: payload, as: UTF8.self).split(separator: " ", maxSplits: 1)
-        guard parts.count == 2, let resource = profile.resource(ofQueue: String(parts[1])),
-            let line = lines[resource], line.place != nil
+        // The rank of this client among those that wait, and the queue.
+        guard let space = payload.firstIndex(of: UInt8(ascii: " ")),
+            let resource = profile.resource(ofQueue: payload[(space + 1)...]),
+            let line = lines[ResourceName(resource)], line.place != nil
         else { return }
-        switch parts[0] {
-        case "first": woken(line, by: node)
-        case "second": lookSoon(line, withinNanoseconds: graceOfTheFirstNanoseconds)
+        switch Int64(String(decoding: payload[..<space], as: UTF8.self)) {
+        case 0: woken(line, by: node)
+        case .some(let rank) where (1..<100).contains(rank):
+            lookSoon(line, withinNanoseconds: rank * graceOfTheFirstNanoseconds)
         default: break
         }
     }

@@ -154,19 +154,25 @@ extension SimulatedServer {
     private func wakeTheFirst(of queue: NodeCommand.WaitingQueue) -> Bool {
         if defects.contains(.releaseWakesNobody) { return false }
         for _ in 0..<8 {
-            guard let first = try? range(queue.queue, 2), let head = first.first,
-                let receivers = try? publish(queue.channelPrefix + head, "first " + queue.queue)
+            guard let waiting = try? range(queue.queue, 4), let first = waiting.first,
+                (try? removeScore(queue.queue, first)) != nil,
+                let receivers = try? publish(queue.channelPrefix + first, "0 " + queue.queue)
             else { return false }
-            _ = try? removeScore(queue.queue, head)
             guard receivers > 0 else { continue }
-            if first.count > 1 { _ = try? publish(queue.channelPrefix + first[1], "second " + queue.queue) }
+            for (place, client) in waiting.dropFirst().enumerated() {
+                _ = try? publish(queue.channelPrefix + client, "\(place + 1) " + queue.queue)
+            }
             return true
         }
         return false
     }
 
     private func enqueue(_ place: NodeCommand.Place) throws(CommandError) -> RESPValue {
-        if try !exists(place.lock), !place.isEvenIfFree { return .integer(0) }
+        if try !exists(place.lock), !place.isEvenIfFree {
+            _ = try removeScore(place.queue.queue, place.client)
+            _ = try removeScore(place.queue.expiry, place.client)
+            return .integer(0)
+        }
         let now = Double(try currentMicroseconds() / 1_000)
         for gone in try range(place.queue.expiry, upTo: now, 8) {
             _ = try removeScore(place.queue.queue, gone)
