@@ -46,6 +46,12 @@ public struct LockStatus: Hashable, Sendable {
     /// to.
     public let lastFencingToken: FencingToken?
 
+    /// How many clients wait for the lock in the queues, on the node that knows of most; each may have many tasks that do.
+    ///
+    /// Nil where no node may tell, and in the compatible profile. Clients that poll are not counted, and those that are
+    /// gone are, for some seconds.
+    public let waitingClients: Int?
+
     /// Whether a quorum of nodes agrees that somebody holds the lock.
     public var isHeld: Bool { holder != nil }
 

@@ -16,6 +16,7 @@ struct RedlockCommand: AsyncParsableCommand {
               TOKEN=$(redlock acquire batch --ttl 30s) || exit
               REDLOCK_TOKEN=$TOKEN redlock release batch
               redlock status nightly-report
+              redlock list           # all that is held
               redlock init           # once, for servers that were set up just now
               redlock doctor         # do all votes count, and if not, why?
 
@@ -79,7 +80,7 @@ struct RedlockCommand: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             RunCommand.self, AcquireCommand.self, ExtendCommand.self, ReleaseCommand.self, StatusCommand.self,
-            DoctorCommand.self, InitCommand.self, FenceCommand.self, LocalCommand.self,
+            ListCommand.self, DoctorCommand.self, InitCommand.self, FenceCommand.self, LocalCommand.self,
         ]
     )
 }

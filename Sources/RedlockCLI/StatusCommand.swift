@@ -15,11 +15,12 @@ struct StatusCommand: ResourceCommand {
             changes no lock; the answer may be outdated when it is read.
 
             With --json prints {"name", "held", "free", "quorumReachable", "owner", "remainingMilliseconds", \
-            "lastFencingToken", "nodes": [{"node", "state": "free" | "held" | "notALock" | "unavailable", "owner", \
+            "lastFencingToken", "waitingClients", "nodes": [{"node", "state": "free" | "held" | "notALock" | "unavailable", "owner", \
             "remainingMilliseconds", "holder", "reason", "voteCounts", "voteReason"}]}, with null where there is nothing \
             to say ("held" and "free" when no quorum can tell); "holder" tells holders apart that have the same label. \
             "lastFencingToken" is the highest that was reserved, as far as the nodes know: a grant reserves 16, of which \
-            the first is its own. With --compatible it is null, as are "voteCounts" and "voteReason".
+            the first is its own. "waitingClients" counts clients, each of which may have many tasks that wait. With \
+            --compatible both are null, as are "voteCounts" and "voteReason".
 
             EXAMPLE
               redlock status nightly-report

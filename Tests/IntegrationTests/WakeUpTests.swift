@@ -226,6 +226,31 @@ struct WakeUpTests {
         }
     }
 
+    /// What is held can be listed, and who waits is counted.
+    @Test
+    func locksAreListedWithThoseWhoWait() async throws {
+        try await Layout.three.withClient { holder, redis in
+            let waiter = try await client(redis)
+            let names = ["reports/a", "reports/b*", "reports/caf\u{E9}", "other", "re[p]orts"]
+            for name in names { _ = try await holder.acquire(name) }
+            let waiting = Task { try await waiter.acquire("reports/a") }
+            try await waitUntilQueued(1, "reports/a", redis)
+            // On one node only, and so held by nobody.
+            _ = try await redis[0].send("SET", "reports/minority".lockKey, "somebody")
+            let all = try await waiter.locks()
+            #expect(all.map(\.resource) == names.sorted())
+            let reports = try await waiter.locks(matching: "reports/*")
+            #expect(reports.map(\.resource) == ["reports/a", "reports/b*", "reports/caf\u{E9}"])
+            #expect(reports.map(\.waitingClients) == [1, 0, 0])
+            #expect(reports.allSatisfy { $0.lastFencingToken != nil && $0.holder?.label != nil })
+            #expect(try await waiter.locks(matching: "reports/b\\*").map(\.resource) == ["reports/b*"])
+            #expect(try await waiter.locks(matching: "nothing*").isEmpty)
+            waiting.cancel()
+            _ = await waiting.result
+            await waiter.shutdown()
+        }
+    }
+
     /// Somebody who does not wait is not told what was known seconds ago.
     @Test
     func whoeverDoesNotWaitIsToldWhatIsTrueNow() async throws {

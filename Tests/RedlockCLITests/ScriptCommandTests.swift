@@ -101,6 +101,45 @@ struct ScriptCommandTests {
     }
 
     @Test
+    func listShowsWhatIsHeldAndWhoWaits() async throws {
+        try await withEnrolledRedis(nodes: 3) { redis in
+            let none = try await Executable.run(["list"], redis: redis.urls)
+            #expect(none.exitCode == 0 && none.output.isEmpty && none.errors.isEmpty, "\(none.errors)")
+            for name in ["jobs/long-name", "jobs/b", "other"] {
+                let acquired = try await Executable.run(["acquire", "--label", "me", name], redis: redis.urls)
+                #expect(acquired.exitCode == 0)
+            }
+            let waiter = try Executable.Running(
+                ["run", "jobs/b", "--", "true"],
+                environment: Executable.environment(redis.urls)
+            )
+            while try await redis[0].send("ZCARD", "redlock:queue:jobs/b") != "1" {
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            let jobs = try await Executable.run(["list", "jobs/*"], redis: redis.urls)
+            let lines = jobs.output.split(separator: "\n")
+            #expect(lines.count == 2 && jobs.exitCode == 0)
+            #expect(lines.first?.hasPrefix("jobs/b          me  ") == true, "\(jobs.output)")
+            #expect(lines.first?.hasSuffix("  1 client waits") == true, "\(jobs.output)")
+            #expect(lines.last?.hasPrefix("jobs/long-name  me  ") == true, "\(jobs.output)")
+            let object = try await Executable.run(["list", "--json"], redis: redis.urls).object()
+            let locks = try #require(object["locks"] as? [[String: Any]])
+            #expect(locks.map { $0["name"] as? String } == ["jobs/b", "jobs/long-name", "other"])
+            #expect(locks.map { $0["waitingClients"] as? Int } == [1, 0, 0])
+            for lock in locks {
+                let fields = ["name", "owner", "remainingMilliseconds", "lastFencingToken", "waitingClients"]
+                #expect(Set(lock.keys) == Set(fields))
+            }
+            waiter.send(SIGTERM)
+            #expect(try await waiter.result().exitCode == 128 + SIGTERM)
+            await redis[0].kill()
+            await redis[1].kill()
+            let outage = try await Executable.run(["list"], redis: redis.urls)
+            #expect(outage.exitCode == 69 && outage.output.isEmpty, "\(outage.errors)")
+        }
+    }
+
+    @Test
     func whatNobodyHoldsAndNobodyCanGetIsNotCalledFree() async throws {
         try await withEnrolledRedis(nodes: 3) { redis in
             _ = try await redis[0].send("SET", "redlock:lock:split", "one")

@@ -214,7 +214,9 @@ struct RandomSteps {
                 counterLifeMilliseconds: ttlMilliseconds()
             )
             return try .command(.repair(repair), isWhole: isWhole)
-        case 70..<78: return try .command(.read(lock: lock, fence: chance(70) ? fence : nil), isWhole: isWhole)
+        case 70..<78:
+            let counting = NodeCommand.Counting(fence: fence, queue: Driven.queue(name).queue)
+            return try .command(.read(lock: lock, counting: chance(70) ? counting : nil), isWhole: isWhole)
         case 78..<83:
             let command = NodeCommand.raiseByHand(
                 fence: fence,
@@ -259,8 +261,8 @@ struct RandomSteps {
 
     /// Of the clients that wait, the second hears what is published to it; the others are gone.
     private mutating func queueStep(_ lock: String, _ name: String, at microseconds: Int64) -> NodeCommand {
-        let client = one(of: "1", "2", "3")
-        if chance(25) { return .leaveQueue(lock: lock, Driven.queue(name), client: client) }
+        let client = one(of: "1", "2", "2", "3")
+        if chance(40) { return .leaveQueue(lock: lock, Driven.queue(name), client: client) }
         return .enqueue(
             NodeCommand.Place(
                 lock: lock,
@@ -319,14 +321,8 @@ struct RandomSteps {
     /// What operators and other programs do.
     mutating func outsideStep(at microseconds: Int64) throws -> Step {
         let name = resource()
-        let key = one(
-            of: "lock:\(name)",
-            "fence:\(name)",
-            "fence:\(name)",
-            "node",
-            "queue:\(name)",
-            "queue-expiry:\(name)"
-        )
+        let queue = one(of: "queue:\(name)", "queue-expiry:\(name)")
+        let key = one(of: "lock:\(name)", "fence:\(name)", "fence:\(name)", "fence:\(name)", "node", queue)
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<40:
             record = recordText(at: microseconds)

@@ -103,7 +103,7 @@
             (.evaluate, "-eval -evalsha"), (.load, "-script|load"), (.information, "-info"),
             (.configuration, "-config|get"), (.scan, "-scan"), (.ping, "-ping"), (.addScore, "-zadd"),
             (.removeScore, "-zrem"), (.range, "-zrange"), (.rangeByScore, "-zrangebyscore"), (.rank, "-zrank"),
-            (.publish, "-publish"), (.all, "-@all"),
+            (.publish, "-publish"), (.countScores, "-zcard"), (.all, "-@all"),
         ])
         func refusesWhatTheUserMayNotDo(denied: SimulatedServer.Commands, rule: String) async throws {
             try await RedisComparison.with { comparison, _ in

@@ -42,4 +42,31 @@ extension LockEngine {
             submit { continuation.resume(returning: body($0)) }
         }
     }
+
+    /// The keys of a node that match a pattern, read step by step so that the server does other things in between.
+    ///
+    /// What comes or goes meanwhile may be among them or not.
+    func keys(matching pattern: String, on node: Int) async throws(NodeFailure) -> Set<[UInt8]> {
+        var keys: Set<[UInt8]> = []
+        var cursor = "0"
+        repeat {
+            let reply = try await ask(node, [.plain(["SCAN", cursor, "MATCH", pattern, "COUNT", "500"])]).get()[0]
+            guard case .array(let parts) = reply, parts.count == 2, let next = parts[0].string,
+                let found = parts[1].array
+            else { throw NodeFailure(.permission, "its keys cannot be read: \(reply.problem); grant +scan") }
+            for case .bulkString(let key) in found { keys.insert(key) }
+            cursor = next
+        } while cursor != "0"
+        return keys
+    }
+}
+
+extension String {
+    /// The text as a pattern of Redis that matches nothing else.
+    var escapedForPatterns: String {
+        reduce(into: "") { pattern, character in
+            if "*?[]\\^-".contains(character) { pattern.append("\\") }
+            pattern.append(character)
+        }
+    }
 }

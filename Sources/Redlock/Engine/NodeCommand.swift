@@ -25,8 +25,8 @@ package enum NodeCommand {
     case enqueue(Place)
     /// Give up the place in the queue for the lock.
     case leaveQueue(lock: String, WaitingQueue, client: String)
-    /// Read the lock and, where there is one, its counter.
-    case read(lock: String, fence: String?)
+    /// Read the lock and, where there are such, its counter and how many wait for it.
+    case read(lock: String, counting: Counting?)
     /// Write a node's record in place of the one that was read.
     case enrol(record: String, expected: String, before: String, after: String)
     /// Write another record in place of the one that was read, and leave the server's time as it is.
@@ -87,6 +87,17 @@ package enum NodeCommand {
             self.ttlMilliseconds = ttlMilliseconds
             self.blockEnd = blockEnd
             self.counterLifeMilliseconds = counterLifeMilliseconds
+        }
+    }
+
+    /// What stands beside a lock.
+    package struct Counting: Sendable {
+        package let fence: String
+        package let queue: String
+
+        package init(fence: String, queue: String) {
+            self.fence = fence
+            self.queue = queue
         }
     }
 
@@ -172,7 +183,7 @@ package enum NodeCommand {
         case .release(_, _, let queue): queue == nil ? .releasePlain : .release
         case .enqueue: .enqueue
         case .leaveQueue: .leaveQueue
-        case .read(_, let fence): fence == nil ? .readPlain : .read
+        case .read(_, let counting): counting == nil ? .readPlain : .read
         case .enrol: .enrol
         case .replaceRecord: .replaceRecord
         case .raiseByHand: .raiseByHand
@@ -246,8 +257,12 @@ package enum NodeCommand {
             encoder.append(keys: lock, queue.queue, queue.expiry)
             encoder.append(client)
             encoder.append(queue.channelPrefix)
-        case .read(let lock, let fence):
-            if let fence { encoder.append(keys: lock, fence) } else { encoder.append(keys: lock) }
+        case .read(let lock, let counting):
+            if let counting {
+                encoder.append(keys: lock, counting.fence, counting.queue)
+            } else {
+                encoder.append(keys: lock)
+            }
         case .enrol(let record, let expected, let before, let after):
             encoder.append(keys: record)
             encoder.append(expected)

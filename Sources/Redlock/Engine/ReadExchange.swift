@@ -13,6 +13,8 @@ final class ReadExchange: ScriptSender {
 
     /// The highest token that any node ever granted.
     private var lastToken: FencingToken?
+    /// How many clients wait on the node that knows of most.
+    private var waitingClients: Int?
 
     private let resource: String
     private let engine: LockEngine
@@ -31,7 +33,10 @@ final class ReadExchange: ScriptSender {
 
     private var command: NodeCommand {
         let profile = engine.profile
-        return .read(lock: profile.lockKey(resource), fence: profile.isStandard ? profile.fenceKey(resource) : nil)
+        let counting = profile.waitingQueue(resource).map { queue in
+            NodeCommand.Counting(fence: profile.fenceKey(resource), queue: queue.queue)
+        }
+        return .read(lock: profile.lockKey(resource), counting: counting)
     }
 
     func send(to nodes: NodeSet, within nanoseconds: Int64) {
@@ -44,12 +49,13 @@ final class ReadExchange: ScriptSender {
     func command(for node: Int) -> NodeCommand? { command }
 
     func received(_ reply: RESPValue, from node: Int) {
-        guard case .array(let elements) = reply, elements.count == 3, let milliseconds = elements[1].integer else {
+        guard case .array(let elements) = reply, elements.count == 4, let milliseconds = elements[1].integer else {
             return failed(reply.problem, at: node)
         }
         if let counter = elements[2].string.flatMap({ Int64($0) }) {
             lastToken = max(lastToken ?? FencingToken(rawValue: counter), FencingToken(rawValue: counter))
         }
+        if let waiting = elements[3].integer { waitingClients = max(waitingClients ?? 0, Int(waiting)) }
         if case .bulkString(let value) = elements[0] {
             readings[node] = Reading(value: value, remainingMilliseconds: milliseconds < 0 ? nil : milliseconds)
         }
@@ -101,6 +107,7 @@ final class ReadExchange: ScriptSender {
             nodes: nodes,
             holder: holderOfQuorum(),
             lastFencingToken: lastToken,
+            waitingClients: waitingClients,
             isQuorumReachable: nodes.count - problems.count >= engine.quorum.votesNeeded
         )
     }

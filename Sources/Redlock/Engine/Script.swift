@@ -201,29 +201,31 @@ package struct Script: Sendable {
         digest: "68b07659c3e49ea86c96b3e92ff6824ff64d45de"
     )
 
-    /// The owner token, its life in milliseconds (-1: for ever, -3: not allowed to know) and the counter; null for what
-    /// is not there.
+    /// The owner token, its life in milliseconds (-1: for ever, -3: not allowed to know), the counter, and how many clients
+    /// wait; null for what is not there or may not be known.
     ///
-    /// KEYS: lock, fence.
+    /// KEYS: lock, fence, queue.
     static let read = Script(
         text: """
             local left = redis.pcall('PTTL', KEYS[1])
             if type(left) ~= 'number' then left = -3 end
-            return {redis.call('GET', KEYS[1]), left, redis.call('GET', KEYS[2])}
+            local waiting = redis.pcall('ZCARD', KEYS[3])
+            if type(waiting) ~= 'number' then waiting = false end
+            return {redis.call('GET', KEYS[1]), left, redis.call('GET', KEYS[2]), waiting}
             """,
-        digest: "32dbc6d7807099fb9661beb1380bd0b492ae692f"
+        digest: "c96dc07f195bed59483e8f81c11ae3ab3663537d"
     )
 
-    /// The same without a counter.
+    /// The same without a counter and a queue.
     ///
     /// KEYS: lock.
     static let readPlain = Script(
         text: """
             local left = redis.pcall('PTTL', KEYS[1])
             if type(left) ~= 'number' then left = -3 end
-            return {redis.call('GET', KEYS[1]), left, false}
+            return {redis.call('GET', KEYS[1]), left, false, false}
             """,
-        digest: "3f38a49d5dd6967c3ef03ddf9c6a24dd31edff6f"
+        digest: "0eccdf9bebe17d87c9e545a4b7400a9d88ae1e96"
     )
 
     /// Writes a record in place of the one that the client read, or of none; answers what is there afterwards.

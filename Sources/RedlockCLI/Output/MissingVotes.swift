@@ -59,6 +59,11 @@ extension JSONLine {
         text.map(JSONLine.string) ?? .null
     }
 
+    /// The number, or null.
+    static func optional(_ number: Int?) -> JSONLine {
+        number.map { .integer(Int64($0)) } ?? .null
+    }
+
     /// The number of a fencing token, or null.
     static func token(_ token: FencingToken?) -> JSONLine {
         token.map { .integer($0.rawValue) } ?? .null

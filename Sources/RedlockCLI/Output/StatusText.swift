@@ -48,7 +48,14 @@ struct StatusText {
             return "  " + node.name + padding + "  " + Self.text(of: node.state) + voteText(of: index)
         }
         let token = status.lastFencingToken.map { "; fencing tokens reserved up to \($0)" } ?? ""
-        return (["\(status.resource): \(summary)\(token)"] + nodes).map(Reporter.inOneLine)
+        let waiting = Self.waitingText(status).map { "; \($0)" } ?? ""
+        return (["\(status.resource): \(summary)\(token)\(waiting)"] + nodes).map(Reporter.inOneLine)
+    }
+
+    /// How many wait; nil if nobody does, or nobody knows.
+    static func waitingText(_ status: LockStatus) -> String? {
+        guard let count = status.waitingClients, count > 0 else { return nil }
+        return count == 1 ? "1 client waits" : "\(count) clients wait"
     }
 
     /// Why the vote of a node that answered does not count.
@@ -123,6 +130,7 @@ struct StatusText {
                 ("quorumReachable", .boolean(verdict != .unknown)),
             ] + Self.fields(of: status.holder) + [
                 ("lastFencingToken", .token(status.lastFencingToken)),
+                ("waitingClients", .optional(status.waitingClients)),
                 ("nodes", .array(status.nodes.indices.map(jsonOfNode))),
             ]
         )

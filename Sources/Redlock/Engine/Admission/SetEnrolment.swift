@@ -97,7 +97,7 @@ struct SetEnrolment {
     private func problemOfHeldLocks(on node: Int) async throws -> String? {
         var cursor = "0"
         // What separates the resource from the rest of the key is its beginning.
-        let pattern = Self.escaped(engine.profile.lockKey("")) + "*"
+        let pattern = engine.profile.lockKey("").escapedForPatterns + "*"
         repeat {
             let question = NodeCommand.plain(["SCAN", cursor, "MATCH", pattern, "COUNT", "500"])
             let reply = try await engine.ask(node, [question]).get()[0]
@@ -108,14 +108,6 @@ struct SetEnrolment {
             cursor = next
         } while cursor != "0"
         return nil
-    }
-
-    /// The text as a pattern that matches nothing else.
-    private static func escaped(_ text: String) -> String {
-        text.reduce(into: "") { pattern, character in
-            if "*?[]\\^-".contains(character) { pattern.append("\\") }
-            pattern.append(character)
-        }
     }
 
     /// Clients that still have an old list must not find a quorum in which no node knows of the new one.

@@ -9,6 +9,7 @@ struct SimulatedScores: Equatable {
 
     private var members: [Member] = []
 
+    var count: Int { members.count }
     var isEmpty: Bool { members.isEmpty }
 
     /// The names of the first.

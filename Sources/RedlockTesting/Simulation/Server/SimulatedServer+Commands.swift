@@ -40,8 +40,10 @@ extension SimulatedServer {
         /// ZRANK.
         package static let rank = Self(rawValue: 1 << 18)
         package static let publish = Self(rawValue: 1 << 19)
+        /// ZCARD.
+        package static let countScores = Self(rawValue: 1 << 20)
 
-        package static let all = Self(rawValue: (1 << 20) - 1)
+        package static let all = Self(rawValue: (1 << 21) - 1)
 
         static let writes: Self = [.set, .increment, .setLife, .delete, .addScore, .removeScore]
         /// Those that may need memory.
@@ -154,6 +156,12 @@ extension SimulatedServer {
     func range(_ key: String, upTo highest: Double, _ count: Int) throws(CommandError) -> [String] {
         try admit(.rangeByScore)
         return try scores(key)?.first(count, upTo: highest) ?? []
+    }
+
+    /// ZCARD.
+    func count(_ key: String) throws(CommandError) -> Int64 {
+        try admit(.countScores)
+        return Int64(try scores(key)?.count ?? 0)
     }
 
     /// ZRANK: nil if it is no member.

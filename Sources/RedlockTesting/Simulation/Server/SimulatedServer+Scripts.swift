@@ -20,7 +20,7 @@ extension SimulatedServer {
         case .release(let lock, let ownerToken, let queue): try release(lock, ownerToken, waking: queue)
         case .enqueue(let place): try enqueue(place)
         case .leaveQueue(let lock, let queue, let client): try leave(lock, queue, client)
-        case .read(let lock, let fence): try read(lock, fence)
+        case .read(let lock, let counting): try read(lock, counting)
         case .enrol(let record, let expected, let before, let after):
             try enrol(record, expected: expected, before: before, after: after)
         case .replaceRecord(let record, let expected, let new): try replace(record, expected: expected, new: new)
@@ -198,15 +198,17 @@ extension SimulatedServer {
         return .integer(wakeTheFirst(of: queue) ? 1 : 0)
     }
 
-    private func read(_ lock: String, _ fence: String?) throws(CommandError) -> RESPValue {
+    private func read(_ lock: String, _ counting: NodeCommand.Counting?) throws(CommandError) -> RESPValue {
         let left = protectedRemainingLife(lock) ?? -3
+        let waiting = counting.flatMap { try? count($0.queue) }
         let owner = try get(lock)?.string
         var counter: String?
-        if let fence { counter = try get(fence)?.string }
+        if let counting { counter = try get(counting.fence)?.string }
         return .array([
             owner.map(RESPValue.bulkText) ?? .null,
             .integer(LuaNumber.integer(Double(left))),
             counter.map(RESPValue.bulkText) ?? .null,
+            waiting.map(RESPValue.integer) ?? .null,
         ])
     }
 

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LockCore
+import RedisTransport
+
+extension RedlockClient {
+    /// How many locks are looked at side by side.
+    private static let looksAtOnce = 64
+
+    /// The locks that somebody holds, sorted by name.
+    ///
+    /// It is a picture of the past, and not of one moment: the nodes are read step by step, so that they serve others in
+    /// between, and each lock by itself. A lock that is held all the time is in it.
+    ///
+    /// - Parameter pattern: which names; `*` stands for any characters, `?` for one, `[ab]` for one of several, and a
+    ///   backslash before a character for itself, as in Redis.
+    /// - Throws: `RedlockError` with `quorumUnavailable` if too few nodes let their keys be read, which takes the right
+    ///   `+scan`.
+    public func locks(matching pattern: String = "*") async throws -> [LockStatus] {
+        guard pattern.utf8.count <= ResourceName.maximumByteCount, !pattern.containsControlCharacters else {
+            throw RedlockError(.invalidArgument, "the pattern is too long or has control characters")
+        }
+        try await engine.waitUntilConnected()
+        let names = try await names(matching: pattern)
+        var locks: [LockStatus] = []
+        try await withThrowingTaskGroup(of: LockStatus.self) { group in
+            for (place, name) in names.enumerated() {
+                if place >= Self.looksAtOnce, let status = try await group.next() { locks.append(status) }
+                group.addTask { try await self.inspect(name.text) }
+            }
+            for try await status in group { locks.append(status) }
+        }
+        return locks.filter(\.isHeld).sorted { $0.resource < $1.resource }
+    }
+
+    /// The names of all that any node has a key for.
+    private func names(matching pattern: String) async throws -> Set<ResourceName> {
+        let start = engine.profile.lockKey("")
+        var names: Set<ResourceName> = []
+        let connected = await engine.onLoop(\.connectedNodes)
+        var problems = await engine.onLoop { $0.problems(ofNodesOutside: connected) }
+        for node in connected {
+            do throws(NodeFailure) {
+                for key in try await engine.keys(matching: start.escapedForPatterns + pattern, on: node) {
+                    let name = String(decoding: key.dropFirst(start.utf8.count), as: UTF8.self)
+                    // What others have put there may be no name.
+                    if (try? ResourceName.validate(name)) != nil { names.insert(ResourceName(name)) }
+                }
+            } catch {
+                problems[node] = error.message
+            }
+        }
+        guard engine.quorum.nodeCount - problems.count >= engine.quorum.votesNeeded else {
+            let message = "too few nodes let their locks be listed"
+            throw RedlockError(.quorumUnavailable, message, nodes: engine.report(problems, otherwise: "listed"))
+        }
+        return names
+    }
+}
