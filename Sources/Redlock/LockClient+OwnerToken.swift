@@ -82,7 +82,7 @@ extension LockClient {
 }
 
 extension RedlockError {
-    fileprivate static func noQuorum(_ resource: String, _ verb: String, _ nodes: [NodeReport]) -> RedlockError {
+    static func noQuorum(_ resource: String, _ verb: String, _ nodes: [NodeReport]) -> RedlockError {
         RedlockError(
             .quorumUnavailable,
             resource: resource,

@@ -3,18 +3,23 @@
 import ArgumentParser
 import Redlock
 
-/// `redlock release`: ends a lock that `redlock acquire` took.
+/// `redlock release`: ends a lock that `redlock acquire` took, or anybody's by force.
 struct ReleaseCommand: ResourceCommand {
     static let configuration = CommandConfiguration(
         commandName: "release",
-        abstract: "Release a lock that `redlock acquire` took.",
+        abstract: "Release a lock that `redlock acquire` took, or any by force.",
         discussion: """
             The owner token comes from REDLOCK_TOKEN or standard input. Exit code 1 says that the lock was not held any \
             more; a lock of somebody else is never touched. With --json prints {"name", "released"}.
 
+            With --force no token is needed: the lock is taken away from whoever holds it, for a holder that hangs or is \
+            gone. On a terminal it asks first. The holder is not stopped: it finds out at its next renewal, and may still \
+            be at work when the next one begins. Every later holder has a higher fencing token.
+
             EXAMPLES
               REDLOCK_TOKEN=$TOKEN redlock release batch
               redlock release batch < token-file
+              redlock release --force batch
             """
     )
 
@@ -22,31 +27,47 @@ struct ReleaseCommand: ResourceCommand {
     @OptionGroup var profile: ProfileOptions
     @OptionGroup var output: OutputOptions
 
+    @Flag(help: "Take the lock away from whoever holds it; asks first on a terminal.")
+    var force = false
+
     @Argument(help: ArgumentHelp("What is locked.", valueName: "name"))
     var name: String
 
     func run() throws {
         let options = connection.partialSettings.or(profile.partialSettings)
-        let (path, name, printsJSON) = (connection.config, name, output.json)
+        let (path, name, printsJSON, isForced) = (connection.config, name, output.json, force)
         let reporter = output.reporter(resource: name)
         try InterruptibleOperation.run {
-            let token = try OwnerTokenInput.read()
+            let token = isForced ? nil : try OwnerTokenInput.read()
             let settings = try await Settings.resolve(options: options, configurationPath: path)
-            let client = try settings.makeClient(reporter)
-            let wasHeld = try await settings.calling {
-                try await client.release(name, ownerToken: token)
+            let wasHeld: Bool
+            if let token {
+                let client = try settings.makeClient(reporter)
+                wasHeld = try await settings.calling { try await client.release(name, ownerToken: token) }
+            } else {
+                let client = try settings.makeStandardClient(for: "release --force", reporter)
+                let status = try await settings.calling { try await client.inspect(name) }
+                guard status.isHeld == false || Confirmation.given(for: Self.question(status)) else {
+                    throw CommandFailure(exitCode: ExitStatus.conflict, "not released: you did not say yes")
+                }
+                wasHeld = try await settings.calling { try await client.releaseByForce(name) != nil }
             }
             if printsJSON {
                 let line = JSONLine.object([("name", .string(name)), ("released", .boolean(wasHeld))])
                 try StandardOutput.writeResult(line.text)
             }
             guard wasHeld else {
-                throw CommandFailure(
-                    exitCode: ExitStatus.conflict,
-                    "\"\(name)\" was not held with this owner token any more"
-                )
+                let message =
+                    isForced
+                    ? "\"\(name)\" was not held by a quorum" : "\"\(name)\" was not held with this owner token any more"
+                throw CommandFailure(exitCode: ExitStatus.conflict, message)
             }
             return ExitStatus.success
         }
+    }
+
+    private static func question(_ status: LockStatus) -> String {
+        let holder = status.holder?.name ?? "somebody"
+        return "\"\(status.resource)\" is held by \(holder), who may still be at work. Take it away?"
     }
 }

@@ -40,6 +40,8 @@ struct WakeUpTests {
             let lease = try await holder.acquire("report")
             let waiting = Task { try await waiter.acquire("report") }
             try await waitUntilQueued(1, "report", redis)
+            // Until all nodes have their place.
+            try await Task.sleep(for: .milliseconds(500))
             #expect(try await scripts(redis, within: .seconds(3)) <= 1)
             let released = ContinuousClock.now
             await lease.release()

@@ -101,6 +101,39 @@ struct ScriptCommandTests {
     }
 
     @Test
+    func forceTakesALockAwayFromAnybody() async throws {
+        try await withEnrolledRedis(nodes: 3) { redis in
+            let token = try await Executable.run(["acquire", "--ttl", "30s", "a"], redis: redis.urls).output
+            let before = try await Executable.run(["status", "--json", "a"], redis: redis.urls).object()
+            let waiter = try Executable.Running(
+                ["run", "a", "-c", "echo $REDLOCK_FENCING_TOKEN"],
+                environment: Executable.environment(redis.urls)
+            )
+            while try await redis[0].send("ZCARD", "redlock:queue:a") != "1" {
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            let forced = try await Executable.run(["release", "--force", "--json", "a"], redis: redis.urls)
+            #expect(forced.exitCode == 0 && forced.output.contains("\"released\":true"), "\(forced.errors)")
+            let next = try await waiter.result()
+            #expect(next.exitCode == 0)
+            let reserved = try #require(before["lastFencingToken"] as? Int)
+            let granted = try #require(Int(next.output.trimmingCharacters(in: .whitespacesAndNewlines)))
+            #expect(granted > reserved)
+            // The former holder has nothing any more.
+            let late = try await Executable.run(["release", "a"], redis: redis.urls, input: token)
+            #expect(late.exitCode == 1)
+            let again = try await Executable.run(["release", "--force", "a"], redis: redis.urls)
+            #expect(again.exitCode == 1 && again.errors.contains("was not held by a quorum"), "\(again.errors)")
+            await redis[0].kill()
+            await redis[1].kill()
+            let outage = try await Executable.run(["release", "--force", "a"], redis: redis.urls)
+            #expect(outage.exitCode == 69, "\(outage.errors)")
+            let compatible = try await Executable.run(["release", "--force", "--compatible", "a"], redis: redis.urls)
+            #expect(compatible.exitCode == 64, "\(compatible.errors)")
+        }
+    }
+
+    @Test
     func listShowsWhatIsHeldAndWhoWaits() async throws {
         try await withEnrolledRedis(nodes: 3) { redis in
             let none = try await Executable.run(["list"], redis: redis.urls)

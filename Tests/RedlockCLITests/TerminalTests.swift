@@ -70,6 +70,17 @@ struct TerminalTests {
     }
 
     @Test
+    func forceAsksFirst() async throws {
+        let (command, question) = ("\(Executable.path) release --force b; echo code $?\n", "Take it away. .y/N. ")
+        try await Self.play([
+            ["\(Executable.path) acquire b >/dev/null; echo code $?\n", "code 0"],
+            [command, question], ["\n", "you did not say yes[^$]*code 1"],
+            [command, question], ["y\n", "code 0"],
+            [command, "not held by a quorum[^$]*code 1"],
+        ])
+    }
+
+    @Test
     func interruptReachesTheCommandOnly() async throws {
         try await Self.play([
             [

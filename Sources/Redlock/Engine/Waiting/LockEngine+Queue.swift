@@ -83,11 +83,9 @@ extension LockEngine {
     func lookSoon(_ line: WaitingLine, withinNanoseconds delay: Int64) {
         guard !line.isEmpty, line.holder == nil else { return }
         let due = surroundings.now.advanced(byNanoseconds: delay)
-        guard line.retryTimer != nil else {
-            line.hintedLook = min(line.hintedLook ?? due, due)
-            return
-        }
-        guard due < line.retryDue else { return }
+        // Kept also where something comes sooner: an answer that is on its way may put that off.
+        line.hintedLook = min(line.hintedLook ?? due, due)
+        guard line.retryTimer != nil, due < line.retryDue else { return }
         line.stopRetryTimer()
         schedule(.look, for: line, at: due)
     }

@@ -209,6 +209,7 @@ extension LockEngine {
         )
         line.attempt = attempt
         line.place?.wokenBy = []
+        line.hintedLook = nil
         if !untriedNodes.isEmpty { deferNodes(of: attempt) }
         attempt.send(to: votingNodes, later: untriedNodes)
     }

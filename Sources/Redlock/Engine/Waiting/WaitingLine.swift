@@ -60,7 +60,7 @@ final class WaitingLine {
     /// The look that is under way.
     var look: PlaceExchange?
 
-    /// When to look at the latest, as a message said that came while there was no time for it.
+    /// When to look at the latest, as a message said that came since the last look or attempt.
     var hintedLook: Instant?
 
     /// How often in a row the lock was found to be free by looking, though nobody had said so.

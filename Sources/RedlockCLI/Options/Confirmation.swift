@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+
+/// A question to whoever sits at the terminal.
+enum Confirmation {
+    /// Whether the answer begins with a y; nobody is asked where standard input is no terminal, and then it is yes.
+    static func given(for question: String) -> Bool {
+        guard isatty(STDIN_FILENO) == 1 else { return true }
+        FileHandle.standardError.write(Data("redlock: \(Reporter.inOneLine(question)) [y/N] ".utf8))
+        return readLine()?.trimmingCharacters(in: .whitespaces).lowercased().hasPrefix("y") == true
+    }
+}
