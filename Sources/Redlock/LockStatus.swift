@@ -48,9 +48,12 @@ public struct LockStatus: Hashable, Sendable {
 
     /// How many clients wait for the lock in the queues, on the node that knows of most; each may have many tasks that do.
     ///
-    /// Nil where no node may tell, and in the compatible profile. Clients that poll are not counted, and those that are
-    /// gone are, for some seconds.
+    /// Nil where no node may tell, and in the compatible profile. Clients that poll are not counted; those that are gone
+    /// still are, for 12 s and more.
     public let waitingClients: Int?
+
+    /// The owner tokens that nodes showed, each once; what could be none of this package is left out.
+    let ownerTokens: [OwnerToken]
 
     /// Whether a quorum of nodes agrees that somebody holds the lock.
     public var isHeld: Bool { holder != nil }

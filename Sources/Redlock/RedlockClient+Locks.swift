@@ -10,12 +10,12 @@ extension RedlockClient {
     /// The locks that somebody holds, sorted by name.
     ///
     /// It is a picture of the past, and not of one moment: the nodes are read step by step, so that they serve others in
-    /// between, and each lock by itself. A lock that is held all the time is in it.
+    /// between, and each lock by itself. A lock that one owner holds all the time is in it.
     ///
     /// - Parameter pattern: which names; `*` stands for any characters, `?` for one, `[ab]` for one of several, and a
     ///   backslash before a character for itself, as in Redis.
     /// - Throws: `RedlockError` with `quorumUnavailable` if too few nodes let their keys be read, which takes the right
-    ///   `+scan`.
+    ///   `+scan`, or too few answered for one of the locks.
     public func locks(matching pattern: String = "*") async throws -> [LockStatus] {
         guard pattern.utf8.count <= ResourceName.maximumByteCount, !pattern.containsControlCharacters else {
             throw RedlockError(.invalidArgument, "the pattern is too long or has control characters")
@@ -30,7 +30,10 @@ extension RedlockClient {
             }
             for try await status in group { locks.append(status) }
         }
-        return locks.filter(\.isHeld).sorted { $0.resource < $1.resource }
+        if let silent = locks.first(where: { !$0.isQuorumReachable }) {
+            throw RedlockError.noQuorum(silent.resource, "look at", silent.reports)
+        }
+        return locks.filter(\.isHeld).sorted { $0.resource.utf8.lexicographicallyPrecedes($1.resource.utf8) }
     }
 
     /// The names of all that any node has a key for.

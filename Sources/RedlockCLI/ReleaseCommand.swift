@@ -13,8 +13,10 @@ struct ReleaseCommand: ResourceCommand {
             more; a lock of somebody else is never touched. With --json prints {"name", "released"}.
 
             With --force no token is needed: the lock is taken away from whoever holds it, for a holder that hangs or is \
-            gone. On a terminal it asks first. The holder is not stopped: it finds out at its next renewal, and may still \
-            be at work when the next one begins. Every later holder has a higher fencing token.
+            gone. If standard input is a terminal, it asks first. The holder is not stopped: it finds out at its next \
+            renewal, and may still be at work when the next one begins. Every later holder has a higher fencing token. Keys \
+            that fewer nodes than a quorum have are deleted as well; exit code 1 says that no quorum had it. Not with \
+            --compatible.
 
             EXAMPLES
               REDLOCK_TOKEN=$TOKEN redlock release batch
@@ -47,10 +49,14 @@ struct ReleaseCommand: ResourceCommand {
             } else {
                 let client = try settings.makeStandardClient(for: "release --force", reporter)
                 let status = try await settings.calling { try await client.inspect(name) }
-                guard status.isHeld == false || Confirmation.given(for: Self.question(status)) else {
-                    throw CommandFailure(exitCode: ExitStatus.conflict, "not released: you did not say yes")
+                if !status.isFree {
+                    let isWanted = Confirmation.given(for: Self.question(status))
+                    try Task.checkCancellation()
+                    guard isWanted else {
+                        throw CommandFailure(exitCode: ExitStatus.conflict, "not released: you did not say yes")
+                    }
                 }
-                wasHeld = try await settings.calling { try await client.releaseByForce(name) != nil }
+                wasHeld = try await settings.calling { try await client.releaseByForce(status) }
             }
             if printsJSON {
                 let line = JSONLine.object([("name", .string(name)), ("released", .boolean(wasHeld))])
@@ -67,7 +73,14 @@ struct ReleaseCommand: ResourceCommand {
     }
 
     private static func question(_ status: LockStatus) -> String {
-        let holder = status.holder?.name ?? "somebody"
+        let holder = status.holder?.name ?? "somebody, though by no quorum,"
         return "\"\(status.resource)\" is held by \(holder), who may still be at work. Take it away?"
+    }
+}
+
+extension LockStatus {
+    /// Whether every node says so that says anything, and nothing could be taken away.
+    fileprivate var isFree: Bool {
+        isQuorumReachable && !nodes.contains { if case .held = $0.state { true } else { false } }
     }
 }

@@ -26,7 +26,8 @@ extension Settings {
     func requireStandardProfile(for command: String) throws {
         guard values.isCompatible != true else {
             throw UsageError(
-                "`redlock \(command)` and --compatible exclude each other: that profile has neither records nor tokens"
+                "`redlock \(command)` and --compatible exclude each other: that profile has neither records nor tokens, "
+                    + "nor names that can be told from other keys"
             )
         }
     }

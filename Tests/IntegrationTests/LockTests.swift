@@ -23,6 +23,28 @@ struct LockTests {
         }
     }
 
+    /// A lock is taken away by force from whom it was seen with, and not from whoever has it by then.
+    @Test
+    func forceTakesAwayOnlyWhatWasSeen() async throws {
+        try await Layout.three.withClient { client, redis in
+            let first = try await client.acquire("report")
+            let seen = try await client.inspect("report")
+            await first.release()
+            let second = try await client.acquire("report")
+            #expect(try await client.releaseByForce(seen) == false)
+            #expect(try await client.inspect("report").isHeld)
+            let waiting = Task { try await client.acquire("report") }
+            try await Task.sleep(for: .milliseconds(50))
+            #expect(try await client.releaseByForce(client.inspect("report")))
+            let third = try await waiting.value
+            #expect(third.fencingToken.rawValue >= second.fencingToken.rawValue + 16)
+            await second.release()
+            #expect(try await client.inspect("report").isHeld)
+            await third.release()
+            try await expectGone("report".lockKey, from: redis)
+        }
+    }
+
     @Test(arguments: Layout.allCases)
     func onlyOneIsInside(_ layout: Layout) async throws {
         try await layout.withClient { client, _ in

@@ -64,9 +64,11 @@ extension LockEngine {
 extension String {
     /// The text as a pattern of Redis that matches nothing else.
     var escapedForPatterns: String {
-        reduce(into: "") { pattern, character in
-            if "*?[]\\^-".contains(character) { pattern.append("\\") }
-            pattern.append(character)
+        var pattern = UnicodeScalarView()
+        for scalar in unicodeScalars {
+            if "*?[]\\^-".unicodeScalars.contains(scalar) { pattern.append("\\") }
+            pattern.append(scalar)
         }
+        return String(pattern)
     }
 }

@@ -108,6 +108,9 @@ final class ReadExchange: ScriptSender {
             holder: holderOfQuorum(),
             lastFencingToken: lastToken,
             waitingClients: waitingClients,
+            ownerTokens: ownerNumbers.sorted { $0.value < $1.value }.compactMap { value, _ in
+                String(validating: value, as: UTF8.self).flatMap { OwnerToken(secretText: $0) }
+            },
             isQuorumReachable: nodes.count - problems.count >= engine.quorum.votesNeeded
         )
     }

@@ -110,9 +110,10 @@ package struct Script: Sendable {
 
     /// Wakes the first who waits, and tells the three behind it to look for themselves if those before take their time.
     ///
-    /// A message is the rank of its receiver and the queue. Whoever is woken has left the queue; one that still waits takes
-    /// its place again. Nobody hears the message of a client that is gone, so that the next is taken, a few times at most.
-    /// A user who may not do all this wakes nobody, and those who wait look for themselves.
+    /// A message is the rank of its receiver and the queue. Whoever is woken has left the queue, but for the time at which
+    /// it would be taken for gone; one that still waits takes its place again. Nobody hears the message of a client that is
+    /// gone, so that the next is taken, a few times at most. A user who may not do all this wakes nobody, and those who
+    /// wait look for themselves.
     private static let wakingTheFirst = """
         local woken = 0
         for _ = 1, 8 do
@@ -158,8 +159,8 @@ package struct Script: Sendable {
 
     /// Takes a place in the queue for the lock, or renews it; those who did not renew theirs in time lose it.
     ///
-    /// 0: the lock is free, so that there is nothing to wait for, and no place; otherwise how long it still lives (-1: for ever, -2: it
-    /// is free) and how many wait before the client.
+    /// 0: the lock is free, so that there is nothing to wait for, and no place; otherwise how long it still lives (-1: for
+    /// ever, -2: it is free, but the place is wanted all the same) and how many wait before the client.
     ///
     /// KEYS: lock, queue, the same clients by when they are taken for gone. ARGV: client, ticket, life of the place in
     /// milliseconds, whether it is taken also where the lock is free.

@@ -16,7 +16,7 @@ struct ListText {
             [
                 Reporter.inOneLine(lock.resource),
                 Reporter.inOneLine(lock.holder?.name ?? ""),
-                lock.holder?.remaining.map { "\($0.readable) left" } ?? "no expiry",
+                lock.holder?.remaining.map { "\($0.readable) left" } ?? "no expiry or not allowed to know",
                 lock.lastFencingToken.map { "tokens up to \($0)" } ?? "",
                 StatusText.waitingText(lock) ?? "",
             ]

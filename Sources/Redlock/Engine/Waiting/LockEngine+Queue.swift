@@ -74,7 +74,7 @@ extension LockEngine {
     /// Asks whether the lock is free now, without taking it, and renews the place.
     func look(_ line: WaitingLine) {
         let nodes = wakeUps.nodes.intersection(connectedNodes)
-        guard line.place != nil, nodes.count >= nodesThatMustWake else { return attend(to: line) }
+        guard line.place != nil, nodes.count >= leastThatMeetEveryQuorum else { return attend(to: line) }
         line.hintedLook = nil
         enqueue(line, on: nodes, isLook: true)
     }
@@ -90,7 +90,8 @@ extension LockEngine {
         schedule(.look, for: line, at: due)
     }
 
-    /// Goes on behind the last answer to an enqueue.
+    /// Goes on behind the last answer to an enqueue: with an attempt if a look found the lock free; otherwise with the next
+    /// look if somebody will wake us, and with what was planned before if not.
     func placesTold(_ exchange: PlaceExchange) {
         let line = exchange.line
         let wasLook = line.look === exchange
@@ -134,12 +135,12 @@ extension LockEngine {
         return min(next, max(expiry, surroundings.now).advanced(byNanoseconds: turn))
     }
 
-    /// As many nodes as have one in common with every quorum.
-    private var nodesThatMustWake: Int { quorum.nodesThatMayFail + 1 }
+    /// How many nodes have at least one in common with every quorum.
+    private var leastThatMeetEveryQuorum: Int { quorum.nodesThatMayFail + 1 }
 
     /// Whether the client has its place on so many nodes that whoever releases the lock on a quorum wakes it.
     private func isSurelyWoken(_ line: WaitingLine) -> Bool {
-        (line.place?.nodes.count ?? 0) >= nodesThatMustWake
+        (line.place?.nodes.count ?? 0) >= leastThatMeetEveryQuorum
     }
 
     // MARK: Being woken

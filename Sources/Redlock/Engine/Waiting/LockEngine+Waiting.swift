@@ -45,10 +45,11 @@ extension LockEngine {
     /// Lets those go first whom this client woke when it released the resource just now.
     private func leaveTurnToOthers(_ line: WaitingLine, _ name: ResourceName) {
         guard let end = turnsOfOthers[name] else { return }
-        guard end > surroundings.now, !line.isAttended else {
-            if end <= surroundings.now { turnsOfOthers[name] = nil }
+        guard end > surroundings.now else {
+            turnsOfOthers[name] = nil
             return
         }
+        guard !line.isAttended else { return }
         line.failed(WaitingLine.Failure(reason: .contended), at: surroundings.now)
         giveWay(line, until: end)
     }

@@ -65,7 +65,11 @@ final class PlaceExchange: ScriptSender {
 
     private func note(_ node: Int, isKept: Bool) {
         guard isWanted else { return }
-        if isKept { line.place?.nodes.insert(node) } else { line.place?.nodes.remove(node) }
+        line.place?.nodes.remove(node)
+        guard isKept else { return }
+        line.place?.mayExist.insert(node)
+        // Without a subscription, nobody would be woken by it.
+        if engine.wakeUps.nodes.contains(node) { line.place?.nodes.insert(node) }
     }
 
     private func refused(_ reply: RESPValue, by node: Int) {

@@ -14,7 +14,7 @@ final class WakeUps {
     private(set) lazy var client = RecordID(bits: engine.surroundings.randomBits()).description
     /// The nodes whose messages arrive, and that take this client into their queues.
     private(set) var nodes: NodeSet = []
-    /// Those that refused a place once, of which it was told.
+    /// Those that refused a subscription or a place once, of which it was told.
     private var refusing: NodeSet = []
     private var isListening = false
     private var placeCount = 0
@@ -71,9 +71,9 @@ extension LockEngine: SubscriptionLinkDelegate {
 
     func subscriptionLost(_ node: Int, failure: NodeFailure) {
         wakeUps.unsubscribed(from: node)
-        let level: Logger.Level = failure.isPermanent ? .warning : .debug
+        let isNews = failure.isPermanent && wakeUps.noteRefusal(by: node)
         logger.log(
-            level: level,
+            level: isNews ? .warning : .debug,
             "a node cannot wake this client, which asks now and then instead",
             metadata: ["redis_node": "\(nodeNames[node])", "reason": "\(failure)"]
         )
@@ -97,7 +97,8 @@ extension LockEngine: SubscriptionLinkDelegate {
     /// In the order of their tickets, as that of a dictionary differs from run to run.
     private var linesInQueues: [WaitingLine] {
         lines.values.filter { $0.place != nil }.sorted { first, second in
-            (first.place?.ticket ?? 0, first.resource) < (second.place?.ticket ?? 0, second.resource)
+            let (one, other) = (first.place?.ticket ?? 0, second.place?.ticket ?? 0)
+            return one != other ? one < other : first.resource.utf8.lexicographicallyPrecedes(second.resource.utf8)
         }
     }
 }
