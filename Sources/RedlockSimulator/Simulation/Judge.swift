@@ -127,6 +127,11 @@ final class Judge: @unchecked Sendable {
         }
     }
 
+    /// Where a majority is set alike at once, it is the client's clock that seems to have stood still, and nobody can tell.
+    func majorityOfClocksWasSetAlike() {
+        if !isClaimFixed { claimsExclusion = false }
+    }
+
     func violated(_ rule: Violation.Rule, _ text: @autoclosure () -> String) {
         guard violation == nil else { return }
         let violation = Violation(rule: rule, time: world.now, text: text())

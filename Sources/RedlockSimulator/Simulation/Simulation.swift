@@ -207,10 +207,15 @@ final class Simulation: @unchecked Sendable {
 
     /// The clocks of servers are right again.
     func setClocksRight() {
+        var steps: [Int64] = []
         for node in nodes where !node.clock.isFrozen {
             let distance = Self.beginning + world.now - node.clock.read(at: world.now)
-            if abs(distance) > scenario.maximumTTL / 10 { node.clock.step(by: distance, at: world.now) }
+            guard abs(distance) > scenario.maximumTTL / 10 else { continue }
+            node.clock.step(by: distance, at: world.now)
+            steps.append(distance)
         }
+        let mostAlike = steps.map { step in steps.count { abs($0 - step) <= scenario.maximumTTL } }.max() ?? 0
+        if mostAlike > scenario.nodeCount / 2 { judge.majorityOfClocksWasSetAlike() }
     }
 
     func runUntil(_ end: Int64, orUntil isOver: () -> Bool = { false }) {
