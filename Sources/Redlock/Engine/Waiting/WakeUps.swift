@@ -12,7 +12,7 @@ final class WakeUps {
     private unowned let engine: LockEngine
     /// What the nodes know this client by.
     private(set) lazy var client = RecordID(bits: engine.surroundings.randomBits()).description
-    /// The nodes whose messages arrive, and that take this client into their queues.
+    /// The nodes whose messages arrive.
     private(set) var nodes: NodeSet = []
     /// Those that refused a subscription or a place once, of which it was told.
     private var refusing: NodeSet = []
