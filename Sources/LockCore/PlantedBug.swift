@@ -42,6 +42,15 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     /// Nobody asks for those who waited behind one that went away.
     case lineForgotten
 
+    // MARK: Kinds of locks
+
+    /// The vote of a node for one who shares a lock counts for two.
+    case sharerCountedTwice
+    /// Of several locks, only the first is extended.
+    case onlyFirstOfSeveralExtended
+    /// Of several locks, only the first is released.
+    case onlyFirstOfSeveralReleased
+
     // MARK: Admission
 
     /// An enrolled node votes at once.

@@ -14,6 +14,8 @@ public enum Unfenced: LeaseFencing {}
 
 extension Lease where Fencing == Fenced {
     /// The number of this grant, for stores to compare: higher than that of every grant of the resource before.
+    ///
+    /// Where several resources were locked at once, it is the token of each of them.
     public var fencingToken: FencingToken {
         guard let token = held.fencingToken else {
             preconditionFailure("a client whose leases are fenced grants none without its token")
@@ -31,7 +33,7 @@ extension Lease where Fencing == Fenced {
 ///
 /// A lease that is renewed automatically and then forgotten, without having been released, is renewed no more and ends
 /// with its TTL.
-public final class Lease<Fencing: LeaseFencing>: Sendable {
+public final class Lease<Fencing: LeaseFencing>: LeaseOfAnyKind {
     let held: HeldLease
     /// Keeps the connections open for as long as somebody may want to release.
     private let client: LockClientCore
@@ -48,7 +50,12 @@ public final class Lease<Fencing: LeaseFencing>: Sendable {
     }
 
     /// The name of what is locked.
+    ///
+    /// Of several that were locked at once, all of them, separated by a comma and a space.
     public var resource: String { held.resource }
+
+    /// The names of all that is locked, sorted by their bytes.
+    public var resources: [String] { held.claim.names.map(\.text) }
 
     /// What the key holds in Redis; a secret.
     ///
@@ -74,11 +81,7 @@ public final class Lease<Fencing: LeaseFencing>: Sendable {
     }
 
     /// How long the holder may still count on the lease; zero when it ended.
-    public var remaining: Duration {
-        let state = held.state.withLock { $0 }
-        guard state.loss == nil, !state.isReleased else { return .zero }
-        return .nanoseconds(max(0, held.engine.surroundings.now.nanoseconds(until: state.validUntil)))
-    }
+    public var remaining: Duration { held.remaining }
 
     /// Whether the holder may count on the lease at this moment, by the continuous clock.
     public var isValid: Bool { remaining > .zero }

@@ -10,13 +10,16 @@ extension LockClient {
     ///   `quorumUnavailable` if too few answered.
     public func extend(_ resource: String, ownerToken: OwnerToken, ttl: Duration) async throws -> Duration {
         try ResourceName.validate(resource)
+        return try await extend(.exclusive(ResourceName(resource)), ownerToken: ownerToken, ttl: ttl)
+    }
+
+    func extend(_ claim: Claim, ownerToken: OwnerToken, ttl: Duration) async throws -> Duration {
+        let resource = claim.resource
         let timing = try LeaseTerms.timing(ttl: ttl, configuration: engine.configuration)
         try await engine.waitUntilConnected()
         return try await withCheckedThrowingContinuation { continuation in
             engine.submit { engine in
-                engine.extend(resource: resource, ownerToken: ownerToken, timing: timing) {
-                    decision,
-                    problems in
+                engine.extend(claim, ownerToken: ownerToken, timing: timing) { decision, problems in
                     let nodes = engine.report(problems, otherwise: "has it, or did not answer yet")
                     switch decision {
                     case .extended(let validUntil):
@@ -41,16 +44,21 @@ extension LockClient {
     /// - Throws: `RedlockError` with `quorumUnavailable` if too few nodes answered.
     public func release(_ resource: String, ownerToken: OwnerToken) async throws -> Bool {
         try ResourceName.validate(resource)
+        return try await release(.exclusive(ResourceName(resource)), ownerToken: ownerToken)
+    }
+
+    func release(_ claim: Claim, ownerToken: OwnerToken) async throws -> Bool {
+        let resource = claim.resource
         // Nobody knows what TTL the lock was acquired with; no key outlives the longest one.
         let timing = try LeaseTerms.timing(ttl: engine.configuration.maximumTTL, configuration: engine.configuration)
         try await engine.waitUntilConnected()
         return try await withCheckedThrowingContinuation { continuation in
             engine.submit { engine in
-                engine.release(resource: resource, ownerToken: ownerToken, timing: timing, from: engine.allNodes) {
+                engine.release(claim, ownerToken: ownerToken, timing: timing, from: engine.allNodes) {
                     decision,
                     problems,
                     _ in
-                    engine.vacateIfHeld(resource, under: ownerToken)
+                    engine.vacateIfHeld(claim, under: ownerToken)
                     switch decision {
                     case .released(let wasHeld):
                         continuation.resume(returning: wasHeld)
@@ -73,7 +81,7 @@ extension LockClient {
         return await withCheckedContinuation { continuation in
             engine.submit { engine in
                 // Every node ends by its own deadline; this one is only a net below them.
-                engine.read(resource, within: engine.configuration.nodeTimeout.nanoseconds * 2) { status in
+                engine.read(ResourceName(resource), within: engine.configuration.nodeTimeout.nanoseconds * 2) { status in
                     continuation.resume(returning: status)
                 }
             }

@@ -27,19 +27,29 @@ extension LockClient {
         isolation: isolated (any Actor)? = #isolation,
         _ body: (Lease<Fencing>) async throws -> Result
     ) async throws -> Result {
-        if options.reentrant, let lease = leaseOfTask(for: resource) {
+        try await withLock(Claim.one(resource), options: options, body)
+    }
+
+    /// The same for whatever is claimed.
+    func withLock<Kind, Result>(
+        _ claim: Claim,
+        options: LockOptions,
+        isolation: isolated (any Actor)? = #isolation,
+        _ body: (Lease<Kind>) async throws -> Result
+    ) async throws -> Result {
+        if options.reentrant, let lease = leaseOfTask(for: claim, Lease<Kind>.self) {
             let outcome: Swift.Result<Result, any Error>
             do { outcome = .success(try await body(lease)) } catch { outcome = .failure(error) }
             if lease.held.isLost { throw lease.held.lossError() }
             return try outcome.get()
         }
-        let operation = try operation(resource, options, options.wait, renewal: .automatic, namesHolder: true)
+        let operation = try operation(claim, options, options.wait, renewal: .automatic, namesHolder: true)
         let canceller = BodyCanceller()
         operation.canceller = canceller
         return try await withSpan("redlock.withLock") { span in
-            span.attributes["redlock.resource"] = resource
+            span.attributes["redlock.resource"] = claim.resource
             let held = try await acquire(operation)
-            let lease = Lease<Fencing>(held, of: core)
+            let lease = Lease<Kind>(held, of: core)
             defer { withExtendedLifetime(lease) {} }
             let outcome = await run(body, with: lease, canceller)
             // Asked before the release: afterwards, nobody loses the lease any more.
@@ -51,9 +61,9 @@ extension LockClient {
     }
 
     /// Runs the body as a child task, so that it can be cancelled without cancelling the caller.
-    private func run<Result>(
-        _ body: (Lease<Fencing>) async throws -> Result,
-        with lease: Lease<Fencing>,
+    private func run<Kind, Result>(
+        _ body: (Lease<Kind>) async throws -> Result,
+        with lease: Lease<Kind>,
         _ canceller: BodyCanceller,
         isolation: isolated (any Actor)? = #isolation
     ) async -> Swift.Result<Result, any Error> {
@@ -71,14 +81,14 @@ extension LockClient {
 ///
 /// `@unchecked Sendable`: the parent waits for the child all the time, so that at no moment two tasks use the body, what
 /// it captured, or the outcome.
-private struct BodyScope<Fencing: LeaseFencing, Result>: @unchecked Sendable {
+private struct BodyScope<Kind: LeaseFencing, Result>: @unchecked Sendable {
     struct Outcome: @unchecked Sendable {
         let value: Swift.Result<Result, any Error>
     }
 
-    let body: (Lease<Fencing>) async throws -> Result
+    let body: (Lease<Kind>) async throws -> Result
 
-    func run(_ lease: Lease<Fencing>, _ canceller: BodyCanceller) async -> Outcome {
+    func run(_ lease: Lease<Kind>, _ canceller: BodyCanceller) async -> Outcome {
         canceller.begin()
         defer { canceller.end() }
         do {

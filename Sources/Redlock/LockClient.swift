@@ -177,8 +177,7 @@ extension LockClient {
         options: LockOptions = LockOptions(),
         renewal: Renewal = .none
     ) async throws -> Lease<Fencing> {
-        let operation = try operation(resource, options, options.wait, renewal: renewal, namesHolder: true)
-        return Lease(try await acquire(operation), of: core)
+        try await acquire(Claim.one(resource), options, renewal)
     }
 
     /// Acquires the lock if it is free: one attempt, without waiting, and none where this client knows that it is held.
@@ -190,7 +189,16 @@ extension LockClient {
         options: LockOptions = LockOptions(),
         renewal: Renewal = .none
     ) async throws -> Lease<Fencing>? {
-        let operation = try operation(resource, options, .none, renewal: renewal, namesHolder: false)
+        try await tryAcquire(Claim.one(resource), options, renewal)
+    }
+
+    func acquire<Kind>(_ claim: Claim, _ options: LockOptions, _ renewal: Renewal) async throws -> Lease<Kind> {
+        let operation = try operation(claim, options, options.wait, renewal: renewal, namesHolder: true)
+        return Lease(try await acquire(operation), of: core)
+    }
+
+    func tryAcquire<Kind>(_ claim: Claim, _ options: LockOptions, _ renewal: Renewal) async throws -> Lease<Kind>? {
+        let operation = try operation(claim, options, .none, renewal: renewal, namesHolder: false)
         do {
             return Lease(try await acquire(operation), of: core)
         } catch let error as RedlockError where error.code == .timedOut {
@@ -199,16 +207,16 @@ extension LockClient {
     }
 
     func operation(
-        _ resource: String,
+        _ claim: Claim,
         _ options: LockOptions,
         _ wait: WaitPolicy,
         renewal: Renewal,
         namesHolder: Bool
     ) throws(RedlockError) -> AcquireOperation {
-        try ResourceName.validate(resource)
-        if wait != .none { try refuseIfHeldByTask(resource) }
+        if wait != .none { try refuseIfHeldByTask(claim) }
+        if options.fair { try claim.refuseUnlessFair(in: engine.profile) }
         let terms = try LeaseTerms(options, renewal: renewal, configuration: engine.configuration)
-        return AcquireOperation(resource: resource, terms: terms, wait: wait, namesHolder: namesHolder)
+        return AcquireOperation(claim, terms: terms, wait: wait, namesHolder: namesHolder)
     }
 
     func acquire(_ operation: AcquireOperation) async throws -> HeldLease {

@@ -49,6 +49,14 @@ public struct LockOptions: Sendable {
     /// released after the outer body. Without it, the inner call throws `heldByTask`.
     public var reentrant: Bool
 
+    /// Whether the lock is granted in the order in which it was asked for, over all processes; false by default.
+    ///
+    /// Otherwise whoever asks at the moment at which the lock is free gets it, which is faster, and a lock may go from one
+    /// task of a client to the next. In order means: among all who ask for the same lock so, by the time at which each call
+    /// began, as the clocks of the nodes tell it. One that is woken and does not come within half a node timeout loses its
+    /// turn. It is for one name, to be had alone; a client of the compatible profile refuses it.
+    public var fair: Bool
+
     /// Options with the given values.
     public init(
         ttl: Duration = .seconds(10),
@@ -56,7 +64,8 @@ public struct LockOptions: Sendable {
         maximumHold: Duration? = nil,
         cancellationMargin: Duration? = nil,
         label: String? = nil,
-        reentrant: Bool = false
+        reentrant: Bool = false,
+        fair: Bool = false
     ) {
         self.ttl = ttl
         self.wait = wait
@@ -64,6 +73,7 @@ public struct LockOptions: Sendable {
         self.cancellationMargin = cancellationMargin
         self.label = label
         self.reentrant = reentrant
+        self.fair = fair
     }
 }
 
@@ -74,6 +84,8 @@ struct LeaseTerms: Sendable {
     let cancellationMarginNanoseconds: Int64
     let renewal: Renewal
     let label: String
+    /// Whether the lock is to be had in the order in which all asked for it.
+    let isFair: Bool
 
     init(
         _ options: LockOptions,
@@ -92,6 +104,7 @@ struct LeaseTerms: Sendable {
         maximumHoldNanoseconds = options.maximumHold?.nanoseconds
         cancellationMarginNanoseconds = margin ?? max(20_000_000, timing.ttlNanoseconds / 100)
         self.renewal = renewal
+        isFair = options.fair
         label = options.label ?? configuration.label
     }
 

@@ -18,6 +18,8 @@ public struct LockStatus: Hashable, Sendable {
         case free
         /// The key is there. Equal numbers mean equal owner tokens; the number tells nothing else.
         case held(Holder, ownerNumber: Int)
+        /// So many share the lock there; 32 at most are counted.
+        case shared(holderCount: Int)
         /// The node did not say, for this reason.
         case unavailable(reason: String)
     }
@@ -36,8 +38,11 @@ public struct LockStatus: Hashable, Sendable {
     /// Every configured node, in the order of the configuration.
     public let nodes: [Node]
 
-    /// The holder that a quorum of nodes agrees on.
+    /// Who has the lock alone, as a quorum of nodes agrees.
     public let holder: Holder?
+
+    /// Those who share the lock, as a quorum of nodes agrees of each; 32 at most.
+    public let sharers: [Holder]
 
     /// The highest fencing token that any node has reserved, as far as the nodes that answered know; nil if none was, and
     /// in the compatible profile.
@@ -55,8 +60,11 @@ public struct LockStatus: Hashable, Sendable {
     /// The owner tokens that nodes showed, each once; what could be none of this package is left out.
     let ownerTokens: [OwnerToken]
 
-    /// Whether a quorum of nodes agrees that somebody holds the lock.
-    public var isHeld: Bool { holder != nil }
+    /// The same for those who share the lock.
+    let sharerTokens: [OwnerToken]
+
+    /// Whether a quorum of nodes agrees that somebody holds the lock, alone or together with others.
+    public var isHeld: Bool { holder != nil || !sharers.isEmpty }
 
     /// Whether enough nodes answered for any statement.
     public let isQuorumReachable: Bool

@@ -107,15 +107,16 @@ extension RedlockClient {
         guard (1...FencingToken.highest).contains(token.rawValue) else {
             throw RedlockError(.invalidArgument, "a fencing token lies between 1 and \(FencingToken.highest)")
         }
+        let name = ResourceName(resource)
         try await engine.waitUntilConnected()
         let (voting, life) = await engine.onLoop { engine in
             // What is left of its block may lie below.
-            engine.lines[ResourceName(resource)]?.holder?.refuseHandOver()
+            for line in engine.lines.values where line.claim.names.contains(name) { line.holder?.refuseHandOver() }
             return (engine.votingNodes, engine.counterLifeMilliseconds(token: token.rawValue))
         }
         let engine = self.engine
         let command = NodeCommand.raiseByHand(
-            fence: engine.profile.fenceKey(resource),
+            fence: engine.profile.keys(of: name).fence,
             atLeast: token.rawValue,
             lifeMilliseconds: life
         )

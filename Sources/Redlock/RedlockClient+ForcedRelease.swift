@@ -20,6 +20,9 @@ extension RedlockClient {
         for ownerToken in status.ownerTokens {
             if try await release(status.resource, ownerToken: ownerToken) { wasHeld = true }
         }
+        for ownerToken in status.sharerTokens {
+            if try await release(status.resource, mode: .shared, ownerToken: ownerToken) { wasHeld = true }
+        }
         return wasHeld
     }
 }
@@ -32,6 +35,7 @@ extension LockStatus {
                 switch node.state {
                 case .free: "free"
                 case .held(let holder, _): "held by \(holder.label ?? "a client of another kind")"
+                case .shared(let count): "shared by \(count)"
                 case .unavailable(let reason): reason
                 }
             return RedlockError.NodeReport(node: node.name, outcome: outcome)

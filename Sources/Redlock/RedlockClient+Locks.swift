@@ -38,16 +38,18 @@ extension RedlockClient {
 
     /// The names of all that any node has a key for.
     private func names(matching pattern: String) async throws -> Set<ResourceName> {
-        let start = engine.profile.lockKey("")
+        let prefixes = engine.profile.holdingPrefixes
         var names: Set<ResourceName> = []
         let connected = await engine.onLoop(\.connectedNodes)
         var problems = await engine.onLoop { $0.problems(ofNodesOutside: connected) }
         for node in connected {
             do throws(NodeFailure) {
-                for key in try await engine.keys(matching: start.escapedForPatterns + pattern, on: node) {
-                    let name = String(decoding: key.dropFirst(start.utf8.count), as: UTF8.self)
-                    // What others have put there may be no name.
-                    if (try? ResourceName.validate(name)) != nil { names.insert(ResourceName(name)) }
+                for prefix in prefixes {
+                    for key in try await engine.keys(matching: prefix.escapedForPatterns + pattern, on: node) {
+                        let name = String(decoding: key.dropFirst(prefix.utf8.count), as: UTF8.self)
+                        // What others have put there may be no name.
+                        if (try? ResourceName.validate(name)) != nil { names.insert(ResourceName(name)) }
+                    }
                 }
             } catch {
                 problems[node] = error.message

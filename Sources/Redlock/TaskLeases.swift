@@ -1,20 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
+/// A lease, with or without a fencing token.
+protocol LeaseOfAnyKind: Sendable {
+    var held: HeldLease { get }
+}
+
 /// The leases that a task runs under, the innermost last.
 ///
 /// Child tasks run under them as well. So does a `Task { }` that is begun in a body, as long as the body runs: it takes
 /// the task-local values with it. A detached task does not.
 enum TaskLeases {
-    @TaskLocal static var all: [any Sendable] = []
+    @TaskLocal static var all: [any LeaseOfAnyKind] = []
+
+    /// Those of a client that still are held, the innermost first.
+    static func held(of engine: LockEngine) -> [any LeaseOfAnyKind] {
+        all.reversed().filter { $0.held.engine === engine && $0.held.remaining > .zero }
+    }
 }
 
 extension LockClient {
-    /// The lease of this client for a resource that the task runs under; nil if there is none, or it has ended.
-    func leaseOfTask(for resource: String) -> Lease<Fencing>? {
-        for lease in TaskLeases.all.reversed() {
-            guard let lease = lease as? Lease<Fencing>, ResourceName(lease.resource) == ResourceName(resource),
-                lease.held.engine === engine,
-                lease.remaining > .zero
+    /// The lease of this client that the task runs under and that gives all that is claimed; nil if there is none.
+    func leaseOfTask<Kind>(for claim: Claim, _ kind: Lease<Kind>.Type) -> Lease<Kind>? {
+        for lease in TaskLeases.held(of: engine) {
+            guard let lease = lease as? Lease<Kind>, lease.held.claim.isShared == claim.isShared,
+                claim.names.allSatisfy(lease.held.claim.names.contains)
             else { continue }
             return lease
         }
@@ -22,11 +31,18 @@ extension LockClient {
     }
 
     /// Throws if the task would wait for itself.
-    func refuseIfHeldByTask(_ resource: String) throws(RedlockError) {
-        guard !TaskLeases.all.isEmpty, leaseOfTask(for: resource) != nil else { return }
-        let message =
-            "this task already runs under the lock \"\(resource)\", and would wait for itself: "
-            + "use the lease that it has, or withLock with the option reentrant"
-        throw RedlockError(.heldByTask, resource: resource, message)
+    func refuseIfHeldByTask(_ claim: Claim) throws(RedlockError) {
+        guard !TaskLeases.all.isEmpty else { return }
+        for lease in TaskLeases.held(of: engine) {
+            guard let name = claim.names.first(where: lease.held.claim.names.contains) else { continue }
+            let isUpgrade = lease.held.claim.isShared && !claim.isShared
+            let message =
+                isUpgrade
+                ? "this task shares the lock \"\(name.text)\", and would wait for itself to have it alone: "
+                    + "take it alone from the start, or end the shared lease first"
+                : "this task already runs under the lock \"\(name.text)\", and would wait for itself: "
+                    + "use the lease that it has, or withLock with the option reentrant"
+            throw RedlockError(.heldByTask, resource: name.text, message)
+        }
     }
 }

@@ -110,6 +110,12 @@ extension Mutant {
             scenario.isCrowded()
             scenario.judgesLiveness = true
         },
+        Mutant(mistake: .client(.sharerCountedTwice)) { $0.isForSharers() },
+        Mutant(mistake: .client(.onlyFirstOfSeveralExtended)) { $0.isForSeveral() },
+        Mutant(mistake: .client(.onlyFirstOfSeveralReleased), faults: [.wallClock]) { scenario in
+            scenario.isForSeveral()
+            scenario.maximumTTL = 60 * .second
+        },
         Mutant(mistake: .client(.quarantineSkipped), faults: [.restart, .flush]) { $0.isDurable = false },
         Mutant(mistake: .client(.restartOverlooked), faults: [.restart]) { $0.isDurable = false },
         Mutant(mistake: .client(.durabilityAssumed), faults: [.restart]) { $0.isDurable = false },
@@ -169,13 +175,19 @@ extension Mutant {
         script("raise does not raise", .raiseAnswersWithoutRaising, [.counterLoss, .stall, .nodeStop]),
         script("repair takes the lock of somebody else", .repairOverwritesForeignKey),
         script("acquire sets a key without an end", .acquireSetsKeyWithoutTTL),
+        script("acquire ignores those who share", .acquireIgnoresReaders) { $0.isForSharers() },
+        script("a share is granted whoever has the lock alone", .sharerIgnoresHeldKey) { $0.isForSharers() },
+        script("the release of one share ends all", .oneSharerReleasesAll) { $0.isForSharers() },
+        script("of several locks only the first is looked at", .acquireAllLooksAtFirst) { $0.isForSeveral() },
+        script("of several counters only the highest is raised", .acquireAllRaisesHighestOnly) { $0.isForSeveral() },
     ]
 
     private static func script(
         _ name: String,
         _ defects: ScriptDefects,
-        _ faults: Set<FaultKind> = Set(FaultKind.allCases)
+        _ faults: Set<FaultKind> = Set(FaultKind.allCases),
+        adjust: @escaping @Sendable (inout Scenario) -> Void = { _ in }
     ) -> Mutant {
-        Mutant(mistake: .script(name, defects), faults: faults)
+        Mutant(mistake: .script(name, defects), faults: faults, adjust: adjust)
     }
 }

@@ -292,6 +292,6 @@ struct HandOverTests {
 extension LockClient {
     /// How many tasks of this client wait for a lock now.
     fileprivate func waiting(for resource: String) async -> Int {
-        await engine.onLoop { $0.lines[ResourceName(resource)]?.operations.count ?? 0 }
+        await engine.onLoop { $0.lines[.exclusive(ResourceName(resource))]?.operations.count ?? 0 }
     }
 }

@@ -9,7 +9,7 @@ import Testing
 /// A lease as the engine keeps it, acquired nowhere.
 func heldLease(_ ownerToken: OwnerToken, engine: LockEngine) throws -> HeldLease {
     let terms = try LeaseTerms(LockOptions(label: "host:7"), renewal: .none, configuration: RedlockConfiguration())
-    let line = WaitingLine(resource: "a")
+    let line = WaitingLine(.exclusive(ResourceName("a")))
     let start = Instant(nanoseconds: 0)
     let round = AcquireRound(quorum: engine.quorum, timing: terms.timing, start: start)
     let attempt = AcquireAttempt(for: line, terms, ownerToken: ownerToken, round: round, engine: engine)

@@ -36,7 +36,11 @@ struct NodeRepliesTests {
     }
 
     private func extend() -> NodeCommand {
-        .extend(lock: "a", ownerToken: OwnerToken(highBits: 1, lowBits: 2, label: "x"), ttlMilliseconds: 1_000)
+        .extend(
+            [NodeCommand.LockKeys(lock: "a", readers: "", fence: "")],
+            ownerToken: OwnerToken(highBits: 1, lowBits: 2, label: "x"),
+            ttlMilliseconds: 1_000
+        )
     }
 
     @Test

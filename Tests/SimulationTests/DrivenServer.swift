@@ -29,7 +29,21 @@ struct Driven {
     }
 
     static func queue(_ name: String) -> NodeCommand.WaitingQueue {
-        NodeCommand.WaitingQueue(queue: "queue:\(name)", expiry: "queue-expiry:\(name)", channelPrefix: "wake:")
+        NodeCommand.WaitingQueue(
+            queue: "queue:\(name)",
+            expiry: "queue-expiry:\(name)",
+            turn: "turn:\(name)",
+            channelPrefix: "wake:"
+        )
+    }
+
+    static func keys(_ name: String) -> NodeCommand.LockKeys {
+        NodeCommand.LockKeys(lock: "lock:\(name)", readers: "readers:\(name)", fence: "fence:\(name)")
+    }
+
+    static func release(_ names: String..., by ownerToken: OwnerToken) -> NodeCommand {
+        let releases = names.map { NodeCommand.Release(keys: keys($0), queue: queue($0)) }
+        return .release(releases, ownerToken: ownerToken, turnMilliseconds: 50)
     }
 
     func enrol() {
@@ -45,8 +59,7 @@ struct Driven {
         return .acquire(
             NodeCommand.Acquisition(
                 record: "node",
-                lock: "lock:a",
-                fence: "fence:a",
+                locks: [Self.keys("a")],
                 ownerToken: Self.token(name),
                 ttlMilliseconds: ttlMilliseconds,
                 seeding: seeding
@@ -61,7 +74,7 @@ struct Driven {
     }
 
     func release(by name: String) -> Int64 {
-        let command = NodeCommand.release(lock: "lock:a", ownerToken: Self.token(name), waking: Self.queue("a"))
+        let command = Self.release("a", by: Self.token(name))
         return server.execute(command, wholeScript: true).integer ?? .min
     }
 }

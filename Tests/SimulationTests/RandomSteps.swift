@@ -176,100 +176,145 @@ struct RandomSteps {
 
     /// What clients send.
     mutating func clientStep(at microseconds: Int64) throws -> Step {
-        let (name, isWhole) = (resource(), chance(70))
-        let (lock, fence) = ("lock:\(name)", "fence:\(name)")
+        let isWhole = chance(70)
         switch Int.random(in: 0..<100, using: &random) {
-        case 0..<30: return try acquisition(lock, fence, isWhole: isWhole, at: microseconds)
-        case 30..<38:
-            let command = NodeCommand.release(
-                lock: lock,
-                ownerToken: ownerToken(),
-                waking: chance(80) ? Driven.queue(name) : nil
-            )
-            return try .command(command, isWhole: isWhole)
-        case 38..<45: return try .command(queueStep(lock, name, at: microseconds), isWhole: isWhole)
-        case 45..<52:
-            let command = NodeCommand.extend(
-                lock: lock,
+        case 0..<35:
+            let recordID = chance(85) ? Self.recordIDs[0] : one(of: Self.recordIDs[1], RecordID(bits: 0))
+            return try .command(acquisition(at: microseconds), isWhole: isWhole, recordID: recordID)
+        case 35..<80: return try .command(stepOfHolder(at: microseconds), isWhole: isWhole)
+        case 80..<86: return try recordStep(isWhole: isWhole, at: microseconds)
+        case 86..<90:
+            let command = NodeCommand.setIfAbsent(
+                key: Driven.keys(resource()).lock,
                 ownerToken: ownerToken(),
                 ttlMilliseconds: ttlMilliseconds()
             )
-            return try .command(command, isWhole: isWhole)
-        case 52..<62:
-            let command = NodeCommand.raise(
-                lock: lock,
-                fence: fence,
+            return try .command(command)
+        default:
+            let keys = Driven.keys(resource())
+            return try plainStep(one(of: keys.lock, keys.fence, "node", "none"))
+        }
+    }
+
+    /// Of whoever has a lock, thinks so, or waits for one.
+    private mutating func stepOfHolder(at microseconds: Int64) -> NodeCommand {
+        let name = resource()
+        let keys = Driven.keys(name)
+        let queue = Driven.queue(name)
+        switch Int.random(in: 0..<90, using: &random) {
+        case 0..<12: return release(name)
+        case 12..<34: return queueStep(name, at: microseconds)
+        case 34..<43: return .extend(locks(), ownerToken: ownerToken(), ttlMilliseconds: ttlMilliseconds())
+        case 43..<49: return .extendShared(keys, ownerToken: ownerToken(), ttlMilliseconds: ttlMilliseconds())
+        case 49..<60:
+            return .raise(
+                locks(),
                 ownerToken: ownerToken(),
                 blockEnd: counter(around: microseconds),
                 lifeMilliseconds: ttlMilliseconds()
             )
-            return try .command(command, isWhole: isWhole)
-        case 62..<70:
+        case 60..<70:
             let repair = NodeCommand.Repair(
-                lock: lock,
-                fence: fence,
+                locks: locks(),
                 ownerToken: ownerToken(),
                 ttlMilliseconds: ttlMilliseconds(),
                 blockEnd: counter(around: microseconds),
                 counterLifeMilliseconds: ttlMilliseconds()
             )
-            return try .command(.repair(repair), isWhole: isWhole)
-        case 70..<78:
-            let counting = NodeCommand.Counting(fence: fence, queue: Driven.queue(name).queue)
-            return try .command(.read(lock: lock, counting: chance(70) ? counting : nil), isWhole: isWhole)
-        case 78..<83:
-            let command = NodeCommand.raiseByHand(
-                fence: fence,
+            return .repair(repair)
+        case 70..<73: return .repairShared(keys, ownerToken: ownerToken(), ttlMilliseconds: ttlMilliseconds())
+        case 73..<84: return .read(keys, waiting: chance(70) ? queue : nil)
+        default:
+            return .raiseByHand(
+                fence: keys.fence,
                 atLeast: counter(around: microseconds),
                 lifeMilliseconds: ttlMilliseconds()
             )
-            return try .command(command, isWhole: isWhole)
-        case 83..<89: return try recordStep(isWhole: isWhole, at: microseconds)
-        case 89..<92:
-            let command = NodeCommand.setIfAbsent(
-                key: lock,
-                ownerToken: ownerToken(),
-                ttlMilliseconds: ttlMilliseconds()
-            )
-            return try .command(command)
-        default: return try plainStep(one(of: lock, fence, "node", "none"))
         }
     }
 
-    private mutating func acquisition(
-        _ lock: String,
-        _ fence: String,
-        isWhole: Bool,
-        at microseconds: Int64
-    ) throws -> Step {
+    private mutating func release(_ name: String) -> NodeCommand {
+        let one = NodeCommand.Release(keys: Driven.keys(name), queue: Driven.queue(name))
+        switch Int.random(in: 0..<10, using: &random) {
+        case 0..<3: return .releaseShared(one, ownerToken: ownerToken(), turnMilliseconds: turnMilliseconds())
+        case 3..<5: return .releasePlain(lock: one.keys.lock, ownerToken: ownerToken())
+        case 5: return Driven.release("a", "b", by: ownerToken())
+        default: return .release([one], ownerToken: ownerToken(), turnMilliseconds: turnMilliseconds())
+        }
+    }
+
+    /// One lock, or several.
+    private mutating func locks() -> [NodeCommand.LockKeys] {
+        (chance(80) ? [resource()] : one(of: ["a", "b"], ["a", "b", "c"], ["b", "c"])).map(Driven.keys)
+    }
+
+    private mutating func acquisition(at microseconds: Int64) -> NodeCommand {
         let distance: Int64 = one(of: 0, 1, -1, 1_000, 7_500_000, -7_500_000, 7_500_001, 86_400_000_000)
         let seeding = NodeCommand.Seeding(
             proposedMicroseconds: chance(5) ? 1 << 53 : microseconds + distance,
             toleranceMicroseconds: 7_500_000
         )
+        let name = resource()
+        let kind = Int.random(in: 0..<100, using: &random)
+        if kind < 25 {
+            let acquisition = NodeCommand.SharedAcquisition(
+                record: "node",
+                keys: Driven.keys(name),
+                ownerToken: ownerToken(),
+                ttlMilliseconds: ttlMilliseconds()
+            )
+            return .acquireShared(acquisition, turn(name, at: microseconds))
+        }
         let acquisition = NodeCommand.Acquisition(
             record: "node",
-            lock: lock,
-            fence: fence,
+            locks: kind < 40 ? locks() : [Driven.keys(name)],
             ownerToken: ownerToken(),
             ttlMilliseconds: ttlMilliseconds(),
             seeding: seeding
         )
-        let recordID = chance(85) ? Self.recordIDs[0] : one(of: Self.recordIDs[1], RecordID(bits: 0))
-        return try .command(.acquire(acquisition), isWhole: isWhole, recordID: recordID)
+        if kind < 40 { return .acquireAll(acquisition) }
+        return kind < 65 ? .acquireInTurn(acquisition, turn(name, at: microseconds)) : .acquire(acquisition)
+    }
+
+    private mutating func turn(_ name: String, at microseconds: Int64) -> NodeCommand.Turn {
+        NodeCommand.Turn(
+            queue: Driven.queue(name),
+            member: member(),
+            ticket: ticket(around: microseconds),
+            isAwaited: chance(70),
+            milliseconds: turnMilliseconds()
+        )
     }
 
     /// Of the clients that wait, the second hears what is published to it; the others are gone.
-    private mutating func queueStep(_ lock: String, _ name: String, at microseconds: Int64) -> NodeCommand {
-        let client = one(of: "1", "2", "2", "3")
-        if chance(40) { return .leaveQueue(lock: lock, Driven.queue(name), client: client) }
+    private mutating func member() -> String {
+        String(repeating: one(of: "1", "2", "2", "3"), count: 16) + one(of: "x", "x", "s", "a7")
+    }
+
+    private mutating func ticket(around microseconds: Int64) -> Int64 {
+        chance(80) ? microseconds + one(of: 0, 1, -1, 1_000) : one(of: 0, -1, 5, 1 << 53)
+    }
+
+    private mutating func turnMilliseconds() -> Int64 { one(of: 1, 50, 50, 10_000) }
+
+    private mutating func queueStep(_ name: String, at microseconds: Int64) -> NodeCommand {
+        let member = member()
+        if chance(30) {
+            return .leaveQueue(
+                Driven.keys(name),
+                Driven.queue(name),
+                member: member,
+                turnMilliseconds: turnMilliseconds()
+            )
+        }
         return .enqueue(
             NodeCommand.Place(
-                lock: lock,
+                keys: Driven.keys(name),
                 queue: Driven.queue(name),
-                client: client,
-                ticket: chance(80) ? microseconds + one(of: 0, 1, -1, 1_000) : one(of: 0, -1, 5, 1 << 53),
+                member: member,
+                ticket: ticket(around: microseconds),
                 lifeMilliseconds: ttlMilliseconds(),
+                isShared: chance(40),
                 isEvenIfFree: chance(40)
             )
         )
@@ -321,7 +366,7 @@ struct RandomSteps {
     /// What operators and other programs do.
     mutating func outsideStep(at microseconds: Int64) throws -> Step {
         let name = resource()
-        let queue = one(of: "queue:\(name)", "queue-expiry:\(name)")
+        let queue = one(of: "queue:\(name)", "queue-expiry:\(name)", "turn:\(name)", "readers:\(name)")
         let key = one(of: "lock:\(name)", "fence:\(name)", "fence:\(name)", "fence:\(name)", "node", queue)
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<40:

@@ -24,7 +24,7 @@
         private let connection: RawConnection
         /// Somebody who hears what is published on one channel; nobody reads it.
         private let subscriber: RawConnection
-        private static let channel = "wake:2"
+        private static let channel = "wake:2222222222222222"
         private var history: [String] = []
         /// What kinds of answers there were to what kinds of steps.
         private(set) var outcomes: Set<String> = []
@@ -113,7 +113,7 @@
             case .error(let text) where text.hasPrefix("NOPERM"): return .error("NOPERM")
             case .error(let text):
                 guard let place = text.firstRange(of: " script: ") else { return reply }
-                return .error(String(text[..<place.lowerBound]))
+                return .error(String(text[..<place.lowerBound]).replacing(/user_script:[0-9]+:/, with: "user_script:"))
             case .bulkString where reply.string?.hasPrefix("# Commandstats") == true:
                 let lines = reply.string?.split(separator: "\r\n") ?? []
                 let flushes = lines.first { $0.hasPrefix("cmdstat_flushall:calls=") }

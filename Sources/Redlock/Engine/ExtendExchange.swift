@@ -10,7 +10,7 @@ final class ExtendExchange: ScriptSender {
 
     private static let longestLifeMilliseconds: Int64 = 86_400_000
 
-    private let resource: String
+    private let claim: Claim
     private let ownerToken: OwnerToken
     private let timing: LeaseTiming
     /// The lease that is extended; nil if the caller has the owner token and no more.
@@ -21,7 +21,7 @@ final class ExtendExchange: ScriptSender {
     private var completion: Completion?
 
     init(
-        resource: String,
+        claim: Claim,
         ownerToken: OwnerToken,
         timing: LeaseTiming,
         lease: HeldLease?,
@@ -29,7 +29,7 @@ final class ExtendExchange: ScriptSender {
         engine: LockEngine,
         completion: @escaping Completion
     ) {
-        self.resource = resource
+        self.claim = claim
         self.ownerToken = ownerToken
         self.timing = timing
         self.lease = lease
@@ -52,11 +52,12 @@ final class ExtendExchange: ScriptSender {
     }
 
     private func command(_ ownerToken: OwnerToken) -> NodeCommand {
-        .extend(
-            lock: engine.profile.lockKey(resource),
-            ownerToken: ownerToken,
-            ttlMilliseconds: timing.ttlMilliseconds
-        )
+        var keys = claim.names.map(engine.profile.keys(of:))
+        if isPlanted(.onlyFirstOfSeveralExtended) { keys = [keys[0]] }
+        if claim.isShared {
+            return .extendShared(keys[0], ownerToken: ownerToken, ttlMilliseconds: timing.ttlMilliseconds)
+        }
+        return .extend(keys, ownerToken: ownerToken, ttlMilliseconds: timing.ttlMilliseconds)
     }
 
     /// Not any more once the lease has ended: nothing is renewed behind a release.
@@ -142,7 +143,7 @@ extension LockEngine {
     /// repaired.
     func extend(_ lease: HeldLease, timing: LeaseTiming, completion: @escaping ExtendExchange.Completion) {
         extend(
-            resource: lease.resource,
+            lease.claim,
             ownerToken: lease.ownerToken,
             timing: timing,
             lease: lease,
@@ -152,16 +153,16 @@ extension LockEngine {
 
     /// Asks every node to keep the key at least for the TTL from now, for a caller that has the owner token and no more.
     func extend(
-        resource: String,
+        _ claim: Claim,
         ownerToken: OwnerToken,
         timing: LeaseTiming,
         completion: @escaping ExtendExchange.Completion
     ) {
-        extend(resource: resource, ownerToken: ownerToken, timing: timing, lease: nil, completion: completion)
+        extend(claim, ownerToken: ownerToken, timing: timing, lease: nil, completion: completion)
     }
 
     private func extend(
-        resource: String,
+        _ claim: Claim,
         ownerToken: OwnerToken,
         timing: LeaseTiming,
         lease: HeldLease?,
@@ -174,7 +175,7 @@ extension LockEngine {
             validUntil: lease?.validUntil
         )
         let exchange = ExtendExchange(
-            resource: resource,
+            claim: claim,
             ownerToken: ownerToken,
             timing: timing,
             lease: lease,

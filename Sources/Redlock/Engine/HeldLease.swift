@@ -43,13 +43,13 @@ final class HeldLease: @unchecked Sendable {
     struct Block: Sendable {
         /// When the nodes were asked.
         let began: Instant
-        /// The last fencing token that was reserved; nil in the compatible profile.
+        /// The last fencing token that was reserved; nil where there is none.
         let lastToken: Int64?
     }
 
-    let resource: String
+    let claim: Claim
     let ownerToken: OwnerToken
-    /// Nil in the compatible profile.
+    /// Nil in the compatible profile, and where the lock is shared.
     let fencingToken: FencingToken?
     let terms: LeaseTerms
     let engine: LockEngine
@@ -89,7 +89,7 @@ final class HeldLease: @unchecked Sendable {
         self.canceller = canceller
         self.fencingToken = fencingToken
         self.attempt = attempt
-        self.resource = attempt.resource
+        self.claim = attempt.claim
         self.ownerToken = attempt.ownerToken
         self.terms = terms
         self.engine = engine
@@ -113,7 +113,7 @@ final class HeldLease: @unchecked Sendable {
         let step: Int64 = isPlanted(.tokenReusedAtHandOver) ? 0 : 1
         fencingToken = former.fencingToken.map { FencingToken(rawValue: $0.rawValue + step) }
         attempt = former.attempt
-        resource = former.resource
+        claim = former.claim
         ownerToken = former.ownerToken
         terms = operation.terms
         engine = former.engine
@@ -142,6 +142,9 @@ final class HeldLease: @unchecked Sendable {
         // An extension never shortens a life, so an earlier and longer one may still count.
         return least...max(least, attempt.timing.ttlNanoseconds)
     }
+
+    /// What is locked, for people to read.
+    var resource: String { claim.resource }
 
     /// Tells everybody who waits for the end of the lease.
     func callEndHandlers() {
@@ -194,6 +197,13 @@ extension HeldLease {
                 }
             }
         }
+    }
+
+    /// How long the holder may still count on the lease; zero when it ended.
+    var remaining: Duration {
+        let state = state.withLock { $0 }
+        guard state.loss == nil, !state.isReleased else { return .zero }
+        return .nanoseconds(max(0, engine.surroundings.now.nanoseconds(until: state.validUntil)))
     }
 
     func lossError() -> RedlockError {

@@ -13,6 +13,7 @@ extension LockEngine {
             operation.deadline = operation.begun.advanced(byNanoseconds: wait)
         }
         operation.number = acquisitions.insert(operation)
+        if operation.terms.isFair || operation.claim.isShared { operation.ticket = ticketOfNow }
         setDeadlineTimer(operation)
         join(operation)
     }
@@ -41,7 +42,7 @@ extension LockEngine {
         let failure = operation.line?.failure
         leave(operation)
         let waited = operation.begun.nanoseconds(until: surroundings.now) / 1_000_000
-        let resource = operation.resource
+        let resource = operation.claim.resource
         guard failure?.reason == .contended else {
             var problems = failure?.problems ?? [:]
             if problems.isEmpty { problems = self.problems(ofNodesOutside: votingNodes) }
@@ -61,8 +62,9 @@ extension LockEngine {
             return finish(operation, .failure(RedlockError.timedOut(resource, waitedMilliseconds: waited, holder: nil)))
         }
         let lookupTime = min(configuration.nodeTimeout.nanoseconds, 40_000_000)
-        read(resource, within: lookupTime) { [unowned self] status in
-            let error = RedlockError.timedOut(resource, waitedMilliseconds: waited, holder: status.holder)
+        let blocker = failure?.blocker ?? operation.claim.names[0]
+        read(blocker, within: lookupTime) { [unowned self] status in
+            let error = RedlockError.timedOut(blocker.text, waitedMilliseconds: waited, holder: status.holder ?? status.sharers.first)
             finish(operation, .failure(error))
         }
     }
@@ -74,7 +76,7 @@ extension LockEngine {
         leave(operation)
         acquisitions.remove(operation.number)
         operation.number = nil
-        if case .failure(let error) = result { lockNotObtained(operation.resource, error) }
+        if case .failure(let error) = result { lockNotObtained(operation.claim.resource, error) }
         completion(result)
     }
 }

@@ -38,10 +38,10 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     /// Whether there ever were enough votes for a quorum.
     private(set) var hadQuorum = false
     private var nodesToFlush: NodeSet = []
-    /// The lines of those who wait, by resource; also where this client itself holds the resource.
-    var lines: [ResourceName: WaitingLine] = [:]
-    /// Until when those whom a release of this client woke have time to take the resource.
-    var turnsOfOthers: [ResourceName: Instant] = [:]
+    /// The lines of those who wait, by what they want; also where this client has the lock alone.
+    var lines: [Claim: WaitingLine] = [:]
+    /// Until when those whom a release of this client woke have time to take the lock.
+    var turnsOfOthers: [Claim: Instant] = [:]
     /// How many stand in lines that do not wait: they take what the attempt under way brings.
     var impatientCount = 0
     /// Lines that wait for the first connections.

@@ -10,49 +10,50 @@ package enum LockProfile: Hashable, Sendable {
     /// Whether nodes count their grants and must be admitted.
     var isStandard: Bool { self != .compatible }
 
-    /// The key that holds the owner token.
+    /// The keys of what is locked under a name; in the compatible profile there is only the lock, which is the name.
     ///
-    /// The resource comes last, so that no two names give one key.
-    func lockKey(_ resource: String) -> String {
+    /// The name comes last, so that no two give one key.
+    func keys(of name: ResourceName) -> NodeCommand.LockKeys {
         switch self {
-        case .standard(let prefix): "\(prefix)lock:\(resource)"
-        case .compatible: resource
+        case .standard(let prefix):
+            NodeCommand.LockKeys(
+                lock: "\(prefix)lock:\(name.text)",
+                readers: "\(prefix)readers:\(name.text)",
+                fence: "\(prefix)fence:\(name.text)"
+            )
+        case .compatible: NodeCommand.LockKeys(lock: name.text, readers: "", fence: "")
         }
     }
 
-    /// The key that counts the grants of a resource; the compatible profile has none.
-    func fenceKey(_ resource: String) -> String {
+    /// What the keys begin with that are there while a lock is held; what follows is its name.
+    var holdingPrefixes: [String] {
         switch self {
-        case .standard(let prefix): "\(prefix)fence:\(resource)"
-        case .compatible: preconditionFailure("nodes of the compatible profile do not count their grants")
+        case .standard(let prefix): ["\(prefix)lock:", "\(prefix)readers:"]
+        case .compatible: [""]
         }
     }
 
-    /// Where those wait who want a resource; the compatible profile has no such place.
-    func waitingQueue(_ resource: String) -> NodeCommand.WaitingQueue? {
+    /// Where those wait who want what is locked under a name; the compatible profile has no such place.
+    func waitingQueue(of name: ResourceName) -> NodeCommand.WaitingQueue? {
         guard case .standard(let prefix) = self else { return nil }
         return NodeCommand.WaitingQueue(
-            queue: "\(prefix)queue:\(resource)",
-            expiry: "\(prefix)queue-expiry:\(resource)",
-            channelPrefix: "\(prefix)wake:"
+            queue: "\(prefix)queue:\(name.text)",
+            expiry: "\(prefix)queue-expiry:\(name.text)",
+            turn: "\(prefix)turn:\(name.text)",
+            channelPrefix: channelPrefix
         )
     }
 
-    /// The channel on which a client is woken.
-    func wakeChannel(ofClient client: String) -> String {
+    /// What the channels begin with on which clients are woken.
+    private var channelPrefix: String {
         switch self {
-        case .standard(let prefix): "\(prefix)wake:\(client)"
+        case .standard(let prefix): "\(prefix)wake:"
         case .compatible: preconditionFailure("nobody is woken in the compatible profile")
         }
     }
 
-    /// The resource that a queue belongs to; nil if it is no queue of this profile.
-    func resource(ofQueue queue: ArraySlice<UInt8>) -> String? {
-        guard case .standard(let prefix) = self else { return nil }
-        let start = "\(prefix)queue:".utf8
-        // Byte by byte: the first character of a name may be one that merges with what stands before it.
-        return queue.starts(with: start) ? String(decoding: queue.dropFirst(start.count), as: UTF8.self) : nil
-    }
+    /// The channel on which a client is woken.
+    func wakeChannel(ofClient client: String) -> String { channelPrefix + client }
 
     /// A key that nobody reads, to see whether a node takes writes; the compatible profile has none.
     var probeKey: String {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Hiredis
-package import LockCore
+import Hiredis
+import LockCore
 import RedisTransport
 
 /// What the engine asks of a node.
@@ -11,22 +11,36 @@ import RedisTransport
 package enum NodeCommand {
     /// Set the lock and take the next tokens of its counter, if the lock is free and the record is the admitted one.
     case acquire(Acquisition)
+    /// The same for a client that waits in the queue, or is to be granted the lock in its turn.
+    case acquireInTurn(Acquisition, Turn)
+    /// Set several locks, or none, and take the same tokens for all of them.
+    case acquireAll(Acquisition)
+    /// Share the lock, if nobody has it alone and the record is the admitted one.
+    case acquireShared(SharedAcquisition, Turn)
     /// Set the key to the owner token, for the time of the TTL, if the key is not there.
     case setIfAbsent(key: String, ownerToken: OwnerToken, ttlMilliseconds: Int64)
-    /// Raise the counter to the end of a block, if the lock is still held.
-    case raise(lock: String, fence: String, ownerToken: OwnerToken, blockEnd: Int64, lifeMilliseconds: Int64)
-    /// Raise the life of the lock to the TTL if it is held; never create it, never shorten its life.
-    case extend(lock: String, ownerToken: OwnerToken, ttlMilliseconds: Int64)
-    /// Set the lock again where it is missing, and raise the counter.
+    /// Raise the counters to the end of a block, if the locks are still held.
+    case raise([LockKeys], ownerToken: OwnerToken, blockEnd: Int64, lifeMilliseconds: Int64)
+    /// Raise the life of locks to the TTL if they are held; never create one, never shorten a life.
+    case extend([LockKeys], ownerToken: OwnerToken, ttlMilliseconds: Int64)
+    /// The same for a lock that is shared.
+    case extendShared(LockKeys, ownerToken: OwnerToken, ttlMilliseconds: Int64)
+    /// Set locks again where they are missing, and raise the counters.
     case repair(Repair)
-    /// Delete the lock if it is held, and wake the first who waits for it.
-    case release(lock: String, ownerToken: OwnerToken, waking: WaitingQueue?)
+    /// The same for a lock that is shared, which has no counter.
+    case repairShared(LockKeys, ownerToken: OwnerToken, ttlMilliseconds: Int64)
+    /// Delete locks if they are held, and wake the first who waits for each.
+    case release([Release], ownerToken: OwnerToken, turnMilliseconds: Int64)
+    /// Share the lock no more; the last to do so wakes the first who waits for it.
+    case releaseShared(Release, ownerToken: OwnerToken, turnMilliseconds: Int64)
+    /// Delete the lock if it is held, in a profile that has no queues.
+    case releasePlain(lock: String, ownerToken: OwnerToken)
     /// Take a place in the queue for the lock, or keep it.
     case enqueue(Place)
     /// Give up the place in the queue for the lock.
-    case leaveQueue(lock: String, WaitingQueue, client: String)
-    /// Read the lock and, where there are such, its counter and how many wait for it.
-    case read(lock: String, counting: Counting?)
+    case leaveQueue(LockKeys, WaitingQueue, member: String, turnMilliseconds: Int64)
+    /// Read the lock and, where there are such, its counter, who shares it and how many wait for it.
+    case read(LockKeys, waiting: WaitingQueue?)
     /// Write a node's record in place of the one that was read.
     case enrol(record: String, expected: String, before: String, after: String)
     /// Write another record in place of the one that was read, and leave the server's time as it is.
@@ -38,51 +52,97 @@ package enum NodeCommand {
     /// Any other command.
     case plain([String])
 
+    /// The keys of what is locked under one name.
+    package struct LockKeys: Hashable, Sendable {
+        /// Holds the owner token of who has the lock alone.
+        package let lock: String
+        /// Holds the owner tokens of those who share the lock.
+        package let readers: String
+        /// Counts the grants to those who had the lock alone.
+        package let fence: String
+
+        package init(lock: String, readers: String, fence: String) {
+            self.lock = lock
+            self.readers = readers
+            self.fence = fence
+        }
+    }
+
     /// What an acquisition asks for.
     package struct Acquisition {
         package let record: String
-        package let lock: String
-        package let fence: String
+        package let locks: [LockKeys]
         package let ownerToken: OwnerToken
         package let ttlMilliseconds: Int64
         package let seeding: Seeding
 
         package init(
             record: String,
-            lock: String,
-            fence: String,
+            locks: [LockKeys],
             ownerToken: OwnerToken,
             ttlMilliseconds: Int64,
             seeding: Seeding
         ) {
             self.record = record
-            self.lock = lock
-            self.fence = fence
+            self.locks = locks
             self.ownerToken = ownerToken
             self.ttlMilliseconds = ttlMilliseconds
             self.seeding = seeding
         }
     }
 
+    /// What somebody asks for who wants to share a lock.
+    package struct SharedAcquisition {
+        package let record: String
+        package let keys: LockKeys
+        package let ownerToken: OwnerToken
+        package let ttlMilliseconds: Int64
+
+        package init(record: String, keys: LockKeys, ownerToken: OwnerToken, ttlMilliseconds: Int64) {
+            self.record = record
+            self.keys = keys
+            self.ownerToken = ownerToken
+            self.ttlMilliseconds = ttlMilliseconds
+        }
+    }
+
+    /// Whose turn it is to have a lock.
+    package struct Turn: Sendable {
+        package let queue: WaitingQueue
+        /// Who waits: its channel's end, and what it knows the place by.
+        package let member: String
+        /// Those with lower ones have their turn first.
+        package let ticket: Int64
+        /// Whether the lock is not to be had while it is somebody else's turn.
+        package let isAwaited: Bool
+        /// How long one who is woken has to take the lock.
+        package let milliseconds: Int64
+
+        package init(queue: WaitingQueue, member: String, ticket: Int64, isAwaited: Bool, milliseconds: Int64) {
+            self.queue = queue
+            self.member = member
+            self.ticket = ticket
+            self.isAwaited = isAwaited
+            self.milliseconds = milliseconds
+        }
+    }
+
     /// What a repair sets.
     package struct Repair {
-        package let lock: String
-        package let fence: String
+        package let locks: [LockKeys]
         package let ownerToken: OwnerToken
         package let ttlMilliseconds: Int64
         package let blockEnd: Int64
         package let counterLifeMilliseconds: Int64
 
         package init(
-            lock: String,
-            fence: String,
+            locks: [LockKeys],
             ownerToken: OwnerToken,
             ttlMilliseconds: Int64,
             blockEnd: Int64,
             counterLifeMilliseconds: Int64
         ) {
-            self.lock = lock
-            self.fence = fence
+            self.locks = locks
             self.ownerToken = ownerToken
             self.ttlMilliseconds = ttlMilliseconds
             self.blockEnd = blockEnd
@@ -90,59 +150,66 @@ package enum NodeCommand {
         }
     }
 
-    /// What stands beside a lock.
-    package struct Counting: Sendable {
-        package let fence: String
-        package let queue: String
+    /// What is released, and where those wait who want it.
+    package struct Release: Sendable {
+        package let keys: LockKeys
+        package let queue: WaitingQueue
 
-        package init(fence: String, queue: String) {
-            self.fence = fence
+        package init(keys: LockKeys, queue: WaitingQueue) {
+            self.keys = keys
             self.queue = queue
         }
     }
 
     /// Where those wait on a node who want one lock.
-    package struct WaitingQueue: Sendable {
-        /// The key of the clients that wait, by their tickets.
+    package struct WaitingQueue: Hashable, Sendable {
+        /// The key of the members, by their tickets.
         package let queue: String
-        /// The key of the same clients, by when they are taken for gone.
+        /// The key of the same members, by when they are taken for gone.
         package let expiry: String
+        /// The key of the member that was woken last, as long as it is its turn.
+        package let turn: String
         /// What the channel of a client begins with.
         package let channelPrefix: String
 
-        package init(queue: String, expiry: String, channelPrefix: String) {
+        package init(queue: String, expiry: String, turn: String, channelPrefix: String) {
             self.queue = queue
             self.expiry = expiry
+            self.turn = turn
             self.channelPrefix = channelPrefix
         }
     }
 
     /// A place in a queue.
     package struct Place: Sendable {
-        package let lock: String
+        package let keys: LockKeys
         package let queue: WaitingQueue
-        /// Who waits: what the name of its channel ends with.
-        package let client: String
+        /// Who waits: its channel's end, and what it knows the place by.
+        package let member: String
         /// Those with lower ones are woken first.
         package let ticket: Int64
         /// After which time the client is taken for gone, unless it has renewed its place.
         package let lifeMilliseconds: Int64
+        /// Whether the lock is to be shared.
+        package let isShared: Bool
         /// Whether the place is taken also where the lock is free, because somebody is about to take that.
         package let isEvenIfFree: Bool
 
         package init(
-            lock: String,
+            keys: LockKeys,
             queue: WaitingQueue,
-            client: String,
+            member: String,
             ticket: Int64,
             lifeMilliseconds: Int64,
+            isShared: Bool,
             isEvenIfFree: Bool
         ) {
-            self.lock = lock
+            self.keys = keys
             self.queue = queue
-            self.client = client
+            self.member = member
             self.ticket = ticket
             self.lifeMilliseconds = lifeMilliseconds
+            self.isShared = isShared
             self.isEvenIfFree = isEvenIfFree
         }
     }
@@ -177,13 +244,20 @@ package enum NodeCommand {
     package var script: Script? {
         switch self {
         case .acquire: .acquire
+        case .acquireInTurn: .acquireInTurn
+        case .acquireAll: .acquireAll
+        case .acquireShared: .acquireShared
         case .raise: .raise
         case .extend: .extend
+        case .extendShared: .extendShared
         case .repair: .repair
-        case .release(_, _, let queue): queue == nil ? .releasePlain : .release
-        case .enqueue: .enqueue
+        case .repairShared: .repairShared
+        case .release: .release
+        case .releaseShared: .releaseShared
+        case .releasePlain: .releasePlain
+        case .enqueue(let place): place.isShared ? .enqueueShared : .enqueue
         case .leaveQueue: .leaveQueue
-        case .read(_, let counting): counting == nil ? .readPlain : .read
+        case .read(_, let queue): queue == nil ? .readPlain : .read
         case .enrol: .enrol
         case .replaceRecord: .replaceRecord
         case .raiseByHand: .raiseByHand
@@ -194,113 +268,19 @@ package enum NodeCommand {
     /// Whether the answer counts as a vote, so that the clock of the node must be good.
     package var isVote: Bool {
         switch self {
-        case .acquire, .setIfAbsent, .raise, .extend: true
-        case .repair, .release, .enqueue, .leaveQueue, .read, .enrol, .replaceRecord, .raiseByHand, .time, .plain: false
+        case .acquire, .acquireInTurn, .acquireAll, .acquireShared, .setIfAbsent, .raise, .extend, .extendShared: true
+        case .repair, .repairShared, .release, .releaseShared, .releasePlain, .enqueue, .leaveQueue, .read, .enrol,
+            .replaceRecord, .raiseByHand, .time, .plain:
+            false
         }
     }
 
     /// Whether the last argument is the id of the node's own record, for which there is a place of fixed length.
     package var endsWithRecordID: Bool {
-        if case .acquire = self { true } else { false }
-    }
-
-    /// Encodes the command; a script by its digest, or whole for a node that does not have it.
-    package func encode(into encoder: inout CommandEncoder, wholeScript: Bool) {
-        encoder.begin()
-        if let script {
-            encoder.append(wholeScript ? "EVAL" : "EVALSHA")
-            encoder.append(wholeScript ? script.text : script.digest)
-        }
         switch self {
-        case .acquire(let acquisition):
-            encoder.append(keys: acquisition.record, acquisition.lock, acquisition.fence)
-            encoder.append(acquisition.ownerToken.secretText)
-            encoder.append(acquisition.ttlMilliseconds)
-            encoder.append(Self.tokensPerGrant)
-            encoder.append(acquisition.seeding.proposedMicroseconds)
-            encoder.append(acquisition.seeding.toleranceMicroseconds)
-            encoder.append(Self.counterLifeMilliseconds)
-            encoder.append(Self.recordIDPlace)
-        case .setIfAbsent(let key, let ownerToken, let ttlMilliseconds):
-            encoder.append("SET")
-            encoder.append(key)
-            encoder.append(ownerToken.secretText)
-            encoder.append("NX")
-            encoder.append("PX")
-            encoder.append(ttlMilliseconds)
-        case .raise(let lock, let fence, let ownerToken, let blockEnd, let lifeMilliseconds):
-            encoder.append(keys: lock, fence)
-            encoder.append(ownerToken.secretText)
-            encoder.append(blockEnd)
-            encoder.append(lifeMilliseconds)
-        case .extend(let lock, let ownerToken, let ttlMilliseconds):
-            encoder.append(keys: lock)
-            encoder.append(ownerToken.secretText)
-            encoder.append(ttlMilliseconds)
-        case .repair(let repair):
-            encoder.append(keys: repair.lock, repair.fence)
-            encoder.append(repair.ownerToken.secretText)
-            encoder.append(repair.ttlMilliseconds)
-            encoder.append(repair.blockEnd)
-            encoder.append(repair.counterLifeMilliseconds)
-        case .release(let lock, let ownerToken, let queue):
-            if let queue { encoder.append(keys: lock, queue.queue) } else { encoder.append(keys: lock) }
-            encoder.append(ownerToken.secretText)
-            if let queue { encoder.append(queue.channelPrefix) }
-        case .enqueue(let place):
-            encoder.append(keys: place.lock, place.queue.queue, place.queue.expiry)
-            encoder.append(place.client)
-            encoder.append(place.ticket)
-            encoder.append(place.lifeMilliseconds)
-            encoder.append(Int64(place.isEvenIfFree ? 1 : 0))
-        case .leaveQueue(let lock, let queue, let client):
-            encoder.append(keys: lock, queue.queue, queue.expiry)
-            encoder.append(client)
-            encoder.append(queue.channelPrefix)
-        case .read(let lock, let counting):
-            if let counting {
-                encoder.append(keys: lock, counting.fence, counting.queue)
-            } else {
-                encoder.append(keys: lock)
-            }
-        case .enrol(let record, let expected, let before, let after):
-            encoder.append(keys: record)
-            encoder.append(expected)
-            encoder.append(before)
-            encoder.append(after)
-        case .replaceRecord(let record, let expected, let new):
-            encoder.append(keys: record)
-            encoder.append(expected)
-            encoder.append(new)
-        case .raiseByHand(let fence, let atLeast, let lifeMilliseconds):
-            encoder.append(keys: fence)
-            encoder.append(atLeast)
-            encoder.append(lifeMilliseconds)
-        case .time:
-            encoder.append("TIME")
-        case .plain(let arguments):
-            for argument in arguments { encoder.append(argument) }
+        case .acquire, .acquireInTurn, .acquireAll, .acquireShared: true
+        default: false
         }
-    }
-
-    /// What stands for the id until it is written in.
-    private static let recordIDPlace = String(repeating: "0", count: RecordID.digitCount)
-
-    /// Writes the id of one node's record into an encoded command that ends with it, before its line end.
-    package static func write(_ id: RecordID, intoEnd command: UnsafeMutableRawBufferPointer) {
-        let start = command.count - 2 - RecordID.digitCount
-        for place in 0..<RecordID.digitCount {
-            let digit = UInt8(truncatingIfNeeded: id.bits >> UInt64(4 * (RecordID.digitCount - 1 - place))) & 0xF
-            command[start + place] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
-        }
-    }
-}
-
-extension CommandEncoder {
-    /// Adds the number of keys and the keys, as scripts expect them.
-    fileprivate mutating func append(keys: String...) {
-        append(Int64(keys.count))
-        for key in keys { append(key) }
     }
 }
 

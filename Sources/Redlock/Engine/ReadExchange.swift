@@ -16,16 +16,18 @@ final class ReadExchange: ScriptSender {
     /// How many clients wait on the node that knows of most.
     private var waitingClients: Int?
 
-    private let resource: String
+    private let name: ResourceName
     private let engine: LockEngine
     private var readings: [Int: Reading] = [:]
+    /// What each node says of those who share the lock.
+    private var shares: [Int: [Reading]] = [:]
     private var problems: [Int: String] = [:]
     private var open: NodeSet
     private var timer: (any LoopTimer)?
     private var completion: ((LockStatus) -> Void)?
 
-    init(resource: String, engine: LockEngine, completion: @escaping (LockStatus) -> Void) {
-        self.resource = resource
+    init(_ name: ResourceName, engine: LockEngine, completion: @escaping (LockStatus) -> Void) {
+        self.name = name
         self.engine = engine
         self.open = engine.allNodes
         self.completion = completion
@@ -33,10 +35,7 @@ final class ReadExchange: ScriptSender {
 
     private var command: NodeCommand {
         let profile = engine.profile
-        let counting = profile.waitingQueue(resource).map { queue in
-            NodeCommand.Counting(fence: profile.fenceKey(resource), queue: queue.queue)
-        }
-        return .read(lock: profile.lockKey(resource), counting: counting)
+        return .read(profile.keys(of: name), waiting: profile.waitingQueue(of: name))
     }
 
     func send(to nodes: NodeSet, within nanoseconds: Int64) {
@@ -49,7 +48,7 @@ final class ReadExchange: ScriptSender {
     func command(for node: Int) -> NodeCommand? { command }
 
     func received(_ reply: RESPValue, from node: Int) {
-        guard case .array(let elements) = reply, elements.count == 4, let milliseconds = elements[1].integer else {
+        guard case .array(let elements) = reply, elements.count == 5, let milliseconds = elements[1].integer else {
             return failed(reply.problem, at: node)
         }
         if let counter = elements[2].string.flatMap({ Int64($0) }) {
@@ -59,7 +58,18 @@ final class ReadExchange: ScriptSender {
         if case .bulkString(let value) = elements[0] {
             readings[node] = Reading(value: value, remainingMilliseconds: milliseconds < 0 ? nil : milliseconds)
         }
+        noteShares(elements[4].array ?? [], at: node)
         settle(node)
+    }
+
+    /// Each owner token before its life.
+    private func noteShares(_ elements: [RESPValue], at node: Int) {
+        for place in stride(from: 0, to: elements.count - 1, by: 2) {
+            guard case .bulkString(let value) = elements[place] else { continue }
+            shares[node, default: []].append(
+                Reading(value: value, remainingMilliseconds: elements[place + 1].integer)
+            )
+        }
     }
 
     func failed(_ failure: NodeFailure, at node: Int) {
@@ -97,32 +107,45 @@ final class ReadExchange: ScriptSender {
                 state = .held(Self.holder(reading.value, reading.remainingMilliseconds), ownerNumber: number)
             } else if let problem = problems[node] {
                 state = .unavailable(reason: problem.printable())
+            } else if let shares = shares[node] {
+                state = .shared(holderCount: shares.count)
             } else {
                 state = .free
             }
             nodes.append(LockStatus.Node(name: engine.nodeNames[node], state: state))
         }
         return LockStatus(
-            resource: resource,
+            resource: name.text,
             nodes: nodes,
-            holder: holderOfQuorum(),
+            holder: ownersOfQuorum(readings.values).first.map(Self.holder),
+            sharers: ownersOfQuorum(shares.values.joined()).map(Self.holder),
             lastFencingToken: lastToken,
             waitingClients: waitingClients,
-            ownerTokens: ownerNumbers.sorted { $0.value < $1.value }.compactMap { value, _ in
-                String(validating: value, as: UTF8.self).flatMap { OwnerToken(secretText: $0) }
-            },
+            ownerTokens: ownerNumbers.sorted { $0.value < $1.value }.compactMap { Self.ownerToken($0.key) },
+            sharerTokens: Set(shares.values.joined().map(\.value)).compactMap(Self.ownerToken),
             isQuorumReachable: nodes.count - problems.count >= engine.quorum.votesNeeded
         )
     }
 
-    /// The owner that a quorum shows; it holds as long as a quorum does, so the Q-th longest life counts.
-    private func holderOfQuorum() -> LockStatus.Holder? {
+    /// The owners that a quorum shows; one holds as long as a quorum does, so the Q-th longest life counts.
+    private func ownersOfQuorum(_ readings: some Sequence<Reading>) -> [Reading] {
         let votesNeeded = engine.quorum.votesNeeded
-        for (value, group) in Dictionary(grouping: readings.values, by: \.value) where group.count >= votesNeeded {
+        let groups = Dictionary(grouping: readings, by: \.value).filter { $0.value.count >= votesNeeded }
+        return groups.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { value, group in
             let lives = group.compactMap(\.remainingMilliseconds).sorted(by: >)
-            return Self.holder(value, lives.count >= votesNeeded ? lives[votesNeeded - 1] : nil)
+            return Reading(
+                value: value,
+                remainingMilliseconds: lives.count >= votesNeeded ? lives[votesNeeded - 1] : nil
+            )
         }
-        return nil
+    }
+
+    private static func ownerToken(_ value: [UInt8]) -> OwnerToken? {
+        String(validating: value, as: UTF8.self).flatMap { OwnerToken(secretText: $0) }
+    }
+
+    private static func holder(_ reading: Reading) -> LockStatus.Holder {
+        holder(reading.value, reading.remainingMilliseconds)
     }
 
     private static func holder(_ value: [UInt8], _ milliseconds: Int64?) -> LockStatus.Holder {
@@ -136,8 +159,8 @@ final class ReadExchange: ScriptSender {
 
 extension LockEngine {
     /// Looks at a lock on every node that can be asked; completes when all have answered or the time is over.
-    func read(_ resource: String, within nanoseconds: Int64, completion: @escaping (LockStatus) -> Void) {
-        ReadExchange(resource: resource, engine: self, completion: completion)
+    func read(_ name: ResourceName, within nanoseconds: Int64, completion: @escaping (LockStatus) -> Void) {
+        ReadExchange(name, engine: self, completion: completion)
             .send(to: connectedNodes, within: nanoseconds)
     }
 }

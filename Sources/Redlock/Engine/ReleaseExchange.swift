@@ -7,7 +7,7 @@ import Synchronization
 
 /// One release on its way to the nodes.
 final class ReleaseExchange: ScriptSender {
-    let resource: String
+    let claim: Claim
     let ownerToken: OwnerToken
     let timing: LeaseTiming
     private var round: ReleaseRound
@@ -21,14 +21,14 @@ final class ReleaseExchange: ScriptSender {
     typealias Completion = (ReleaseRound.Decision, [Int: String], _ wokeSomebody: Bool) -> Void
 
     init(
-        resource: String,
+        _ claim: Claim,
         ownerToken: OwnerToken,
         timing: LeaseTiming,
         round: ReleaseRound,
         engine: LockEngine,
         completion: Completion?
     ) {
-        self.resource = resource
+        self.claim = claim
         self.ownerToken = ownerToken
         self.timing = timing
         self.round = round
@@ -37,11 +37,17 @@ final class ReleaseExchange: ScriptSender {
     }
 
     var command: NodeCommand {
-        .release(
-            lock: engine.profile.lockKey(resource),
-            ownerToken: ownerToken,
-            waking: engine.profile.waitingQueue(resource)
-        )
+        let profile = engine.profile
+        let turn = engine.turnMilliseconds
+        var releases = claim.names.compactMap { name in
+            profile.waitingQueue(of: name).map { NodeCommand.Release(keys: profile.keys(of: name), queue: $0) }
+        }
+        if isPlanted(.onlyFirstOfSeveralReleased) { releases = Array(releases.prefix(1)) }
+        guard let first = releases.first else {
+            return .releasePlain(lock: profile.keys(of: claim.names[0]).lock, ownerToken: ownerToken)
+        }
+        if claim.isShared { return .releaseShared(first, ownerToken: ownerToken, turnMilliseconds: turn) }
+        return .release(releases, ownerToken: ownerToken, turnMilliseconds: turn)
     }
 
     func command(for node: Int) -> NodeCommand? { command }
@@ -89,7 +95,7 @@ extension LockEngine {
     /// Releases an owner token on the nodes that hold it or may hold it; the completion is called once, at a quorum of
     /// answers or when no more can come.
     func release(
-        resource: String,
+        _ claim: Claim,
         ownerToken: OwnerToken,
         timing: LeaseTiming,
         from nodes: NodeSet,
@@ -101,7 +107,7 @@ extension LockEngine {
             return
         }
         let exchange = ReleaseExchange(
-            resource: resource,
+            claim,
             ownerToken: ownerToken,
             timing: timing,
             round: round,
@@ -119,7 +125,7 @@ extension LockEngine {
         deferredAttempts.remove(attempt.deferralNumber)
         releaseSpareToken(of: attempt)
         release(
-            resource: attempt.resource,
+            attempt.claim,
             ownerToken: attempt.ownerToken,
             timing: attempt.timing,
             from: nodes,
@@ -131,7 +137,7 @@ extension LockEngine {
     private func releaseSpareToken(of attempt: AcquireAttempt) {
         guard !attempt.nodesWithSpareToken.isEmpty else { return }
         release(
-            resource: attempt.resource,
+            attempt.claim,
             ownerToken: attempt.spareToken,
             timing: attempt.timing,
             from: attempt.nodesWithSpareToken

@@ -12,7 +12,7 @@ final class ReleaseLedger {
     private struct Entry {
         /// Those that came first are released first.
         let number: Int
-        let resource: String
+        let claim: Claim
         let timing: LeaseTiming
         var nodes: NodeSet
         var surelyExpired: Instant
@@ -45,7 +45,7 @@ final class ReleaseLedger {
             entries[exchange.ownerToken]
             ?? Entry(
                 number: entryCount,
-                resource: exchange.resource,
+                claim: exchange.claim,
                 timing: exchange.timing,
                 nodes: [],
                 surelyExpired: expiry
@@ -82,7 +82,7 @@ final class ReleaseLedger {
         forgetExpired()
         let due = entries.filter { $0.value.nodes.contains(node) }
         for (ownerToken, entry) in due.sorted(by: { $0.value.number < $1.value.number }) {
-            engine.release(resource: entry.resource, ownerToken: ownerToken, timing: entry.timing, from: [node])
+            engine.release(entry.claim, ownerToken: ownerToken, timing: entry.timing, from: [node])
         }
     }
 

@@ -33,19 +33,26 @@ final class RepairExchange: ScriptSender {
 extension LockEngine {
     /// Sets the key of a lease again on a node that said, in a round that succeeded, that it does not have it.
     func repair(_ lease: HeldLease, on node: Int, timing: LeaseTiming) {
-        guard let blockEnd = lease.block.lastToken, lease.isKept else { return }
-        let command = NodeCommand.repair(
+        guard profile.isStandard, lease.isKept else { return }
+        let command = repairCommand(lease, ownerToken: lease.attempt.willRepair(node), timing: timing)
+        // From here on its life is that of this TTL, which may be shorter than that of the key which is gone.
+        lease.noteExtension(at: node, start: surroundings.now, timing: timing)
+        send(command, to: [node], receiver: RepairExchange(command: command, lease: lease, engine: self))
+    }
+
+    private func repairCommand(_ lease: HeldLease, ownerToken: OwnerToken, timing: LeaseTiming) -> NodeCommand {
+        let keys = lease.claim.names.map(profile.keys(of:))
+        guard let blockEnd = lease.block.lastToken else {
+            return .repairShared(keys[0], ownerToken: ownerToken, ttlMilliseconds: timing.ttlMilliseconds)
+        }
+        return .repair(
             NodeCommand.Repair(
-                lock: profile.lockKey(lease.resource),
-                fence: profile.fenceKey(lease.resource),
-                ownerToken: lease.attempt.willRepair(node),
+                locks: keys,
+                ownerToken: ownerToken,
                 ttlMilliseconds: timing.ttlMilliseconds,
                 blockEnd: blockEnd,
                 counterLifeMilliseconds: counterLifeMilliseconds(token: blockEnd)
             )
         )
-        // From here on its life is that of this TTL, which may be shorter than that of the key which is gone.
-        lease.noteExtension(at: node, start: surroundings.now, timing: timing)
-        send(command, to: [node], receiver: RepairExchange(command: command, lease: lease, engine: self))
     }
 }

@@ -12,15 +12,7 @@ struct ListText {
 
     /// One line for each, in columns.
     var lines: [String] {
-        let rows = locks.map { lock in
-            [
-                Reporter.inOneLine(lock.resource),
-                Reporter.inOneLine(lock.holder?.name ?? ""),
-                lock.holder?.remaining.map { "\($0.readable) left" } ?? "no expiry or not allowed to know",
-                lock.lastFencingToken.map { "tokens up to \($0)" } ?? "",
-                StatusText.waitingText(lock) ?? "",
-            ]
-        }
+        let rows = locks.map(Self.row)
         let widths = rows.reduce(into: [Int](repeating: 0, count: 5)) { widths, row in
             for (column, text) in row.enumerated() { widths[column] = max(widths[column], text.count) }
         }
@@ -30,6 +22,21 @@ struct ListText {
             while line.last == " " { line.removeLast() }
             return line
         }
+    }
+
+    private static func row(_ lock: LockStatus) -> [String] {
+        let remaining = (lock.holder ?? lock.sharers.first)?.remaining
+        return [
+            Reporter.inOneLine(lock.resource),
+            Reporter.inOneLine(lock.holder?.name ?? sharersText(lock)),
+            remaining.map { "\($0.readable) left" } ?? "no expiry or not allowed to know",
+            lock.lastFencingToken.map { "tokens up to \($0)" } ?? "",
+            StatusText.waitingText(lock) ?? "",
+        ]
+    }
+
+    private static func sharersText(_ lock: LockStatus) -> String {
+        "shared by " + lock.sharers.map(\.name).joined(separator: ", ")
     }
 
     /// The fields that the help of `redlock list` names.
@@ -43,6 +50,7 @@ struct ListText {
                             ("name", .string(lock.resource)),
                             ("owner", .optional(lock.holder?.label)),
                             ("remainingMilliseconds", .milliseconds(lock.holder?.remaining)),
+                            ("sharers", .array(lock.sharers.map { .optional($0.label) })),
                             ("lastFencingToken", .token(lock.lastFencingToken)),
                             ("waitingClients", .optional(lock.waitingClients)),
                         ])

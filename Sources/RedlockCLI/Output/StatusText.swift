@@ -28,7 +28,7 @@ struct StatusText {
             status.nodes[index].state == .free && votes?.nodes[index].hasVote != false
         }
         verdict =
-            if status.holder != nil {
+            if status.isHeld {
                 .held
             } else if free >= quorum {
                 .free
@@ -73,7 +73,7 @@ struct StatusText {
 
     private var summary: String {
         switch verdict {
-        case .held: status.holder.map(Self.text(of:)) ?? ""
+        case .held: status.holder.map(Self.text(of:)) ?? Self.text(of: status.sharers)
         case .free: "free"
         case .unknown: "unknown, " + (status.isQuorumReachable ? "too few votes count" : "no quorum of nodes answered")
         case .taken:
@@ -84,7 +84,10 @@ struct StatusText {
 
     private static func takenCount(_ status: LockStatus) -> Int {
         status.nodes.count { node in
-            if case .held = node.state { true } else { holdsSomethingElse(node.state) }
+            switch node.state {
+            case .held, .shared: true
+            case .free, .unavailable: holdsSomethingElse(node.state)
+            }
         }
     }
 
@@ -104,6 +107,7 @@ struct StatusText {
         switch state {
         case .free: "free"
         case .held(let holder, let ownerNumber): "\(text(of: holder)) [holder \(ownerNumber)]"
+        case .shared(let count): count == 1 ? "shared by 1" : "shared by \(count)"
         case .unavailable where holdsSomethingElse(state): "holds something that is not a lock"
         case .unavailable(let reason): "unavailable: \(reason)"
         }
@@ -112,6 +116,12 @@ struct StatusText {
     private static func text(of holder: LockStatus.Holder) -> String {
         let left = holder.remaining.map { "\($0.readable) left unless renewed" }
         return "held by \(holder.name), \(left ?? "no expiry or not allowed to know")"
+    }
+
+    private static func text(of sharers: [LockStatus.Holder]) -> String {
+        "shared by " + sharers.map { sharer in
+            sharer.name + (sharer.remaining.map { " (\($0.readable) left unless renewed)" } ?? "")
+        }.joined(separator: ", ")
     }
 
     /// The fields that the help of `redlock status` names.
@@ -129,6 +139,7 @@ struct StatusText {
                 ("free", verdict == .unknown ? .null : .boolean(verdict == .free)),
                 ("quorumReachable", .boolean(verdict != .unknown)),
             ] + Self.fields(of: status.holder) + [
+                ("sharers", .array(status.sharers.map { .object(Self.fields(of: $0)) })),
                 ("lastFencingToken", .token(status.lastFencingToken)),
                 ("waitingClients", .optional(status.waitingClients)),
                 ("nodes", .array(status.nodes.indices.map(jsonOfNode))),
@@ -152,6 +163,7 @@ struct StatusText {
         case .free: break
         case .held(let theHolder, let ownerNumber):
             (state, holder, number) = ("held", theHolder, .integer(Int64(ownerNumber)))
+        case .shared: state = "shared"
         case .unavailable(let text):
             (state, reason) = (Self.holdsSomethingElse(node.state) ? "notALock" : "unavailable", .string(text))
         }

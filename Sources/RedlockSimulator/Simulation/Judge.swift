@@ -52,19 +52,33 @@ final class Judge: @unchecked Sendable {
     final class Holding: @unchecked Sendable {
         let client: Int
         let process: SimulatedProcess
-        let lease: Lease<Fenced>
+        /// What is locked.
+        let resources: [String]
+        /// Nil where the lock is shared.
+        let token: Int64?
         /// Whether the client renews it and tells its body about the loss.
         let isWatched: Bool
         /// The TTL that was asked for, in nanoseconds.
         let ttl: Int64
 
-        init(client: Int, process: SimulatedProcess, lease: Lease<Fenced>, ttl: Int64, isWatched: Bool) {
+        private let lease: any JudgedLease
+
+        init(client: Int, process: SimulatedProcess, lease: any JudgedLease, ttl: Int64, isWatched: Bool) {
             self.ttl = ttl
             self.client = client
             self.process = process
             self.lease = lease
             self.isWatched = isWatched
+            resources = lease.resources
+            token = lease.judgedToken
         }
+
+        var isValid: Bool { lease.isValid }
+        var remaining: Duration { lease.remaining }
+        var isShared: Bool { token == nil }
+
+        /// Who has what.
+        var description: String { "client \(client) (\(token.map { "token \($0)" } ?? "shared"))" }
     }
 
     private struct Resource {
@@ -144,9 +158,13 @@ final class Judge: @unchecked Sendable {
     /// Looks at what a client sends to a node: nothing sets or keeps a key there whose owner token was released.
     func sends(_ command: NodeCommand, to node: Int) {
         switch command {
-        case .release(_, let token, _): released[token.secretText, default: []].insert(node)
-        case .acquire(let acquisition): looksAlive(acquisition.ownerToken, on: node)
-        case .extend(_, let token, _): looksAlive(token, on: node)
+        case .release(_, let token, _), .releaseShared(_, let token, _):
+            released[token.secretText, default: []].insert(node)
+        case .acquire(let acquisition), .acquireInTurn(let acquisition, _), .acquireAll(let acquisition):
+            looksAlive(acquisition.ownerToken, on: node)
+        case .acquireShared(let acquisition, _): looksAlive(acquisition.ownerToken, on: node)
+        case .extend(_, let token, _), .extendShared(_, let token, _), .repairShared(_, let token, _):
+            looksAlive(token, on: node)
         case .repair(let repair): looksAlive(repair.ownerToken, on: node)
         default: break
         }
@@ -164,35 +182,48 @@ final class Judge: @unchecked Sendable {
         resources[resource]?.highest ?? 0
     }
 
-    func granted(_ holding: Holding, after highest: Int64) {
-        let lease = holding.lease
-        let token = lease.fencingToken.rawValue
+    /// The same for several.
+    func highestTokens(of names: [String]) -> [Int64] { names.map(highestToken) }
+
+    /// Somebody counts on a lease.
+    ///
+    /// - Parameter highest: the highest token of each resource before it was asked for, in the order of the names.
+    func granted(_ holding: Holding, after highest: [Int64]) {
         grants += 1
-        world.note(token, "client \(holding.client) holds \(lease.resource) with token \(token)")
-        let isNew = resources[lease.resource, default: Resource()].tokens.insert(token).inserted
-        if claimsStrictTokenOrder, !isNew {
-            violated(.tokenOrder, "token \(token) of \(lease.resource) was granted twice")
-        }
-        if claimsTokenOrder, token <= highest - seedDistance {
-            violated(.tokenOrder, "token \(token) of \(lease.resource) after \(highest), which was granted before")
-        }
-        let highestOfAll = max(token, highestToken(of: lease.resource))
-        resources[lease.resource]?.highest = highestOfAll
-        resources[lease.resource]?.holdings.append(holding)
-        look(at: lease.resource)
+        for (name, highest) in zip(holding.resources, highest) { granted(holding, of: name, after: highest) }
         // A body begins some steps later.
         guard !holding.isWatched else { return }
         let process = holding.process
         let elapsed = process.executor.stepBegan.nanoseconds(until: process.now)
-        if lease.remaining + .nanoseconds(elapsed) < .nanoseconds(holding.ttl / 2) {
-            violated(.lateGrant, "\(lease.resource) was granted with \(lease.remaining) left")
+        if holding.remaining + .nanoseconds(elapsed) < .nanoseconds(holding.ttl / 2) {
+            violated(.lateGrant, "\(holding.resources[0]) was granted with \(holding.remaining) left")
         }
+    }
+
+    private func granted(_ holding: Holding, of name: String, after highest: Int64) {
+        world.note(holding.token ?? 0, "\(holding.description) holds \(name)")
+        resources[name, default: Resource()].holdings.append(holding)
+        if let token = holding.token { countToken(token, of: name, after: highest) }
+        look(at: name)
+    }
+
+    private func countToken(_ token: Int64, of name: String, after highest: Int64) {
+        let isNew = resources[name, default: Resource()].tokens.insert(token).inserted
+        if claimsStrictTokenOrder, !isNew {
+            violated(.tokenOrder, "token \(token) of \(name) was granted twice")
+        }
+        if claimsTokenOrder, token <= highest - seedDistance {
+            violated(.tokenOrder, "token \(token) of \(name) after \(highest), which was granted before")
+        }
+        resources[name]?.highest = max(token, highestToken(of: name))
     }
 
     /// Nobody counts on the lease any more.
     func ended(_ holding: Holding) {
-        world.note(holding.lease.fencingToken.rawValue, "client \(holding.client) ends \(holding.lease.resource)")
-        resources[holding.lease.resource]?.holdings.removeAll { $0 === holding }
+        for name in holding.resources {
+            world.note(holding.token ?? 0, "\(holding.description) ends \(name)")
+            resources[name]?.holdings.removeAll { $0 === holding }
+        }
     }
 
     /// A process died, and counts on nothing any more.
@@ -202,23 +233,41 @@ final class Judge: @unchecked Sendable {
         }
     }
 
+    /// Looks whether two count on one of several resources.
+    func look(at names: [String]) {
+        for name in names { look(at: name) }
+    }
+
     /// Looks whether two count on one resource.
     func look(at resource: String) {
         guard claimsExclusion, let holdings = resources[resource]?.holdings, holdings.count > 1 else { return }
-        let valid = holdings.filter(\.lease.isValid)
-        guard valid.count > 1 else { return }
-        let who = valid.map { "client \($0.client) (token \($0.lease.fencingToken))" }
+        let valid = holdings.filter(\.isValid)
+        guard valid.count > 1, !valid.allSatisfy(\.isShared) else { return }
+        let who = valid.map(\.description)
         violated(.twoHolders, "\(resource) is held by \(who.joined(separator: " and "))")
     }
 
     /// Looks at somebody who works under a lease.
     func look(at holding: Holding, isCancelled: Bool) {
-        look(at: holding.lease.resource)
+        look(at: holding.resources)
         let process = holding.process
         // The first 100 ms after a sleep are granted: timers stood still meanwhile, and it takes that long to notice.
         guard holding.isWatched, !isCancelled, process.isRunning, world.now - process.runsSince > 101 * .millisecond,
-            !holding.lease.isValid
+            !holding.isValid
         else { return }
-        violated(.lateLoss, "client \(holding.client) works on \(holding.lease.resource) beyond the end of its lease")
+        violated(.lateLoss, "client \(holding.client) works on \(holding.resources[0]) beyond the end of its lease")
     }
+}
+
+/// What is judged of a lease, of whatever kind.
+protocol JudgedLease: Sendable {
+    var resources: [String] { get }
+    var isValid: Bool { get }
+    var remaining: Duration { get }
+    /// Nil where the lock is shared.
+    var judgedToken: Int64? { get }
+}
+
+extension Lease: JudgedLease {
+    var judgedToken: Int64? { (self as? Lease<Fenced>)?.fencingToken.rawValue }
 }

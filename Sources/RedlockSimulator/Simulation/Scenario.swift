@@ -40,6 +40,12 @@ struct Scenario: Sendable {
     var longestRest: Int64
     /// Whether every lock of a client is to live as long, so that each can be handed over.
     var hasOneTTL = false
+    /// How often somebody wants to share a lock, in a thousand.
+    var sharedPerMille: Int
+    /// How often somebody wants two locks at once, of those that have to be had alone.
+    var severalPerMille: Int
+    /// How often somebody wants a lock in turn, of single ones that have to be had alone.
+    var fairPerMille: Int
     /// When faults end.
     var faultsEnd: Int64
     var faultKinds: Set<FaultKind>
@@ -91,6 +97,9 @@ struct Scenario: Sendable {
         longestRest = faultsEnd / pick([3, 4, 12])
         // As many locks are taken, however many take them.
         longestRest *= Int64(tasksPerClient)
+        sharedPerMille = pick([0, 0, 0, 400])
+        severalPerMille = pick([0, 0, 500])
+        fairPerMille = pick([0, 0, 500])
         faultKinds = []
         let kinds = FaultKind.allCases.filter(allowed.contains)
         let count = Int.random(in: 1...6, using: &random)
@@ -172,6 +181,19 @@ struct Scenario: Sendable {
         handOverTime = 100 * .second
         longestRest = nodeTimeout * 2
         hasOneTTL = true
+    }
+
+    /// Has somebody share most locks.
+    mutating func isForSharers() {
+        resourceCount = 1
+        sharedPerMille = 500
+    }
+
+    /// Has most want two locks at once.
+    mutating func isForSeveral() {
+        resourceCount = 2
+        sharedPerMille = 0
+        severalPerMille = 900
     }
 
     /// Takes another number of nodes.

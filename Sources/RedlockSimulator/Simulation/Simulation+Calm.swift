@@ -22,7 +22,7 @@ extension Simulation {
                             label: label(of: client)
                         )
                         do {
-                            let highest = judge.highestToken(of: resource)
+                            let highest = judge.highestTokens(of: [resource])
                             try await client.redlock.withLock(resource, options: options) { [self] lease in
                                 let holding = Judge.Holding(
                                     client: member.number,
@@ -57,7 +57,7 @@ extension Simulation {
             let client = member.client
             begin(client) { [self] in
                 // Long enough that what is left shows.
-                await giveUp(member, client, world.pick(resources), ttl: scenario.maximumTTL)
+                await giveUp(member, client, Wish(names: [world.pick(resources)]), ttl: scenario.maximumTTL)
             }
         }
         runUntil(world.now + 2 * scenario.maximumTTL + 40 * .second) { [unowned self] in openTasks == 0 }
@@ -65,11 +65,13 @@ extension Simulation {
         // Releases that were not confirmed are tried again twice a second.
         runUntil(world.now + 2 * .second)
         for node in nodes {
-            for key in node.server.keyNames where key.hasPrefix("redlock:lock:") {
-                guard let value = node.server.value(at: key), let owner = owner(of: value), !dead.contains(owner),
-                    isConnected(owner, to: node)
-                else { continue }
-                judge.violated(.leftBehind, "\(key) is left behind on node \(node.number)")
+            for resource in resources {
+                for value in node.server.owners(of: resource) {
+                    guard let owner = owner(of: value), !dead.contains(owner), isConnected(owner, to: node) else {
+                        continue
+                    }
+                    judge.violated(.leftBehind, "\(resource) is left behind on node \(node.number)")
+                }
             }
         }
     }

@@ -22,13 +22,32 @@ extension Simulation {
     }
 
     private func work(_ member: Member, _ client: SimulatedClient) async {
-        let resource = world.pick(resources)
+        let wish = someWish()
         switch world.number(in: 0...9) {
-        case 0: await tryLease(member, client, resource)
-        case 1...3: await holdLease(member, client, resource)
-        case 4 where scenario.faultKinds.contains(.cancellation): await giveUp(member, client, resource)
-        default: await runBody(member, client, resource)
+        case 0: await tryLease(member, client, wish)
+        case 1...3: await holdLease(member, client, wish)
+        case 4 where scenario.faultKinds.contains(.cancellation): await giveUp(member, client, wish)
+        default: await runBody(member, client, wish)
         }
+    }
+
+    /// What somebody wants, and how.
+    struct Wish {
+        /// Sorted.
+        let names: [String]
+        var isShared = false
+        var isFair = false
+
+        var text: String { names.joined(separator: " and ") }
+    }
+
+    private func someWish() -> Wish {
+        let resource = world.pick(resources)
+        if world.happens(perMille: scenario.sharedPerMille) { return Wish(names: [resource], isShared: true) }
+        if resources.count > 1, world.happens(perMille: scenario.severalPerMille) {
+            return Wish(names: Set([resource, world.pick(resources)]).sorted())
+        }
+        return Wish(names: [resource], isFair: world.happens(perMille: scenario.fairPerMille))
     }
 
     /// The usual one of the member, or short ones as often as long ones.
@@ -41,8 +60,8 @@ extension Simulation {
         return world.number(in: least...world.pick(limits))
     }
 
-    private func options(_ ttl: Int64, wait: WaitPolicy, label: String) -> LockOptions {
-        LockOptions(ttl: .nanoseconds(ttl), wait: wait, label: label)
+    private func options(_ ttl: Int64, wait: WaitPolicy, label: String, _ wish: Wish) -> LockOptions {
+        LockOptions(ttl: .nanoseconds(ttl), wait: wait, label: label, fair: wish.isFair)
     }
 
     /// Tells whose lock it is that should have been released.
@@ -54,90 +73,120 @@ extension Simulation {
     }
 
     /// A body under a lock that is renewed for it.
-    private func runBody(_ member: Member, _ client: SimulatedClient, _ resource: String) async {
+    private func runBody(_ member: Member, _ client: SimulatedClient, _ wish: Wish) async {
         let wait = someWait()
         let ttl = someTTL(member)
-        let isStubborn = world.happens(perMille: 100)
-        let steps = world.number(in: 1...3)
-        let highest = judge.highestToken(of: resource)
-        let watch = Stopwatch(client.process, wait)
+        let plan = BodyPlan(
+            ttl: ttl,
+            isStubborn: world.happens(perMille: 100),
+            steps: Int(world.number(in: 1...3)),
+            highest: judge.highestTokens(of: wish.names),
+            watch: Stopwatch(client.process, wait)
+        )
         do {
-            try await client.redlock.withLock(resource, options: options(ttl, wait: wait, label: label(of: client))) {
-                [self] lease in
-                watch.judge(judge)
-                let holding = Judge.Holding(
-                    client: member.number,
-                    process: client.process,
-                    lease: lease,
-                    ttl: ttl,
-                    isWatched: true
-                )
-                judge.granted(holding, after: highest)
-                defer { judge.ended(holding) }
-                for _ in 0..<steps {
-                    if Task.isCancelled, !isStubborn { break }
-                    await store.increment(
-                        resource,
-                        token: lease.fencingToken.rawValue,
-                        in: client.process,
-                        thinking: world.number(in: 0...ttl / 4)
-                    )
-                    judge.look(at: holding, isCancelled: Task.isCancelled)
-                    try? await client.process.sleep(nanoseconds: world.number(in: 0...ttl / 2))
-                    judge.look(at: holding, isCancelled: Task.isCancelled)
+            let options = options(ttl, wait: wait, label: label(of: client), wish)
+            if wish.isShared {
+                try await client.redlock.withLock(wish.names[0], mode: .shared, options: options) { [self] lease in
+                    await runSteps(lease, member, client, plan)
+                }
+            } else {
+                try await client.redlock.withLock(wish.names, options: options) { [self] lease in
+                    await runSteps(lease, member, client, plan)
                 }
             }
         } catch {
-            note(error, client, resource)
-            watch.judge(judge)
+            note(error, client, wish)
+            plan.watch.judge(judge)
             // At the end, those who are still at it are shut down.
             guard scenario.isHarmless, !isDone, (error as? RedlockError)?.code == .lost else { return }
-            judge.violated(.needlessLoss, "client \(member.number) lost \(resource): \(error)")
+            judge.violated(.needlessLoss, "client \(member.number) lost \(wish.text): \(error)")
+        }
+    }
+
+    private func runSteps<Kind>(
+        _ lease: Lease<Kind>,
+        _ member: Member,
+        _ client: SimulatedClient,
+        _ plan: BodyPlan
+    ) async {
+        plan.watch.judge(judge)
+        let holding = Judge.Holding(
+            client: member.number,
+            process: client.process,
+            lease: lease,
+            ttl: plan.ttl,
+            isWatched: true
+        )
+        judge.granted(holding, after: plan.highest)
+        defer { judge.ended(holding) }
+        for _ in 0..<plan.steps {
+            if Task.isCancelled, !plan.isStubborn { break }
+            await write(holding, client, thinking: world.number(in: 0...plan.ttl / 4))
+            judge.look(at: holding, isCancelled: Task.isCancelled)
+            try? await client.process.sleep(nanoseconds: world.number(in: 0...plan.ttl / 2))
+            judge.look(at: holding, isCancelled: Task.isCancelled)
+        }
+    }
+
+    /// Whoever has a lock alone writes; whoever shares one only reads.
+    private func write(_ holding: Judge.Holding, _ client: SimulatedClient, thinking: Int64) async {
+        guard let token = holding.token else {
+            try? await client.process.sleep(nanoseconds: thinking)
+            return
+        }
+        for name in holding.resources {
+            await store.increment(name, token: token, in: client.process, thinking: thinking)
         }
     }
 
     /// A lease that its holder looks after, or forgets.
-    private func holdLease(_ member: Member, _ client: SimulatedClient, _ resource: String) async {
+    private func holdLease(_ member: Member, _ client: SimulatedClient, _ wish: Wish) async {
         let isForgotten = world.happens(perMille: 300)
         let ttl = someTTL(member)
         let wait = someWait()
-        let highest = judge.highestToken(of: resource)
+        let label = isForgotten ? "forgotten by \(client.process.number)" : label(of: client)
+        let options = options(ttl, wait: wait, label: label, wish)
+        let highest = judge.highestTokens(of: wish.names)
         let watch = Stopwatch(client.process, wait)
         do {
-            let lease = try await client.redlock.acquire(
-                resource,
-                options: options(
-                    ttl,
-                    wait: wait,
-                    label: isForgotten ? "forgotten by \(client.process.number)" : label(of: client)
-                )
-            )
-            watch.judge(judge)
-            await use(lease, member, client, ttl, after: highest, isForgotten: isForgotten)
+            if wish.isShared {
+                let lease = try await client.redlock.acquire(wish.names[0], mode: .shared, options: options)
+                watch.judge(judge)
+                await use(lease, member, client, ttl, after: highest, isForgotten: isForgotten)
+            } else {
+                let lease = try await client.redlock.acquire(wish.names, options: options)
+                watch.judge(judge)
+                await use(lease, member, client, ttl, after: highest, isForgotten: isForgotten)
+            }
         } catch {
-            note(error, client, resource)
+            note(error, client, wish)
             watch.judge(judge)
         }
     }
 
-    private func tryLease(_ member: Member, _ client: SimulatedClient, _ resource: String) async {
-        let highest = judge.highestToken(of: resource)
+    private func tryLease(_ member: Member, _ client: SimulatedClient, _ wish: Wish) async {
+        let highest = judge.highestTokens(of: wish.names)
         let ttl = someTTL(member)
         do {
-            let options = options(ttl, wait: .none, label: label(of: client))
-            guard let lease = try await client.redlock.tryAcquire(resource, options: options) else { return }
-            await use(lease, member, client, ttl, after: highest, isForgotten: false)
+            let options = options(ttl, wait: .none, label: label(of: client), wish)
+            if wish.isShared {
+                let lease = try await client.redlock.tryAcquire(wish.names[0], mode: .shared, options: options)
+                if let lease { await use(lease, member, client, ttl, after: highest, isForgotten: false) }
+            } else {
+                let lease = try await client.redlock.tryAcquire(wish.names, options: options)
+                if let lease { await use(lease, member, client, ttl, after: highest, isForgotten: false) }
+            }
         } catch {
-            note(error, client, resource)
+            note(error, client, wish)
         }
     }
 
-    private func use(
-        _ lease: Lease<Fenced>,
+    private func use<Kind>(
+        _ lease: Lease<Kind>,
         _ member: Member,
         _ client: SimulatedClient,
         _ ttl: Int64,
-        after highest: Int64,
+        after highest: [Int64],
         isForgotten: Bool
     ) async {
         let holding = Judge.Holding(
@@ -149,15 +198,14 @@ extension Simulation {
         )
         judge.granted(holding, after: highest)
         for _ in 0..<world.number(in: 0...3) {
-            let token = lease.fencingToken.rawValue
-            await store.increment(lease.resource, token: token, in: client.process, thinking: 0)
+            await write(holding, client, thinking: 0)
             try? await client.process.sleep(nanoseconds: world.number(in: 0...ttl / 2))
-            judge.look(at: lease.resource)
+            judge.look(at: holding.resources)
             let otherTTL = world.happens(perMille: 500) ? ttl : someTTL(member)
             if world.happens(perMille: 500), (try? await lease.extend(ttl: .nanoseconds(otherTTL))) != nil {
                 lookAtExtension(of: lease)
             }
-            judge.look(at: lease.resource)
+            judge.look(at: holding.resources)
         }
         if isForgotten {
             // It counts until its validity ends, by itself.
@@ -171,18 +219,23 @@ extension Simulation {
     }
 
     /// Somebody who wants a lock and then does not.
-    func giveUp(_ member: Member, _ client: SimulatedClient, _ resource: String, ttl: Int64? = nil) async {
+    func giveUp(_ member: Member, _ client: SimulatedClient, _ wish: Wish, ttl: Int64? = nil) async {
         let ttl = ttl ?? someTTL(member)
-        let options = options(ttl, wait: .forever, label: label(of: client))
+        let options = options(ttl, wait: .forever, label: label(of: client), wish)
         // As likely before the question has arrived as after the answer was sent.
         let patience = world.number(in: 0...4 * scenario.delays.upperBound)
         let task = client.run { [self] in
-            let highest = judge.highestToken(of: resource)
+            let highest = judge.highestTokens(of: wish.names)
             do {
-                let lease = try await client.redlock.acquire(resource, options: options)
-                await use(lease, member, client, ttl, after: highest, isForgotten: false)
+                if wish.isShared {
+                    let lease = try await client.redlock.acquire(wish.names[0], mode: .shared, options: options)
+                    await use(lease, member, client, ttl, after: highest, isForgotten: false)
+                } else {
+                    let lease = try await client.redlock.acquire(wish.names, options: options)
+                    await use(lease, member, client, ttl, after: highest, isForgotten: false)
+                }
             } catch {
-                note(error, client, resource)
+                note(error, client, wish)
             }
         }
         try? await client.process.sleep(nanoseconds: patience)
@@ -190,9 +243,20 @@ extension Simulation {
         await task.value
     }
 
-    private func note(_ error: any Error, _ client: SimulatedClient, _ resource: String) {
-        world.note(Int64(client.process.number), "process \(client.process.number) has no \(resource): \(error)")
+    private func note(_ error: any Error, _ client: SimulatedClient, _ wish: Wish) {
+        world.note(Int64(client.process.number), "process \(client.process.number) has no \(wish.text): \(error)")
     }
+}
+
+/// What one body does.
+private struct BodyPlan: Sendable {
+    let ttl: Int64
+    /// Whether it goes on when it is cancelled.
+    let isStubborn: Bool
+    let steps: Int
+    /// The highest token of each resource before it was asked for.
+    let highest: [Int64]
+    let watch: Stopwatch
 }
 
 /// Measures a call that has a deadline.

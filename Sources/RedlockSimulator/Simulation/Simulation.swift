@@ -272,14 +272,17 @@ final class Simulation: @unchecked Sendable {
     }
 
     /// Looks, when a client was told that its lease was extended, whether a quorum has the key.
-    func lookAtExtension(of lease: Lease<Fenced>) {
+    func lookAtExtension<Kind>(of lease: Lease<Kind>) {
         // What goes wrong while the answers are on their way is not the client's fault, nor what it cannot know of.
         guard world.now - lastFault > 2 * scenario.nodeTimeout, judge.claimsExclusion else { return }
-        let key = "redlock:lock:\(lease.resource)"
-        // A node whose vote came too late has the key under another owner token of the same process.
-        let count = nodes.count { $0.server.value(at: key)?.hasSuffix(":" + lease.ownerLabel) == true }
-        guard count < scenario.quorum else { return }
-        judge.violated(.emptyExtension, "\(count) nodes have \(key) when its extension is told")
+        for name in lease.resources {
+            // A node whose vote came too late has the key under another owner token of the same process.
+            let count = nodes.count { node in
+                node.server.owners(of: name).contains { $0.hasSuffix(":" + lease.ownerLabel) }
+            }
+            guard count < scenario.quorum else { continue }
+            judge.violated(.emptyExtension, "\(count) nodes have \(name) when its extension is told")
+        }
     }
 
     /// Puts another process in the place of one that died.
@@ -295,29 +298,42 @@ final class Simulation: @unchecked Sendable {
 extension Simulation: SimulatedNodeObserver {
     func keyBefore(_ command: NodeCommand, on node: SimulatedNode) -> FormerKey? {
         switch command {
-        case .release(let lock, _, _), .extend(let lock, _, _): FormerKey(lock, on: node.server)
-        case .repair(let repair): FormerKey(repair.lock, on: node.server)
+        case .release(let releases, _, _): FormerKey(releases[0].keys.lock, on: node.server)
+        case .extend(let locks, _, _): FormerKey(locks[0].lock, on: node.server)
+        case .repair(let repair): FormerKey(repair.locks[0].lock, on: node.server)
         default: nil
         }
     }
 
     func carriedOut(_ command: NodeCommand, on node: SimulatedNode, former: FormerKey?, reply: RESPValue) {
         switch command {
-        case .release(let lock, let token, _), .extend(let lock, let token, _):
-            if let before = former?.value, before != token.secretText, node.server.value(at: lock) != before {
-                judge.violated(.foreignKey, "node \(node.number) changed \(lock) for somebody who did not hold it")
-            }
-            lookAtLife(of: lock, on: node, before: former?.lifeMilliseconds)
-        case .acquire(let acquisition):
+        case .release(let releases, let token, _):
+            lookAtChange(of: releases[0].keys.lock, by: token, on: node, former: former)
+        case .extend(let locks, let token, _): lookAtChange(of: locks[0].lock, by: token, on: node, former: former)
+        case .acquire(let acquisition), .acquireInTurn(let acquisition, _), .acquireAll(let acquisition):
             // What is granted was not there before.
-            if let token = reply.integer, token > 0 { lookAtLife(of: acquisition.lock, on: node, before: nil) }
-        case .repair(let repair):
-            if let before = former?.value, node.server.value(at: repair.lock) != before {
-                judge.violated(.foreignKey, "node \(node.number) replaced \(repair.lock)")
+            guard let token = reply.integer ?? reply.array?.first?.integer, token > 0 else { return }
+            for keys in acquisition.locks { lookAtLife(of: keys.lock, on: node, before: nil) }
+        case .acquireShared(let acquisition, _):
+            // It ends with the last share; one without an end would keep the lock from everybody else for ever.
+            if reply.integer == 1, node.server.lifeMilliseconds(at: acquisition.keys.readers) == .max {
+                judge.violated(.endlessKey, "node \(node.number) keeps \(acquisition.keys.readers) for ever")
             }
-            lookAtLife(of: repair.lock, on: node, before: nil)
+        case .repair(let repair):
+            let lock = repair.locks[0].lock
+            if let before = former?.value, before != repair.ownerToken.secretText, node.server.value(at: lock) != before {
+                judge.violated(.foreignKey, "node \(node.number) replaced \(lock)")
+            }
+            lookAtLife(of: lock, on: node, before: nil)
         default: break
         }
+    }
+
+    private func lookAtChange(of lock: String, by token: OwnerToken, on node: SimulatedNode, former: FormerKey?) {
+        if let before = former?.value, before != token.secretText, node.server.value(at: lock) != before {
+            judge.violated(.foreignKey, "node \(node.number) changed \(lock) for somebody who did not hold it")
+        }
+        lookAtLife(of: lock, on: node, before: former?.lifeMilliseconds)
     }
 
     /// A key lives no longer than the longest TTL, but for one that already did when the clock was set back.

@@ -95,18 +95,17 @@ struct SetEnrolment {
 
     /// Looks for locks of the standard profile below the prefix.
     private func problemOfHeldLocks(on node: Int) async throws -> String? {
-        var cursor = "0"
-        // What separates the resource from the rest of the key is its beginning.
-        let pattern = engine.profile.lockKey("").escapedForPatterns + "*"
-        repeat {
-            let question = NodeCommand.plain(["SCAN", cursor, "MATCH", pattern, "COUNT", "500"])
-            let reply = try await engine.ask(node, [question]).get()[0]
-            guard case .array(let parts) = reply, parts.count == 2, let next = parts[0].string,
-                let keys = parts[1].array
-            else { return "nobody can tell whether it holds locks: \(reply.problem); grant +scan" }
-            if let key = keys.first?.string { return "it holds locks, for example \(key)" }
-            cursor = next
-        } while cursor != "0"
+        for prefix in engine.profile.holdingPrefixes {
+            do throws(NodeFailure) {
+                guard let key = try await engine.keys(matching: prefix.escapedForPatterns + "*", on: node).first else {
+                    continue
+                }
+                return "it holds locks, for example \(String(decoding: key, as: UTF8.self).printable())"
+            } catch {
+                guard error.kind == .permission else { throw error }
+                return "nobody can tell whether it holds locks: \(error.message)"
+            }
+        }
         return nil
     }
 

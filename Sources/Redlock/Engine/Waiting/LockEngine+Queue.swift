@@ -11,6 +11,12 @@ extension LockEngine {
     /// How long the one who was woken has to take the lock, before others look.
     var graceOfTheFirstNanoseconds: Int64 { configuration.nodeTimeout.nanoseconds / 2 }
 
+    /// The same as the nodes count it.
+    var turnMilliseconds: Int64 { max(1, graceOfTheFirstNanoseconds / 1_000_000) }
+
+    /// The place of whoever comes now, among all who want the same in turn.
+    var ticketOfNow: Int64 { admission.nodeMicroseconds ?? surroundings.wallMicroseconds }
+
     /// When a client looks for itself that should have been woken: between these.
     private static let fallbackNanoseconds: ClosedRange<Int64> = 4_000_000_000...6_000_000_000
 
@@ -26,24 +32,49 @@ extension LockEngine {
     ///
     /// - Parameter isEvenIfFree: whether somebody was woken who is about to take the lock.
     func takePlace(_ line: WaitingLine, isEvenIfFree: Bool = false) {
-        guard profile.isStandard, !line.isEmpty, !isShuttingDown else { return }
+        guard !line.isEmpty, !isShuttingDown, let name = nameToWaitFor(line),
+            let queue = profile.waitingQueue(of: name)
+        else { return }
+        if let place = line.place, place.name != name { leaveQueue(line) }
         if line.place == nil {
-            line.place = WaitingLine.Place(ticket: admission.nodeMicroseconds ?? surroundings.wallMicroseconds)
-            wakeUps.placeTaken()
+            let member = wakeUps.member(of: line)
+            let ticket = line.first?.ticket ?? ticketOfNow
+            line.place = WaitingLine.Place(name: name, queue: queue, member: member, ticket: ticket)
+            wakeUps.placeTaken(line)
         }
         enqueue(line, on: wakeUps.nodes, isEvenIfFree: isEvenIfFree)
+    }
+
+    /// Of several names, the one that somebody had when all of them were last asked for.
+    private func nameToWaitFor(_ line: WaitingLine) -> ResourceName? {
+        line.claim.names.count == 1 ? line.claim.names[0] : line.blocker
+    }
+
+    /// What an attempt says of its turn; nil for one that has no place and takes the lock whoever waits.
+    func turn(of line: WaitingLine, _ terms: LeaseTerms) -> NodeCommand.Turn? {
+        guard line.claim.names.count == 1, terms.isFair || line.claim.isShared || line.place != nil,
+            let queue = profile.waitingQueue(of: line.claim.names[0])
+        else { return nil }
+        return NodeCommand.Turn(
+            queue: queue,
+            member: line.place?.member ?? wakeUps.member(of: line),
+            ticket: line.place?.ticket ?? line.first?.ticket ?? ticketOfNow,
+            isAwaited: terms.isFair,
+            milliseconds: turnMilliseconds
+        )
     }
 
     /// Sends the place of a line to nodes, as far as they can be asked.
     func enqueue(_ line: WaitingLine, on nodes: NodeSet, isEvenIfFree: Bool = false, isLook: Bool = false) {
         let nodes = nodes.intersection(connectedNodes)
-        guard let place = line.place, let queue = profile.waitingQueue(line.resource), !nodes.isEmpty else { return }
+        guard let place = line.place, !nodes.isEmpty else { return }
         let wanted = NodeCommand.Place(
-            lock: profile.lockKey(line.resource),
-            queue: queue,
-            client: wakeUps.client,
+            keys: profile.keys(of: place.name),
+            queue: place.queue,
+            member: place.member,
             ticket: place.ticket,
             lifeMilliseconds: Self.placeLifeMilliseconds,
+            isShared: line.claim.isShared,
             isEvenIfFree: isEvenIfFree
         )
         let exchange = PlaceExchange(line, wanted, nodes: nodes, engine: self)
@@ -54,18 +85,23 @@ extension LockEngine {
 
     /// Gives up the place, as nobody waits any more or the lock is there.
     ///
-    /// - Parameter isGranted: whether the lock is there; otherwise whoever is next is woken in place of this client.
-    func leaveQueue(_ line: WaitingLine, isGranted: Bool) {
-        guard let place = line.place, let queue = profile.waitingQueue(line.resource) else { return }
+    /// - Parameter attempt: the one that brought the lock; otherwise whoever is next is woken in place of this client.
+    func leaveQueue(_ line: WaitingLine, grantedBy attempt: AcquireAttempt? = nil) {
+        guard let place = line.place else { return }
         line.place = nil
         line.look = nil
-        wakeUps.placeGivenUp()
-        let command = NodeCommand.leaveQueue(lock: profile.lockKey(line.resource), queue, client: wakeUps.client)
-        let nodes = isGranted ? place.mayExist : place.mayExist.union(place.wokenBy)
+        wakeUps.placeGivenUp(place)
+        let command = NodeCommand.leaveQueue(
+            profile.keys(of: place.name),
+            place.queue,
+            member: place.member,
+            turnMilliseconds: turnMilliseconds
+        )
+        let nodes = attempt.map { place.mayExist.subtracting($0.nodesWithoutPlace) } ?? place.mayExist.union(place.wokenBy)
         send(
             command,
             to: nodes.intersection(connectedNodes),
-            receiver: LeaveExchange(command, resource: line.resource, engine: self)
+            receiver: LeaveExchange(command, place, engine: self)
         )
     }
 
@@ -149,7 +185,8 @@ extension LockEngine {
     func woken(_ line: WaitingLine, by node: Int) {
         guard var place = line.place else { return }
         place.nodes.remove(node)
-        place.mayExist.remove(node)
+        // Those who share are woken together, and only the first of them has left the queue by that.
+        if !line.claim.isShared { place.mayExist.remove(node) }
         place.wokenBy.insert(node)
         line.place = place
         guard line.attempt == nil, line.holder == nil, line.releasing == nil, !line.isEmpty, !line.isParked else {

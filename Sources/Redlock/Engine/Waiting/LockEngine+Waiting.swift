@@ -9,16 +9,15 @@ extension LockEngine {
 
     /// Lets an operation wait for its resource behind those who came before.
     func join(_ operation: AcquireOperation) {
-        let name = ResourceName(operation.resource)
-        let line = lines[name] ?? WaitingLine(resource: operation.resource)
-        lines[name] = line
+        let line = lines[operation.claim] ?? WaitingLine(operation.claim)
+        lines[operation.claim] = line
         line.append(operation)
         if operation.wait == .none {
             impatientCount += 1
             if isKnownToBeHeld(line) { return giveUp(operation) }
             endPauseForAttempt(line)
         } else {
-            leaveTurnToOthers(line, name)
+            leaveTurnToOthers(line)
             askSooner(for: line)
         }
         attend(to: line)
@@ -43,10 +42,10 @@ extension LockEngine {
     }
 
     /// Lets those go first whom this client woke when it released the resource just now.
-    private func leaveTurnToOthers(_ line: WaitingLine, _ name: ResourceName) {
-        guard let end = turnsOfOthers[name] else { return }
+    private func leaveTurnToOthers(_ line: WaitingLine) {
+        guard let end = turnsOfOthers[line.claim] else { return }
         guard end > surroundings.now else {
-            turnsOfOthers[name] = nil
+            turnsOfOthers[line.claim] = nil
             return
         }
         guard !line.isAttended else { return }
@@ -101,11 +100,10 @@ extension LockEngine {
     func attend(to line: WaitingLine) {
         if line.isEmpty {
             line.stopRetryTimer()
-            leaveQueue(line, isGranted: false)
+            leaveQueue(line)
         }
         if line.isForgettable {
-            let name = ResourceName(line.resource)
-            if lines[name] === line { lines[name] = nil }
+            if lines[line.claim] === line { lines[line.claim] = nil }
         } else if let first = line.first, !line.isAttended, !isShuttingDown {
             beginAttempt(for: first, in: line)
         }
@@ -143,7 +141,7 @@ extension LockEngine {
     /// The nodes have answered the release of a lease, and told whether it woke somebody.
     func releaseAnswered(_ lease: HeldLease, wokeSomebody: Bool) {
         let end = surroundings.now.advanced(byNanoseconds: graceOfTheFirstNanoseconds)
-        if wokeSomebody { noteTurnOfOthers(lease.resource, until: end) }
+        if wokeSomebody { noteTurnOfOthers(lease.claim, until: end) }
         guard let line = lease.line, line.releasing === lease else { return }
         line.releasing = nil
         guard !line.isEmpty, line.holder == nil, line.attempt == nil else { return attend(to: line) }
@@ -155,12 +153,12 @@ extension LockEngine {
         }
     }
 
-    private func noteTurnOfOthers(_ resource: String, until end: Instant) {
+    private func noteTurnOfOthers(_ claim: Claim, until end: Instant) {
         if turnsOfOthers.count >= 1_000 {
             let now = surroundings.now
             turnsOfOthers = turnsOfOthers.filter { $0.value > now }
         }
-        turnsOfOthers[ResourceName(resource)] = end
+        turnsOfOthers[claim] = end
     }
 
     private func vacate(_ lease: HeldLease, pauseNanoseconds: Int64?) {
@@ -179,8 +177,8 @@ extension LockEngine {
     }
 
     /// A lock was released by its owner token; if this client holds it, those who wait for it ask the nodes.
-    func vacateIfHeld(_ resource: String, under ownerToken: OwnerToken) {
-        guard let holder = lines[ResourceName(resource)]?.holder, holder.ownerToken == ownerToken else { return }
+    func vacateIfHeld(_ claim: Claim, under ownerToken: OwnerToken) {
+        guard let holder = lines[claim]?.holder, holder.ownerToken == ownerToken else { return }
         vacate(holder)
     }
 
@@ -266,19 +264,22 @@ extension LockEngine {
                 engine: self
             )
             line.succeeded()
-            leaveQueue(line, isGranted: true)
+            leaveQueue(line, grantedBy: attempt)
             grant(lease, to: operation, in: line)
             if impatientCount > 0 { refuseThoseWhoDoNotWait(in: line) }
         case .failed(let reason):
             release(attempt)
-            attemptFailed(line, WaitingLine.Failure(reason: reason, problems: attempt.problems))
+            let blocker = reason == .contended ? line.blocker : nil
+            attemptFailed(line, WaitingLine.Failure(reason: reason, problems: attempt.problems, blocker: blocker))
         }
     }
 
     /// Gives a lease to the first in a line.
     func grant(_ lease: HeldLease, to operation: AcquireOperation, in line: WaitingLine) {
-        lease.line = line
-        line.holder = lease
+        if !lease.claim.isShared {
+            lease.line = line
+            line.holder = lease
+        }
         keeper.add(lease)
         if lease.hasBody { bodyCount += 1 }
         lockGranted(lease, waitedNanoseconds: operation.begun.nanoseconds(until: surroundings.now))
@@ -295,7 +296,7 @@ extension LockEngine {
         // Before anybody leaves, so that no attempt begins at once.
         retryLater(line)
         for operation in line.operations where !goesOnWaiting(operation, in: line) { giveUp(operation) }
-        if failure.reason == .contended { takePlace(line) }
+        if failure.reason == .contended { takePlace(line, isEvenIfFree: line.first?.terms.isFair == true) }
     }
 
     private func goesOnWaiting(_ operation: AcquireOperation, in line: WaitingLine) -> Bool {

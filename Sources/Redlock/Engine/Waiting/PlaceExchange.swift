@@ -35,7 +35,7 @@ final class PlaceExchange: ScriptSender {
         isWanted ? .enqueue(place) : nil
     }
 
-    private var isWanted: Bool { line.place?.ticket == place.ticket }
+    private var isWanted: Bool { line.place?.ticket == place.ticket && line.place?.member == place.member }
 
     func received(_ reply: RESPValue, from node: Int) {
         switch reply {
@@ -86,18 +86,18 @@ final class PlaceExchange: ScriptSender {
 /// What gives up a place; nobody waits for the answer, as the place ends by itself.
 final class LeaveExchange: ScriptSender {
     private let command: NodeCommand
-    private let resource: String
+    private let place: WaitingLine.Place
     private unowned let engine: LockEngine
 
-    init(_ command: NodeCommand, resource: String, engine: LockEngine) {
+    init(_ command: NodeCommand, _ place: WaitingLine.Place, engine: LockEngine) {
         self.command = command
-        self.resource = resource
+        self.place = place
         self.engine = engine
     }
 
     /// Not any more once the client has another place.
     func command(for node: Int) -> NodeCommand? {
-        engine.lines[ResourceName(resource)]?.place == nil ? command : nil
+        engine.wakeUps.hasPlace(likeIt: place) ? nil : command
     }
 
     func received(_ reply: RESPValue, from node: Int) {}

@@ -4,10 +4,10 @@ import LockCore
 import NIOCore
 import RedisTransport
 
-/// The tasks of one client that want one resource, in the order in which they came.
+/// The tasks of one client that want the same, in the order in which they came.
 ///
 /// Only for the first of them the nodes are asked, however many wait. There is a line as long as somebody waits, or this
-/// client holds the resource.
+/// client has the lock alone.
 ///
 /// Touched on the loop only.
 final class WaitingLine {
@@ -16,10 +16,17 @@ final class WaitingLine {
         let reason: AcquireRound.Failure
         /// What each node contributed; empty if the nodes were not asked.
         var problems: [Int: String] = [:]
+        /// The name that somebody has; nil if that is not known.
+        var blocker: ResourceName?
     }
 
     /// The place of this client in the queues of the nodes.
     struct Place {
+        /// Whose queue it is.
+        let name: ResourceName
+        let queue: NodeCommand.WaitingQueue
+        /// What the nodes know it by.
+        let member: String
         /// The same on every node, so that all queues have one order; the time at which the place was wanted.
         let ticket: Int64
         /// The nodes that have said that they keep the place.
@@ -37,9 +44,9 @@ final class WaitingLine {
         case look
     }
 
-    let resource: String
+    let claim: Claim
 
-    /// The lease by which this client holds the resource itself; until it ends, there is nothing to ask the nodes.
+    /// The lease by which this client has the lock alone; until it ends, there is nothing to ask the nodes.
     var holder: HeldLease?
 
     /// The attempt that is under way for the first.
@@ -77,6 +84,9 @@ final class WaitingLine {
     /// When the key that stood in the way has expired, if nobody extends it.
     var holderExpiry: Instant?
 
+    /// The name that somebody had when the nodes were last asked.
+    var blocker: ResourceName?
+
     /// How the last attempt failed, and when; nil if none did, or one succeeded since.
     private(set) var lastFailure: (failure: Failure, time: Instant)?
 
@@ -87,9 +97,12 @@ final class WaitingLine {
     private var queue = CircularBuffer<AcquireOperation>(initialCapacity: 1)
     private var count = 0
 
-    init(resource: String) {
-        self.resource = resource
+    init(_ claim: Claim) {
+        self.claim = claim
     }
+
+    /// What is wanted, for people to read.
+    var resource: String { claim.resource }
 
     // MARK: Those who wait
 

@@ -17,16 +17,48 @@ final class WakeUps {
     /// Those that refused a subscription or a place once, of which it was told.
     private var refusing: NodeSet = []
     private var isListening = false
-    private var placeCount = 0
+    /// The lines that have a place, by what messages call it.
+    private var lines: [String: WaitingLine] = [:]
+    private var lastNumber = 0
     private var idleTimer: (any LoopTimer)?
 
     init(engine: LockEngine) {
         self.engine = engine
     }
 
-    /// Notes that the client waits in one queue more; whoever wakes it can be heard from soon on.
-    func placeTaken() {
-        placeCount += 1
+    /// What nodes know the place of a line by: the end of this client's channel, and how this client tells its places in one
+    /// queue apart.
+    func member(of line: WaitingLine) -> String {
+        switch line.claim {
+        case .exclusive: return client + "x"
+        case .shared: return client + "s"
+        case .all:
+            lastNumber += 1
+            return "\(client)a\(lastNumber)"
+        }
+    }
+
+    /// The line that a message is for: the place is what follows the identifier of this client, and the queue.
+    func line(ofPlace address: String) -> WaitingLine? { lines[address] }
+
+    /// The lines that have a place, in the order of their tickets, as that of a dictionary differs from run to run.
+    var linesInQueues: [WaitingLine] {
+        lines.sorted { first, second in
+            let (one, other) = (first.value.place?.ticket ?? 0, second.value.place?.ticket ?? 0)
+            return one != other ? one < other : first.key.utf8.lexicographicallyPrecedes(second.key.utf8)
+        }.map(\.value)
+    }
+
+    /// Whether a line has the same place anew.
+    func hasPlace(likeIt place: WaitingLine.Place) -> Bool { lines[address(place)] != nil }
+
+    private func address(_ place: WaitingLine.Place) -> String {
+        "\(place.member.dropFirst(client.utf8.count)) \(place.queue.queue)"
+    }
+
+    /// Notes that a line waits in a queue; whoever wakes it can be heard from soon on.
+    func placeTaken(_ line: WaitingLine) {
+        if let place = line.place { lines[address(place)] = line }
         idleTimer?.cancel()
         idleTimer = nil
         guard !isListening else { return }
@@ -34,10 +66,10 @@ final class WakeUps {
         engine.surroundings.listen(on: engine.profile.wakeChannel(ofClient: client))
     }
 
-    /// Notes that the client waits in one queue less.
-    func placeGivenUp() {
-        placeCount -= 1
-        guard placeCount == 0, isListening, !engine.isShuttingDown else { return }
+    /// Notes that a place was given up.
+    func placeGivenUp(_ place: WaitingLine.Place) {
+        lines[address(place)] = nil
+        guard lines.isEmpty, isListening, !engine.isShuttingDown else { return }
         let end = engine.surroundings.now.advanced(byNanoseconds: Self.idleNanoseconds)
         idleTimer = engine.surroundings.schedule(at: end) { [weak self] in
             guard let self else { return }
@@ -66,7 +98,7 @@ final class WakeUps {
 extension LockEngine: SubscriptionLinkDelegate {
     func subscriptionConfirmed(_ node: Int) {
         wakeUps.subscribed(to: node)
-        for line in linesInQueues where line.attempt == nil && line.look == nil { enqueue(line, on: [node]) }
+        for line in wakeUps.linesInQueues where line.attempt == nil && line.look == nil { enqueue(line, on: [node]) }
     }
 
     func subscriptionLost(_ node: Int, failure: NodeFailure) {
@@ -77,28 +109,19 @@ extension LockEngine: SubscriptionLinkDelegate {
             "a node cannot wake this client, which asks now and then instead",
             metadata: ["redis_node": "\(nodeNames[node])", "reason": "\(failure)"]
         )
-        for line in linesInQueues { placeLost(line, on: node) }
+        for line in wakeUps.linesInQueues { placeLost(line, on: node) }
     }
 
     func messageReceived(channel: String, payload: [UInt8], node: Int) {
-        // The rank of this client among those that wait, and the queue.
+        // The rank of the place among those that wait, and which place it is.
         guard let space = payload.firstIndex(of: UInt8(ascii: " ")),
-            let resource = profile.resource(ofQueue: payload[(space + 1)...]),
-            let line = lines[ResourceName(resource)], line.place != nil
+            let line = wakeUps.line(ofPlace: String(decoding: payload[(space + 1)...], as: UTF8.self))
         else { return }
         switch Int64(String(decoding: payload[..<space], as: UTF8.self)) {
         case 0: woken(line, by: node)
         case .some(let rank) where (1..<100).contains(rank):
             lookSoon(line, withinNanoseconds: rank * graceOfTheFirstNanoseconds)
         default: break
-        }
-    }
-
-    /// In the order of their tickets, as that of a dictionary differs from run to run.
-    private var linesInQueues: [WaitingLine] {
-        lines.values.filter { $0.place != nil }.sorted { first, second in
-            let (one, other) = (first.place?.ticket ?? 0, second.place?.ticket ?? 0)
-            return one != other ? one < other : first.resource.utf8.lexicographicallyPrecedes(second.resource.utf8)
         }
     }
 }

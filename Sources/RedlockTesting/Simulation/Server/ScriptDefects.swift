@@ -2,9 +2,9 @@
 
 /// Mistakes that the scripts of a ``SimulatedServer`` may be given, to see whether a test finds them.
 package struct ScriptDefects: OptionSet, Hashable, Sendable {
-    package let rawValue: UInt16
+    package let rawValue: UInt32
 
-    package init(rawValue: UInt16) {
+    package init(rawValue: UInt32) {
         self.rawValue = rawValue
     }
 
@@ -36,7 +36,17 @@ package struct ScriptDefects: OptionSet, Hashable, Sendable {
     package static let enrolOverwritesForeignRecord = Self(rawValue: 1 << 12)
     /// Release wakes nobody who waits.
     package static let releaseWakesNobody = Self(rawValue: 1 << 13)
+    /// Acquire takes the key also where others share the lock.
+    package static let acquireIgnoresReaders = Self(rawValue: 1 << 14)
+    /// Somebody is added to those who share the lock also where one has it alone.
+    package static let sharerIgnoresHeldKey = Self(rawValue: 1 << 15)
+    /// The release of one who shares the lock ends all shares.
+    package static let oneSharerReleasesAll = Self(rawValue: 1 << 16)
+    /// Of several locks, only the first is looked at before all are taken.
+    package static let acquireAllLooksAtFirst = Self(rawValue: 1 << 17)
+    /// Of several counters, only the highest is raised.
+    package static let acquireAllRaisesHighestOnly = Self(rawValue: 1 << 18)
 
     /// Every mistake, each alone.
-    package static let each: [ScriptDefects] = (0..<14).map { Self(rawValue: 1 << $0) }
+    package static let each: [ScriptDefects] = (0..<19).map { Self(rawValue: 1 << $0) }
 }

@@ -22,6 +22,27 @@ struct SimulatedScores: Equatable {
         members.prefix(count).filter { $0.score <= highest }.map(\.name)
     }
 
+    /// The first, each with its score.
+    func firstWithScores(_ count: Int) -> [(String, Double)] {
+        members.prefix(count).map { ($0.name, $0.score) }
+    }
+
+    /// The first whose scores are above the bound, each with its score.
+    func first(_ count: Int, above bound: Double) -> [(String, Double)] {
+        Array(members.lazy.filter { $0.score > bound }.map { ($0.name, $0.score) }.prefix(count))
+    }
+
+    /// The highest score.
+    var highest: Double? { members.last?.score }
+
+    func score(_ name: String) -> Double? {
+        members.first { $0.name == name }?.score
+    }
+
+    mutating func remove(upTo highest: Double) {
+        members.removeAll { $0.score <= highest }
+    }
+
     /// How many come before the member; nil if it is none.
     func rank(_ name: String) -> Int? {
         members.firstIndex { $0.name == name }

@@ -43,9 +43,18 @@ extension SimulatedServer {
         /// ZCARD.
         package static let countScores = Self(rawValue: 1 << 20)
 
-        package static let all = Self(rawValue: (1 << 21) - 1)
+        /// ZSCORE.
+        package static let score = Self(rawValue: 1 << 21)
+        /// ZREMRANGEBYSCORE.
+        package static let removeScores = Self(rawValue: 1 << 22)
+        /// PEXPIREAT.
+        package static let setEnd = Self(rawValue: 1 << 23)
 
-        static let writes: Self = [.set, .increment, .setLife, .delete, .addScore, .removeScore]
+        package static let all = Self(rawValue: (1 << 24) - 1)
+
+        static let writes: Self = [
+            .set, .increment, .setLife, .delete, .addScore, .removeScore, .removeScores, .setEnd,
+        ]
         /// Those that may need memory.
         static let growing: Self = [.set, .increment, .addScore]
     }
@@ -60,6 +69,14 @@ extension SimulatedServer {
     func exists(_ key: String) throws(CommandError) -> Bool {
         try admit(.exists)
         return keys.contains(key)
+    }
+
+    /// EXISTS with two keys: whether one of them is there.
+    func exists(_ key: String, _ other: String) throws(CommandError) -> Bool {
+        try admit(.exists)
+        // Both are looked at, as looking deletes what has ended.
+        let isFirstThere = keys.contains(key)
+        return keys.contains(other) || isFirstThere
     }
 
     /// PTTL: -1 for a key that stays, -2 for none.
@@ -132,6 +149,19 @@ extension SimulatedServer {
         _ = keys.change(key) { $0.endMilliseconds = end }
     }
 
+    /// PEXPIREAT with the score of a member: an end that is past deletes the key.
+    func setEnd(_ key: String, _ milliseconds: Double) throws(CommandError) {
+        try admit(.setEnd)
+        // From here on, Redis writes a score with an exponent, which is no integer.
+        guard abs(milliseconds) < 1e17 else { throw .notAnInteger }
+        let end = Int64(milliseconds)
+        guard end > keys.nowMilliseconds else {
+            _ = keys.remove(key)
+            return
+        }
+        _ = keys.change(key) { $0.endMilliseconds = end }
+    }
+
     /// DEL: how many keys there were.
     func delete(_ key: String) throws(CommandError) -> Int64 {
         try admit(.delete)
@@ -156,6 +186,43 @@ extension SimulatedServer {
     func range(_ key: String, upTo highest: Double, _ count: Int) throws(CommandError) -> [String] {
         try admit(.rangeByScore)
         return try scores(key)?.first(count, upTo: highest) ?? []
+    }
+
+    /// ZRANGE key 0 count - 1 WITHSCORES.
+    func range(withScores key: String, _ count: Int) throws(CommandError) -> [(String, Double)] {
+        try admit(.range)
+        return try scores(key)?.firstWithScores(count) ?? []
+    }
+
+    /// ZRANGEBYSCORE key (bound +inf WITHSCORES LIMIT 0 count.
+    func range(_ key: String, above bound: Double, _ count: Int) throws(CommandError) -> [(String, Double)] {
+        try admit(.rangeByScore)
+        return try scores(key)?.first(count, above: bound) ?? []
+    }
+
+    /// ZRANGE key -1 -1 WITHSCORES.
+    func lastScore(_ key: String) throws(CommandError) -> Double? {
+        try admit(.range)
+        return try scores(key)?.highest
+    }
+
+    /// ZSCORE: nil if it is no member.
+    func score(_ key: String, _ member: String) throws(CommandError) -> Double? {
+        try admit(.score)
+        return try scores(key)?.score(member)
+    }
+
+    /// ZREMRANGEBYSCORE key -inf highest.
+    func removeScores(_ key: String, upTo highest: Double) throws(CommandError) {
+        try admit(.removeScores)
+        guard var scores = try scores(key) else { return }
+        let before = scores.count
+        scores.remove(upTo: highest)
+        if scores.isEmpty {
+            _ = keys.remove(key)
+        } else if scores.count < before {
+            _ = keys.change(key) { $0.value = .scores(scores) }
+        }
     }
 
     /// ZCARD.

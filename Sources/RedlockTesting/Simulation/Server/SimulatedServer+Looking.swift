@@ -8,6 +8,17 @@ extension SimulatedServer {
         return keys.entry(key)?.value.string
     }
 
+    /// The owner tokens under which something is locked, alone or together.
+    package func owners(of resource: String) -> [String] {
+        keys.now = clock()
+        let owner = keys.entry("redlock:lock:" + resource)?.value.string
+        guard case .scores(let shares)? = keys.entry("redlock:readers:" + resource)?.value else {
+            return owner.map { [$0] } ?? []
+        }
+        let now = Double(keys.nowMilliseconds)
+        return shares.first(.max, above: now).map(\.0) + (owner.map { [$0] } ?? [])
+    }
+
     /// How long a key still lives, in milliseconds; the longest that there is if it does not end, nil if it is not there.
     package func lifeMilliseconds(at key: String) -> Int64? {
         keys.now = clock()

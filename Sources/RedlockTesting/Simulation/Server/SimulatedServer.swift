@@ -151,7 +151,13 @@ struct CommandError: Error {
         CommandError(text: "ERR invalid expire time in '\(command)' command")
     }
 
-    static func comparedWithNothing(_ line: Int, _ what: String) -> CommandError {
-        CommandError(text: "ERR user_script:\(line): attempt to compare \(what)")
+    // A real server tells the line of the script as well.
+
+    static func notANumber(argument: Int) -> CommandError {
+        CommandError(text: "ERR user_script: bad argument #\(argument) to 'max' (number expected, got nil)")
+    }
+
+    static func comparedWithNothing(_ what: String) -> CommandError {
+        CommandError(text: "ERR user_script: attempt to compare \(what)")
     }
 }

@@ -168,17 +168,25 @@ extension NodeCommand {
     /// What it asks for, short.
     var summary: String {
         switch self {
-        case .acquire(let acquisition):
-            "acquire \(acquisition.lock) for \(acquisition.ttlMilliseconds) ms as \(acquisition.ownerToken.shortText)"
+        case .acquire(let acquisition), .acquireInTurn(let acquisition, _), .acquireAll(let acquisition):
+            "acquire \(acquisition.locks.text) for \(acquisition.ttlMilliseconds) ms as \(acquisition.ownerToken.shortText)"
+        case .acquireShared(let acquisition, _):
+            "share \(acquisition.keys.lock) for \(acquisition.ttlMilliseconds) ms as \(acquisition.ownerToken.shortText)"
         case .setIfAbsent(let key, let token, let ttl): "set \(key) for \(ttl) ms as \(token.shortText)"
-        case .raise(let lock, _, let token, let blockEnd, _): "raise \(lock) to \(blockEnd) as \(token.shortText)"
-        case .extend(let lock, let token, let ttl): "extend \(lock) for \(ttl) ms as \(token.shortText)"
+        case .raise(let locks, let token, let blockEnd, _): "raise \(locks.text) to \(blockEnd) as \(token.shortText)"
+        case .extend(let locks, let token, let ttl): "extend \(locks.text) for \(ttl) ms as \(token.shortText)"
+        case .extendShared(let keys, let token, let ttl):
+            "extend the share of \(keys.lock) for \(ttl) ms as \(token.shortText)"
         case .repair(let repair):
-            "repair \(repair.lock) for \(repair.ttlMilliseconds) ms as \(repair.ownerToken.shortText)"
-        case .release(let lock, let token, _): "release \(lock) as \(token.shortText)"
-        case .enqueue(let place): "wait for \(place.lock) as \(place.client)"
-        case .leaveQueue(let lock, _, let client): "wait for \(lock) no more as \(client)"
-        case .read(let lock, _): "read \(lock)"
+            "repair \(repair.locks.text) for \(repair.ttlMilliseconds) ms as \(repair.ownerToken.shortText)"
+        case .repairShared(let keys, let token, let ttl):
+            "repair the share of \(keys.lock) for \(ttl) ms as \(token.shortText)"
+        case .release(let releases, let token, _): "release \(releases.map(\.keys).text) as \(token.shortText)"
+        case .releaseShared(let release, let token, _): "share \(release.keys.lock) no more as \(token.shortText)"
+        case .releasePlain(let lock, let token): "release \(lock) as \(token.shortText)"
+        case .enqueue(let place): "wait for \(place.keys.lock) as \(place.member)"
+        case .leaveQueue(let keys, _, let member, _): "wait for \(keys.lock) no more as \(member)"
+        case .read(let keys, _): "read \(keys.lock)"
         case .enrol(_, _, let before, let after): "enrol \(before) \(after)"
         case .replaceRecord: "replace the record"
         case .raiseByHand(let fence, let atLeast, _): "raise \(fence) to \(atLeast)"
@@ -186,6 +194,11 @@ extension NodeCommand {
         case .plain(let words): words.joined(separator: " ")
         }
     }
+}
+
+extension [NodeCommand.LockKeys] {
+    /// The keys of the locks.
+    fileprivate var text: String { map(\.lock).joined(separator: " and ") }
 }
 
 extension OwnerToken {

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How nodes grant a lock to one holder alone.
+extension Script {
+    /// Ends with 0 unless the record is the one that was admitted.
+    ///
+    /// KEYS[1]: record. The last of ARGV: id of the admitted record.
+    static let admitting = """
+        local record = redis.call('GET', KEYS[1])
+        if not record or string.sub(record, 1, 16) ~= ARGV[#ARGV] then return 0 end
+        """
+
+    /// Takes the next block of tokens; `last` is its last.
+    ///
+    /// What can fail comes first: where INCRBY fails, nothing is set. A counter below the time of the enrolment was lost,
+    /// expired or restored from an old file; it goes on from the highest of what it says, the time of the enrolment, and the
+    /// time that the client proposes to all nodes, or the node's own if the two are far apart. Lua counts in doubles, which
+    /// are exact up to 2^53.
+    ///
+    /// KEYS[3]: fence. ARGV[3...6]: tokens to reserve, proposed time, how far it may be from the node's (both in
+    /// microseconds), life of a new counter in milliseconds.
+    private static let counting = counting(fence: "KEYS[3]")
+
+    static func counting(fence: String) -> String {
+        """
+        local last = redis.call('INCRBY', \(fence), ARGV[3])
+        local enrolled = tonumber(string.sub(record, 18, 33))
+        if last - ARGV[3] < enrolled then
+            local time = redis.call('TIME')
+            local now = time[1] * 1000000 + time[2]
+            local proposal = tonumber(ARGV[4])
+            if math.abs(proposal - now) > tonumber(ARGV[5]) then proposal = now end
+            last = math.max(last - ARGV[3], proposal, enrolled) + ARGV[3]
+            redis.call('SET', \(fence), string.format('%.0f', last), 'PX', ARGV[6])
+        end
+        if last > 9007199253692416 then
+            return redis.error_reply('ERR the counter of fencing tokens is used up')
+        end
+        """
+    }
+
+    /// Ends with -1 - n if the lock is held for another n milliseconds, for ever if n is 2^53 - 2.
+    ///
+    /// The key of those who share the lock ends with the last of them, so that it is enough to see whether it is there.
+    ///
+    /// KEYS[2]: lock, KEYS[4]: readers.
+    private static let refusingIfHeld = """
+        if redis.call('EXISTS', KEYS[2], KEYS[4]) > 0 then
+            local left = math.max(redis.call('PTTL', KEYS[2]), redis.call('PTTL', KEYS[4]))
+            return left < 0 and -9007199254740991 or -1 - left
+        end
+        """
+
+    /// Answers the first token of the block that is granted, 0 if the record is not the one that was admitted, or
+    /// -1 - n if the lock is held for another n milliseconds, for ever if n is 2^53 - 2.
+    ///
+    /// The free path has four calls, and every one counts.
+    ///
+    /// KEYS: record, lock, fence, readers. ARGV: owner token, TTL, tokens to reserve, proposed time, how far it may be from
+    /// the node's (both in microseconds), life of a new counter in milliseconds, id of the admitted record.
+    static let acquire = Script(
+        text: """
+            \(admitting)
+            \(refusingIfHeld)
+            \(counting)
+            redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+            return last - ARGV[3] + 1
+            """,
+        digest: "a82d8770e352149f45ec535b60c7d07810f609fc"
+    )
+
+    /// The same for a client that has a place in the queue, which ends with the grant; or for one that is to have the lock in
+    /// its turn.
+    ///
+    /// Where it is another one's turn, the answer is that of a lock that is held for as long as that one has time. Where it is
+    /// nobody's and others have waited for longer, the first of them is woken: whoever asks moves the queue on, so that one
+    /// who does not come when it is its turn keeps the others waiting for that time and no longer. A user who may not use
+    /// queues gets the lock all the same.
+    ///
+    /// KEYS: record, lock, fence, readers, queue, queue by expiry, turn. ARGV: as for `acquire` up to the life of a counter,
+    /// then member, ticket, whether it is to be granted in turn, time of a turn in milliseconds, beginning of the channels, id
+    /// of the admitted record.
+    static let acquireInTurn = Script(
+        text: """
+            \(admitting)
+            \(refusingIfHeld)
+            local turn = redis.call('GET', KEYS[7])
+            if ARGV[9] == '1' and turn ~= ARGV[7] then
+                if turn then return -1 - redis.call('PTTL', KEYS[7]) end
+                \(waking(channel: "ARGV[11]", time: "ARGV[10]"))
+                if wake(KEYS[5], KEYS[7], ARGV[7], tonumber(ARGV[8])) == 1 then return -1 - ARGV[10] end
+            end
+            \(counting)
+            redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+            if turn == ARGV[7] then redis.call('DEL', KEYS[7]) end
+            redis.pcall('ZREM', KEYS[5], ARGV[7])
+            redis.pcall('ZREM', KEYS[6], ARGV[7])
+            return last - ARGV[3] + 1
+            """,
+        digest: "76e555d24d54c694cb52be5b34ec66e77c14da1d"
+    )
+
+    /// Several locks at once, all or none.
+    ///
+    /// All of them get the same block of tokens: it begins behind the highest of their counters, to which the others are
+    /// raised. A raised counter lives until the time has passed it, as a new one begins with the time.
+    ///
+    /// Answers the first token of the block and 0; 0 alone if the record is not the one that was admitted; or what the other
+    /// scripts answer where a lock is held, and the number of the first that is, from 1.
+    ///
+    /// KEYS: record, then lock, fence and readers of each. ARGV: as for `acquire`.
+    static let acquireAll = Script(
+        text: """
+            \(admitting)
+            for place = 2, #KEYS, 3 do
+                if redis.call('EXISTS', KEYS[place], KEYS[place + 2]) > 0 then
+                    local left = math.max(redis.call('PTTL', KEYS[place]), redis.call('PTTL', KEYS[place + 2]))
+                    return {left < 0 and -9007199254740991 or -1 - left, (place + 1) / 3}
+                end
+            end
+            local time = redis.call('TIME')
+            local now = time[1] * 1000000 + time[2]
+            local proposal = tonumber(ARGV[4])
+            if math.abs(proposal - now) > tonumber(ARGV[5]) then proposal = now end
+            local enrolled = tonumber(string.sub(record, 18, 33))
+            local start = 0
+            local counters = {}
+            for place = 3, #KEYS, 3 do
+                local counter = tonumber(redis.call('GET', KEYS[place]) or '0')
+                counters[place] = counter
+                start = math.max(start, counter, enrolled)
+                if counter < enrolled then start = math.max(start, proposal) end
+            end
+            local last = start + ARGV[3]
+            if last > 9007199253692416 then
+                return redis.error_reply('ERR the counter of fencing tokens is used up')
+            end
+            local life = ARGV[6] + math.max(0, math.floor((last - now) / 1000))
+            for place = 3, #KEYS, 3 do
+                if counters[place] == start then
+                    redis.call('INCRBY', KEYS[place], ARGV[3])
+                else
+                    redis.call('SET', KEYS[place], string.format('%.0f', last), 'PX', string.format('%.0f', life))
+                end
+            end
+            for place = 2, #KEYS, 3 do redis.call('SET', KEYS[place], ARGV[1], 'PX', ARGV[2]) end
+            return {last - ARGV[3] + 1, 0}
+            """,
+        digest: "999e1873162d3210588e862eec87084a89f567ac"
+    )
+
+    /// Raises counters to the end of a block, if the locks are still held.
+    ///
+    /// 1: they stand there or above, 0: not all are held.
+    ///
+    /// KEYS: lock and fence of each. ARGV: owner token, end of the block, life of the counters in milliseconds.
+    static let raise = Script(
+        text: """
+            for place = 1, #KEYS, 2 do
+                if redis.call('GET', KEYS[place]) ~= ARGV[1] then return 0 end
+            end
+            for place = 2, #KEYS, 2 do
+                local counter = tonumber(redis.call('GET', KEYS[place]) or '0')
+                if counter < tonumber(ARGV[2]) then
+                    redis.call('SET', KEYS[place], ARGV[2], 'PX', ARGV[3])
+                else
+                    local left = redis.call('PTTL', KEYS[place])
+                    if left >= 0 and left < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[place], ARGV[3]) end
+                end
+            end
+            return 1
+            """,
+        digest: "066d6ad88f17f2e2e088fcb63f1dae1cf5b04bb6"
+    )
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How nodes grant a lock to those who share it.
+///
+/// They are the members of a sorted set, each with the time at which its share ends. The key ends with the last of them, so
+/// that it is there as long as anybody has a share.
+extension Script {
+    /// Tells the time of the node, in milliseconds, in `now`.
+    private static let clock = """
+        local time = redis.call('TIME')
+        local now = time[1] * 1000 + math.floor(time[2] / 1000)
+        """
+
+    /// Takes out of `readers` whose time is over, and has the key end with the last of the others.
+    private static func settling(_ readers: String) -> String {
+        """
+        redis.call('ZREMRANGEBYSCORE', \(readers), '-inf', now)
+        local last = redis.call('ZRANGE', \(readers), -1, -1, 'WITHSCORES')
+        if last[1] then redis.call('PEXPIREAT', \(readers), last[2]) end
+        """
+    }
+
+    /// Adds somebody who shares the lock, unless somebody has it alone, or waits to have it alone and has waited for longer.
+    ///
+    /// 1: added, otherwise what `acquire` answers. One who waits to have it alone, and may have it now, is woken; one that
+    /// nobody hears any more does not count.
+    ///
+    /// KEYS: record, lock, readers, queue, queue by expiry, turn. ARGV: owner token, TTL, member, ticket, time of a turn in
+    /// milliseconds, beginning of the channels, id of the admitted record.
+    static let acquireShared = Script(
+        text: """
+            \(admitting)
+            if redis.call('EXISTS', KEYS[2]) == 1 then
+                local left = redis.call('PTTL', KEYS[2])
+                return left < 0 and -9007199254740991 or -1 - left
+            end
+            local function isShared(member) return string.sub(member, 17, 17) == 's' end
+            local function tell(member, rank)
+                local text = rank .. ' ' .. string.sub(member, 17) .. ' ' .. KEYS[4]
+                local receivers = redis.pcall('PUBLISH', ARGV[6] .. string.sub(member, 1, 16), text)
+                return type(receivers) ~= 'number' or receivers > 0
+            end
+            local turn = redis.call('GET', KEYS[6])
+            if turn and not isShared(turn) then return -1 - redis.call('PTTL', KEYS[6]) end
+            if turn ~= ARGV[3] then
+                local waiting = redis.call('ZRANGE', KEYS[4], 0, 15, 'WITHSCORES')
+                for place = 1, #waiting, 2 do
+                    local member = waiting[place]
+                    if tonumber(waiting[place + 1]) >= tonumber(ARGV[4]) then break end
+                    if not isShared(member) then
+                        local left = redis.call('PTTL', KEYS[3])
+                        if tell(member, left > 0 and 'not yet' or 0) then
+                            if left > 0 then return -1 - left end
+                            redis.call('ZREM', KEYS[4], member)
+                            redis.call('SET', KEYS[6], member, 'PX', ARGV[5])
+                            return -1 - ARGV[5]
+                        end
+                        redis.call('ZREM', KEYS[4], member)
+                    end
+                end
+            end
+            \(clock)
+            redis.call('ZADD', KEYS[3], now + ARGV[2], ARGV[1])
+            \(settling("KEYS[3]"))
+            if turn == ARGV[3] then redis.call('DEL', KEYS[6]) end
+            redis.pcall('ZREM', KEYS[4], ARGV[3])
+            redis.pcall('ZREM', KEYS[5], ARGV[3])
+            for _ = 1, 8 do
+                local next = redis.pcall('ZRANGE', KEYS[4], 0, 0)[1]
+                if not next or not isShared(next) then break end
+                redis.pcall('ZREM', KEYS[4], next)
+                if tell(next, 0) then break end
+            end
+            return 1
+            """,
+        digest: "dde3b8ac5f4255222ceca038dc2700b232b58e79"
+    )
+
+    /// Raises the time of one who shares the lock to the TTL; never adds one, never shortens a time.
+    ///
+    /// Answers how long it still had, or -2: it has no share.
+    ///
+    /// KEYS: readers. ARGV: owner token, TTL.
+    static let extendShared = Script(
+        text: """
+            local ends = redis.call('ZSCORE', KEYS[1], ARGV[1])
+            if not ends then return -2 end
+            \(clock)
+            local left = ends - now
+            if left <= 0 then return -2 end
+            if left < tonumber(ARGV[2]) then
+                redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+                \(settling("KEYS[1]"))
+            end
+            return left
+            """,
+        digest: "4743be675dc15744a5e33ffe1d0e1a6b156a450e"
+    )
+
+    /// Adds somebody who shares the lock again on a node that lost that, unless somebody has it alone there.
+    ///
+    /// 1: added, 0: not.
+    ///
+    /// KEYS: lock, readers. ARGV: owner token, TTL.
+    static let repairShared = Script(
+        text: """
+            if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+            \(clock)
+            redis.call('ZADD', KEYS[2], now + ARGV[2], ARGV[1])
+            \(settling("KEYS[2]"))
+            return 1
+            """,
+        digest: "c5fa189e1d73a4d2d9ad12f7ed4591a43b81eefb"
+    )
+
+    /// Takes out one who shares the lock; the last wakes the first who waits for it.
+    ///
+    /// 2: taken out and somebody is woken, 1: taken out, 0: it had no share.
+    ///
+    /// KEYS: readers, queue, turn. ARGV: owner token, beginning of the channels, time of a turn in milliseconds.
+    static let releaseShared = Script(
+        text: """
+            if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
+            \(clock)
+            \(settling("KEYS[1]"))
+            if last[1] then return 1 end
+            \(waking(channel: "ARGV[2]", time: "ARGV[3]"))
+            return 1 + wake(KEYS[2], KEYS[3])
+            """,
+        digest: "770b012425b42435e7e074d8a48a8eb3451d5482"
+    )
+}
