@@ -145,8 +145,8 @@ struct WakeUpTests {
             let subscriber = try await client(redis)
             let ghost = "0123456789abcdef"
             for server in redis.servers {
-                _ = try await server.send("ZADD", "redlock:queue:report", "1", ghost)
-                _ = try await server.send("ZADD", "redlock:queue-expiry:report", "99999999999999", ghost)
+                _ = try await server.send("ZADD", "redlock:queue:report", "1", ghost + "x")
+                _ = try await server.send("ZADD", "redlock:queue-expiry:report", "99999999999999", ghost + "x")
             }
             if isListening {
                 await subscriber.engine.onLoop { $0.surroundings.listen(on: "redlock:wake:" + ghost) }
