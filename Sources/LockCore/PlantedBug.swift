@@ -46,6 +46,8 @@ package enum PlantedBug: String, CaseIterable, Sendable {
 
     /// The vote of a node for one who shares a lock counts for two.
     case sharerCountedTwice
+    /// Grants of different slots count together.
+    case slotsCountedTogether
     /// Of several locks, only the first is extended.
     case onlyFirstOfSeveralExtended
     /// Of several locks, only the first is released.

@@ -54,6 +54,9 @@ public final class Lease<Fencing: LeaseFencing>: LeaseOfAnyKind {
     /// Of several that were locked at once, all of them, separated by a comma and a space.
     public var resource: String { held.resource }
 
+    /// The number of the slot, from 0; nil for a lock.
+    public var slot: Int? { held.claim.slot }
+
     /// The names of all that is locked, sorted by their bytes.
     public var resources: [String] { held.claim.names.map(\.text) }
 

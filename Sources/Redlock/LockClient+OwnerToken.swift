@@ -77,11 +77,15 @@ extension LockClient {
     ///   part of the status.
     public func inspect(_ resource: String) async throws -> LockStatus {
         try ResourceName.validate(resource)
+        return try await inspect(ResourceName(resource))
+    }
+
+    func inspect(_ name: ResourceName) async throws -> LockStatus {
         try await engine.waitUntilConnected()
         return await withCheckedContinuation { continuation in
             engine.submit { engine in
                 // Every node ends by its own deadline; this one is only a net below them.
-                engine.read(ResourceName(resource), within: engine.configuration.nodeTimeout.nanoseconds * 2) { status in
+                engine.read(name, within: engine.configuration.nodeTimeout.nanoseconds * 2) { status in
                     continuation.resume(returning: status)
                 }
             }

@@ -141,17 +141,33 @@ struct LeaseTerms: Sendable {
 struct ResourceName: Hashable {
     static let maximumByteCount = 512
 
-    let text: String
+    /// What is named: names of different kinds have nothing to do with each other.
+    enum Kind: Hashable {
+        case lock
+        /// All slots of one name.
+        case slots
+        case slot(Int)
+    }
 
-    init(_ text: String) {
+    let text: String
+    let kind: Kind
+
+    /// The number of the slot; nil for what is none.
+    var slot: Int? {
+        if case .slot(let slot) = kind { slot } else { nil }
+    }
+
+    init(_ text: String, kind: Kind = .lock) {
         self.text = text
+        self.kind = kind
     }
 
     static func == (one: ResourceName, other: ResourceName) -> Bool {
-        one.text.utf8.elementsEqual(other.text.utf8)
+        one.kind == other.kind && one.text.utf8.elementsEqual(other.text.utf8)
     }
 
     func hash(into hasher: inout Hasher) {
+        hasher.combine(kind)
         var text = text
         text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
     }

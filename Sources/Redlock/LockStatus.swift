@@ -35,6 +35,9 @@ public struct LockStatus: Hashable, Sendable {
     /// The name of the lock.
     public let resource: String
 
+    /// The number of the slot, if it is one of several under the name.
+    public let slot: Int?
+
     /// Every configured node, in the order of the configuration.
     public let nodes: [Node]
 

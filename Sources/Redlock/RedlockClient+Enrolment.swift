@@ -104,10 +104,13 @@ extension RedlockClient {
     /// - Throws: `RedlockError` with `quorumUnavailable` if too few nodes answered.
     public func raiseFence(of resource: String, toAtLeast token: FencingToken) async throws -> FencingToken {
         try ResourceName.validate(resource)
+        return try await raiseFence(of: ResourceName(resource), toAtLeast: token)
+    }
+
+    func raiseFence(of name: ResourceName, toAtLeast token: FencingToken) async throws -> FencingToken {
         guard (1...FencingToken.highest).contains(token.rawValue) else {
             throw RedlockError(.invalidArgument, "a fencing token lies between 1 and \(FencingToken.highest)")
         }
-        let name = ResourceName(resource)
         try await engine.waitUntilConnected()
         let (voting, life) = await engine.onLoop { engine in
             // What is left of its block may lie below.
@@ -135,8 +138,8 @@ extension RedlockClient {
         }
         guard counters.count >= engine.quorum.votesNeeded, let highest = counters.max() else {
             let report = engine.report(problems, otherwise: "raised")
-            let message = "too few nodes raised the fence of \"\(resource)\""
-            throw RedlockError(.quorumUnavailable, resource: resource, message, nodes: report)
+            let message = "too few nodes raised the fence of \"\(name.text)\""
+            throw RedlockError(.quorumUnavailable, resource: name.text, message, nodes: report)
         }
         return FencingToken(rawValue: highest)
     }

@@ -15,10 +15,10 @@ extension RedlockClient {
     ///   raise the fence; in the last case nothing was released.
     public func releaseByForce(_ status: LockStatus) async throws -> Bool {
         guard status.isQuorumReachable else { throw RedlockError.noQuorum(status.resource, "release", status.reports) }
-        if let last = status.lastFencingToken { _ = try await raiseFence(of: status.resource, toAtLeast: last) }
+        if let last = status.lastFencingToken { _ = try await raiseFence(of: status.name, toAtLeast: last) }
         var wasHeld = false
         for ownerToken in status.ownerTokens {
-            if try await release(status.resource, ownerToken: ownerToken) { wasHeld = true }
+            if try await release(status.claim, ownerToken: ownerToken) { wasHeld = true }
         }
         for ownerToken in status.sharerTokens {
             if try await release(status.resource, mode: .shared, ownerToken: ownerToken) { wasHeld = true }
@@ -28,6 +28,15 @@ extension RedlockClient {
 }
 
 extension LockStatus {
+    var name: ResourceName { ResourceName(resource, kind: slot.map { .slot($0) } ?? .lock) }
+
+    /// What one who has it alone has claimed.
+    fileprivate var claim: Claim {
+        guard let slot else { return .exclusive(name) }
+        // That one slot, and no more of them than are needed for it to be one.
+        return .slot(slot, of: ResourceName(resource, kind: .slots), count: slot + 1)
+    }
+
     /// What each node said, as an error tells it.
     var reports: [RedlockError.NodeReport] {
         nodes.map { node in

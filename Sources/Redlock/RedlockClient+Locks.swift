@@ -26,30 +26,30 @@ extension RedlockClient {
         try await withThrowingTaskGroup(of: LockStatus.self) { group in
             for (place, name) in names.enumerated() {
                 if place >= Self.looksAtOnce, let status = try await group.next() { locks.append(status) }
-                group.addTask { try await self.inspect(name.text) }
+                group.addTask { try await self.inspect(name) }
             }
             for try await status in group { locks.append(status) }
         }
         if let silent = locks.first(where: { !$0.isQuorumReachable }) {
             throw RedlockError.noQuorum(silent.resource, "look at", silent.reports)
         }
-        return locks.filter(\.isHeld).sorted { $0.resource.utf8.lexicographicallyPrecedes($1.resource.utf8) }
+        return locks.filter(\.isHeld).sorted { one, other in
+            if one.resource.utf8.elementsEqual(other.resource.utf8) { return (one.slot ?? -1) < (other.slot ?? -1) }
+            return one.resource.utf8.lexicographicallyPrecedes(other.resource.utf8)
+        }
     }
 
     /// The names of all that any node has a key for.
     private func names(matching pattern: String) async throws -> Set<ResourceName> {
-        let prefixes = engine.profile.holdingPrefixes
+        let profile = engine.profile
         var names: Set<ResourceName> = []
         let connected = await engine.onLoop(\.connectedNodes)
         var problems = await engine.onLoop { $0.problems(ofNodesOutside: connected) }
         for node in connected {
             do throws(NodeFailure) {
-                for prefix in prefixes {
-                    for key in try await engine.keys(matching: prefix.escapedForPatterns + pattern, on: node) {
-                        let name = String(decoding: key.dropFirst(prefix.utf8.count), as: UTF8.self)
-                        // What others have put there may be no name.
-                        if (try? ResourceName.validate(name)) != nil { names.insert(ResourceName(name)) }
-                    }
+                for pattern in profile.holdingPatterns(matching: pattern) {
+                    let keys = try await engine.keys(matching: pattern, on: node)
+                    names.formUnion(keys.compactMap(profile.holding(ofKey:)))
                 }
             } catch {
                 problems[node] = error.message

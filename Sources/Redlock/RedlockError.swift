@@ -6,7 +6,7 @@ public struct RedlockError: Error, Sendable {
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Value: String {
             case timedOut, quorumUnavailable, lost, notHeld, invalidConfiguration, invalidArgument, clientShutDown
-            case enrolmentRefused, heldByTask
+            case enrolmentRefused, heldByTask, slotCountRefused
         }
 
         private let value: Value
@@ -19,6 +19,8 @@ public struct RedlockError: Error, Sendable {
         public static let lost = Code(value: .lost)
         /// The task that asks runs under the lock already, so that waiting for it would never end.
         public static let heldByTask = Code(value: .heldByTask)
+        /// There are more or fewer slots than were asked for, and some of them are held.
+        public static let slotCountRefused = Code(value: .slotCountRefused)
         /// The owner token does not hold the lock.
         public static let notHeld = Code(value: .notHeld)
         /// The configuration of the client cannot be used.

@@ -111,6 +111,7 @@ extension Mutant {
             scenario.judgesLiveness = true
         },
         Mutant(mistake: .client(.sharerCountedTwice)) { $0.isForSharers() },
+        Mutant(mistake: .client(.slotsCountedTogether)) { $0.isForSlots() },
         Mutant(mistake: .client(.onlyFirstOfSeveralExtended)) { $0.isForSeveral() },
         Mutant(mistake: .client(.onlyFirstOfSeveralReleased), faults: [.wallClock]) { scenario in
             scenario.isForSeveral()
@@ -178,6 +179,8 @@ extension Mutant {
         script("acquire ignores those who share", .acquireIgnoresReaders) { $0.isForSharers() },
         script("a share is granted whoever has the lock alone", .sharerIgnoresHeldKey) { $0.isForSharers() },
         script("the release of one share ends all", .oneSharerReleasesAll) { $0.isForSharers() },
+        script("a slot is granted that somebody holds", .slotIgnoresHeldKey) { $0.isForSlots() },
+        script("a slot is granted whatever was agreed on", .slotIgnoresAgreement) { $0.isForSlots() },
         script("of several locks only the first is looked at", .acquireAllLooksAtFirst) { $0.isForSeveral() },
         script("of several counters only the highest is raised", .acquireAllRaisesHighestOnly) { $0.isForSeveral() },
     ]

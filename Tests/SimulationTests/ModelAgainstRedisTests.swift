@@ -13,7 +13,7 @@
     @Suite(.serialized)
     struct ModelAgainstRedisTests {
         private static let commandsPerSeed = 500
-        private static let commandCount = number("REDLOCK_MODEL_COMMANDS") ?? 25_000
+        private static let commandCount = number("REDLOCK_MODEL_COMMANDS") ?? 40_000
         /// What the random steps must come across, or they compare less than they should.
         private static let commonOutcomes: Set = [
             "acquire: 0", "acquire: many", "acquire: few", "acquire: for ever",
@@ -31,6 +31,9 @@
             "acquireAll: ERR user_script: bad argument #2 to 'max' (number expected, got nil)",
             "acquireShared: 0", "acquireShared: 1", "acquireShared: few", "acquireShared: for ever",
             "acquireShared: WRONGTYPE Operation against a key holding the wrong kind of value",
+            "acquireSlot: 0", "acquireSlot: [many 0]", "acquireSlot: [many 1]", "acquireSlot: [few 0]",
+            "acquireSlot: many", "acquireSlot: [for ever 0]",
+            "releaseSlot: 0", "releaseSlot: 1", "releaseSlot: many",
             "extend: -3", "extend: -2", "extend: -1", "extend: many",
             "extendShared: -2", "extendShared: many",
             "repairShared: 0", "repairShared: 1", "releaseShared: 0", "releaseShared: 1", "releaseShared: many",
@@ -63,7 +66,7 @@
                         return
                     }
                 }
-                guard Self.commandCount >= 25_000 else { return }
+                guard Self.commandCount >= 40_000 else { return }
                 let missing = Self.commonOutcomes.subtracting(comparison.outcomes).sorted()
                 #expect(missing == [], "only \(comparison.outcomes.sorted())")
             }

@@ -237,6 +237,13 @@ struct RandomSteps {
         let one = NodeCommand.Release(keys: Driven.keys(name), queue: Driven.queue(name))
         switch Int.random(in: 0..<10, using: &random) {
         case 0..<3: return .releaseShared(one, ownerToken: ownerToken(), turnMilliseconds: turnMilliseconds())
+        case 6..<8:
+            return .releaseSlot(
+                slots(name),
+                Driven.queue("slots-" + name),
+                ownerToken: ownerToken(),
+                turnMilliseconds: turnMilliseconds()
+            )
         case 3..<5: return .releasePlain(lock: one.keys.lock, ownerToken: ownerToken())
         case 5: return Driven.release("a", "b", by: ownerToken())
         default: return .release([one], ownerToken: ownerToken(), turnMilliseconds: turnMilliseconds())
@@ -256,7 +263,7 @@ struct RandomSteps {
         )
         let name = resource()
         let kind = Int.random(in: 0..<100, using: &random)
-        if kind < 25 {
+        if kind < 20 {
             let acquisition = NodeCommand.SharedAcquisition(
                 record: "node",
                 keys: Driven.keys(name),
@@ -267,13 +274,24 @@ struct RandomSteps {
         }
         let acquisition = NodeCommand.Acquisition(
             record: "node",
-            locks: kind < 40 ? locks() : [Driven.keys(name)],
+            locks: kind < 35 ? locks() : [Driven.keys(name)],
             ownerToken: ownerToken(),
             ttlMilliseconds: ttlMilliseconds(),
             seeding: seeding
         )
-        if kind < 40 { return .acquireAll(acquisition) }
+        if kind < 35 { return .acquireAll(acquisition) }
+        if kind < 50 { return .acquireSlot(acquisition, slots(name), turn("slots-" + name, at: microseconds)) }
         return kind < 65 ? .acquireInTurn(acquisition, turn(name, at: microseconds)) : .acquire(acquisition)
+    }
+
+    private mutating func slots(_ name: String) -> NodeCommand.Slots {
+        NodeCommand.Slots(
+            agreement: "slots:\(name)",
+            lockStart: "slot:",
+            fenceStart: "slot-fence:",
+            end: ":\(name)",
+            count: one(of: 2, 2, 2, 2, 1, 3, 12)
+        )
     }
 
     private mutating func turn(_ name: String, at microseconds: Int64) -> NodeCommand.Turn {
@@ -299,22 +317,25 @@ struct RandomSteps {
 
     private mutating func queueStep(_ name: String, at microseconds: Int64) -> NodeCommand {
         let member = member()
+        let isSlot = chance(25)
+        let queue = isSlot ? "slots-" + name : name
+        let keys = Driven.keys(name)
+        let wanted: NodeCommand.Wanted = isSlot ? .slot(slots(name)) : chance(40) ? .shared(keys) : .alone(keys)
         if chance(30) {
             return .leaveQueue(
-                Driven.keys(name),
-                Driven.queue(name),
+                wanted,
+                Driven.queue(queue),
                 member: member,
                 turnMilliseconds: turnMilliseconds()
             )
         }
         return .enqueue(
             NodeCommand.Place(
-                keys: Driven.keys(name),
-                queue: Driven.queue(name),
+                wanted: wanted,
+                queue: Driven.queue(queue),
                 member: member,
                 ticket: ticket(around: microseconds),
                 lifeMilliseconds: ttlMilliseconds(),
-                isShared: chance(40),
                 isEvenIfFree: chance(40)
             )
         )
@@ -367,7 +388,8 @@ struct RandomSteps {
     mutating func outsideStep(at microseconds: Int64) throws -> Step {
         let name = resource()
         let queue = one(of: "queue:\(name)", "queue-expiry:\(name)", "turn:\(name)", "readers:\(name)")
-        let key = one(of: "lock:\(name)", "fence:\(name)", "fence:\(name)", "fence:\(name)", "node", queue)
+        let slot = one(of: "slots:\(name)", "slots:\(name)", "slot:000:\(name)", "slot:001:\(name)", "slot-fence:000:\(name)")
+        let key = one(of: "lock:\(name)", "fence:\(name)", "fence:\(name)", "fence:\(name)", "node", queue, slot)
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<40:
             record = recordText(at: microseconds)

@@ -9,7 +9,8 @@ import RedisTransport
 /// Lives until the last node answered or failed, long after the decision if need be, so that every vote that comes too
 /// late is taken back.
 final class AcquireAttempt: ScriptSender {
-    let claim: Claim
+    /// What is wanted; of slots, the one that the first node granted, from then on.
+    private(set) var claim: Claim
     let ownerToken: OwnerToken
     /// The owner token for nodes whose vote came too late, if they are to have the key after all: a release of the first
     /// one may still be on its way there, and must not find it.
@@ -84,7 +85,7 @@ final class AcquireAttempt: ScriptSender {
 
     private func command(ttlMilliseconds: Int64) -> NodeCommand {
         let profile = engine.profile
-        let locks = claim.names.map(profile.keys(of:))
+        let locks = claim.locks.map(profile.keys(of:))
         guard profile.isStandard else {
             return .setIfAbsent(key: locks[0].lock, ownerToken: ownerToken, ttlMilliseconds: ttlMilliseconds)
         }
@@ -104,6 +105,9 @@ final class AcquireAttempt: ScriptSender {
             ttlMilliseconds: ttlMilliseconds,
             seeding: seeding
         )
+        if case .slot(_, let name, let count) = claim, let turn {
+            return .acquireSlot(acquisition, profile.slots(of: name, count: count), turn)
+        }
         if locks.count > 1 { return .acquireAll(acquisition) }
         return turn.map { .acquireInTurn(acquisition, $0) } ?? .acquire(acquisition)
     }
@@ -161,9 +165,13 @@ final class AcquireAttempt: ScriptSender {
 
     private func receivedFromScript(_ reply: RESPValue, from node: Int) {
         switch GrantReply(reply, to: claim) {
-        case .granted(let token):
+        case .granted(let token, let slot):
             guard engine.admission.countsVote(of: node, under: recordIDs[node]) else {
                 return doubt(node, engine.problem(of: node))
+            }
+            guard isSlotWanted(slot) else {
+                takeBack(node)
+                return count(.held, by: node)
             }
             count(.granted(token: token), by: node)
             if claim.isShared, isPlanted(.sharerCountedTwice) {
@@ -173,6 +181,10 @@ final class AcquireAttempt: ScriptSender {
             problems[node] = "it was enrolled anew or lost its data"
             engine.admission.inspect(node)
             count(.refused, by: node)
+        case .otherSlotCount(let agreed):
+            problems[node] = "there are \(agreed) slots, as those have agreed who hold them"
+            if line?.otherSlotCount == nil { line?.otherSlotCount = agreed }
+            count(.held, by: node)
         case .held(let remainingMilliseconds, let name):
             noteHolder(of: name, remainingMilliseconds: remainingMilliseconds)
             count(.held, by: node)
@@ -185,6 +197,15 @@ final class AcquireAttempt: ScriptSender {
             engine.admission.inspect(node)
             doubt(node, reply.problem)
         }
+    }
+
+    /// Whether a slot is the one that the others have granted; the first decides.
+    ///
+    /// Nodes grant different ones when several clients ask at the same moment; whoever finds no quorum tries again.
+    private func isSlotWanted(_ slot: Int?) -> Bool {
+        guard let slot else { return true }
+        if claim.slot == nil { claim = claim.withSlot(slot) }
+        return claim.slot == slot || isPlanted(.slotsCountedTogether)
     }
 
     private func noteHolder(of name: ResourceName, remainingMilliseconds: Int64) {
@@ -261,32 +282,41 @@ final class AcquireAttempt: ScriptSender {
 /// What a node said when it was asked for a lock.
 private enum GrantReply {
     /// It has set the lock, or added a share; with a token where grants are counted.
-    case granted(token: Int64?)
+    case granted(token: Int64?, slot: Int?)
     /// Its record is not the one that was admitted.
     case otherRecord
+    /// There are so many slots.
+    case otherSlotCount(Int64)
     /// Somebody has this name, or is to have it first.
     case held(remainingMilliseconds: Int64, ResourceName)
 
     /// Nil for what the scripts do not answer.
     init?(_ reply: RESPValue, to claim: Claim) {
-        let code: Int64
-        var held = claim.names[0]
-        switch reply {
-        case .integer(let number): code = number
-        case .array(let parts) where parts.count == 2:
-            guard let number = parts[0].integer, let place = parts[1].integer, place <= claim.names.count else {
+        switch (claim, reply) {
+        case (_, .integer(0)): self = .otherRecord
+        case (.slot, .integer(let agreed)) where agreed > 0: self = .otherSlotCount(agreed)
+        case (.slot(_, let name, let count), .array(let parts)):
+            guard let (code, slot) = Self.pair(parts), code != 0, (0..<Int64(count)).contains(slot) else { return nil }
+            self = code > 0 ? .granted(token: code, slot: Int(slot)) : Self.held(code, name)
+        case (.all(let names), .array(let parts)):
+            guard let (code, place) = Self.pair(parts), code != 0, (0...Int64(names.count)).contains(place) else {
                 return nil
             }
-            code = number
-            if place > 0 { held = claim.names[Int(place) - 1] }
+            self = code > 0 ? .granted(token: code, slot: nil) : Self.held(code, names[max(0, Int(place) - 1)])
+        case (.exclusive(let name), .integer(let code)):
+            self = code > 0 ? .granted(token: code, slot: nil) : Self.held(code, name)
+        case (.shared(let name), .integer(let code)):
+            self = code > 0 ? .granted(token: nil, slot: nil) : Self.held(code, name)
         default: return nil
         }
-        if code > 0 {
-            self = .granted(token: claim.isShared ? nil : code)
-        } else if code == 0 {
-            self = .otherRecord
-        } else {
-            self = .held(remainingMilliseconds: -1 - code, held)
-        }
+    }
+
+    private static func pair(_ parts: [RESPValue]) -> (Int64, Int64)? {
+        guard parts.count == 2, let first = parts[0].integer, let second = parts[1].integer else { return nil }
+        return (first, second)
+    }
+
+    private static func held(_ code: Int64, _ name: ResourceName) -> GrantReply {
+        .held(remainingMilliseconds: -1 - code, name)
     }
 }

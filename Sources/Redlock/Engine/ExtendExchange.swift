@@ -52,7 +52,7 @@ final class ExtendExchange: ScriptSender {
     }
 
     private func command(_ ownerToken: OwnerToken) -> NodeCommand {
-        var keys = claim.names.map(engine.profile.keys(of:))
+        var keys = claim.locks.map(engine.profile.keys(of:))
         if isPlanted(.onlyFirstOfSeveralExtended) { keys = [keys[0]] }
         if claim.isShared {
             return .extendShared(keys[0], ownerToken: ownerToken, ttlMilliseconds: timing.ttlMilliseconds)

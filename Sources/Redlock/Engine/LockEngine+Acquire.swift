@@ -13,7 +13,7 @@ extension LockEngine {
             operation.deadline = operation.begun.advanced(byNanoseconds: wait)
         }
         operation.number = acquisitions.insert(operation)
-        if operation.terms.isFair || operation.claim.isShared { operation.ticket = ticketOfNow }
+        if operation.terms.isFair || operation.claim.needsTicket { operation.ticket = ticketOfNow }
         setDeadlineTimer(operation)
         join(operation)
     }
@@ -43,6 +43,7 @@ extension LockEngine {
         leave(operation)
         let waited = operation.begun.nanoseconds(until: surroundings.now) / 1_000_000
         let resource = operation.claim.resource
+        let blocker = failure?.blocker ?? operation.claim.names[0]
         guard failure?.reason == .contended else {
             var problems = failure?.problems ?? [:]
             if problems.isEmpty { problems = self.problems(ofNodesOutside: votingNodes) }
@@ -58,11 +59,10 @@ extension LockEngine {
             )
             return finish(operation, .failure(error))
         }
-        guard operation.namesHolder else {
+        guard operation.namesHolder, blocker.kind == .lock else {
             return finish(operation, .failure(RedlockError.timedOut(resource, waitedMilliseconds: waited, holder: nil)))
         }
         let lookupTime = min(configuration.nodeTimeout.nanoseconds, 40_000_000)
-        let blocker = failure?.blocker ?? operation.claim.names[0]
         read(blocker, within: lookupTime) { [unowned self] status in
             let error = RedlockError.timedOut(blocker.text, waitedMilliseconds: waited, holder: status.holder ?? status.sharers.first)
             finish(operation, .failure(error))

@@ -14,32 +14,99 @@ package enum LockProfile: Hashable, Sendable {
     ///
     /// The name comes last, so that no two give one key.
     func keys(of name: ResourceName) -> NodeCommand.LockKeys {
-        switch self {
-        case .standard(let prefix):
-            NodeCommand.LockKeys(
+        guard case .standard(let prefix) = self else {
+            return NodeCommand.LockKeys(lock: name.text, readers: "", fence: "")
+        }
+        switch name.kind {
+        case .lock:
+            return NodeCommand.LockKeys(
                 lock: "\(prefix)lock:\(name.text)",
                 readers: "\(prefix)readers:\(name.text)",
                 fence: "\(prefix)fence:\(name.text)"
             )
-        case .compatible: NodeCommand.LockKeys(lock: name.text, readers: "", fence: "")
+        case .slot(let slot):
+            let place = Self.digits(ofSlot: slot) + ":" + name.text
+            return NodeCommand.LockKeys(
+                lock: "\(prefix)slot:\(place)",
+                // Nobody shares a slot.
+                readers: "\(prefix)slot-readers:\(place)",
+                fence: "\(prefix)slot-fence:\(place)"
+            )
+        case .slots: preconditionFailure("only one slot has keys of its own")
         }
     }
 
-    /// What the keys begin with that are there while a lock is held; what follows is its name.
-    var holdingPrefixes: [String] {
-        switch self {
-        case .standard(let prefix): ["\(prefix)lock:", "\(prefix)readers:"]
-        case .compatible: [""]
+    /// The keys of all slots under a name.
+    func slots(of name: ResourceName, count: Int) -> NodeCommand.Slots {
+        guard case .standard(let prefix) = self else {
+            preconditionFailure("there are no slots in the compatible profile")
         }
+        return NodeCommand.Slots(
+            agreement: "\(prefix)slots:\(name.text)",
+            lockStart: "\(prefix)slot:",
+            fenceStart: "\(prefix)slot-fence:",
+            end: ":\(name.text)",
+            count: count
+        )
+    }
+
+    /// As long for every slot, so that a pattern can tell where the name begins.
+    private static func digits(ofSlot slot: Int) -> String {
+        let digits = String(slot)
+        return String(repeating: "0", count: 3 - digits.count) + digits
+    }
+
+    /// What is asked of the nodes for a claim.
+    func wanted(_ claim: Claim, _ name: ResourceName) -> NodeCommand.Wanted {
+        switch claim {
+        case .exclusive, .all: .alone(keys(of: name))
+        case .shared: .shared(keys(of: name))
+        case .slot(_, let name, let count): .slot(slots(of: name, count: count))
+        }
+    }
+
+    /// What the keys begin with that are there while a lock is held; what follows is its name, behind the number if it is a
+    /// slot.
+    var holdingPrefixes: [(start: String, isSlot: Bool)] {
+        switch self {
+        case .standard(let prefix):
+            [("\(prefix)lock:", false), ("\(prefix)readers:", false), ("\(prefix)slot:", true)]
+        case .compatible: [("", false)]
+        }
+    }
+
+    /// What all keys that are there while a lock is held have in common, if their names match a pattern.
+    func holdingPatterns(matching pattern: String) -> [String] {
+        holdingPrefixes.map { $0.start.escapedForPatterns + ($0.isSlot ? "???:" : "") + pattern }
+    }
+
+    /// What is locked while a key is there; nil for a key of something else.
+    func holding(ofKey key: [UInt8]) -> ResourceName? {
+        for (start, isSlot) in holdingPrefixes where key.starts(with: start.utf8) {
+            var name = key.dropFirst(start.utf8.count)
+            var kind = ResourceName.Kind.lock
+            if isSlot {
+                guard name.count > 4, let slot = Int(String(decoding: name.prefix(3), as: UTF8.self)), slot >= 0 else {
+                    return nil
+                }
+                name = name.dropFirst(4)
+                kind = .slot(slot)
+            }
+            let text = String(decoding: name, as: UTF8.self)
+            // What others have put there may be no name.
+            return (try? ResourceName.validate(text)) == nil ? nil : ResourceName(text, kind: kind)
+        }
+        return nil
     }
 
     /// Where those wait who want what is locked under a name; the compatible profile has no such place.
     func waitingQueue(of name: ResourceName) -> NodeCommand.WaitingQueue? {
         guard case .standard(let prefix) = self else { return nil }
+        let kind = name.kind == .lock ? prefix : "\(prefix)slot-"
         return NodeCommand.WaitingQueue(
-            queue: "\(prefix)queue:\(name.text)",
-            expiry: "\(prefix)queue-expiry:\(name.text)",
-            turn: "\(prefix)turn:\(name.text)",
+            queue: "\(kind)queue:\(name.text)",
+            expiry: "\(kind)queue-expiry:\(name.text)",
+            turn: "\(kind)turn:\(name.text)",
             channelPrefix: channelPrefix
         )
     }

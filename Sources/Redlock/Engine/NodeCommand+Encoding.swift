@@ -17,11 +17,7 @@ extension NodeCommand {
             encoder.append(Self.recordIDPlace)
         case .acquireInTurn(let acquisition, let turn):
             encoder.append(acquisition, further: [turn.queue.queue, turn.queue.expiry, turn.queue.turn])
-            encoder.append(turn.member)
-            encoder.append(turn.ticket)
-            encoder.append(turn.isAwaited)
-            encoder.append(turn.milliseconds)
-            encoder.append(turn.queue.channelPrefix)
+            encoder.append(turn)
             encoder.append(Self.recordIDPlace)
         case .acquireShared(let acquisition, let turn):
             let keys = acquisition.keys
@@ -33,6 +29,16 @@ extension NodeCommand {
             encoder.append(turn.ticket)
             encoder.append(turn.milliseconds)
             encoder.append(turn.queue.channelPrefix)
+            encoder.append(Self.recordIDPlace)
+        case .acquireSlot(let acquisition, let slots, let turn):
+            let queue = turn.queue
+            encoder.append(keys: acquisition.record, slots.agreement, queue.queue, queue.expiry, queue.turn)
+            encoder.appendArguments(of: acquisition)
+            encoder.append(slots.lockStart)
+            encoder.append(slots.fenceStart)
+            encoder.append(slots.end)
+            encoder.append(Int64(slots.count))
+            encoder.append(turn)
             encoder.append(Self.recordIDPlace)
         case .setIfAbsent(let key, let ownerToken, let ttlMilliseconds):
             encoder.append("SET")
@@ -85,21 +91,37 @@ extension NodeCommand {
             encoder.append(ownerToken.secretText)
             encoder.append(release.queue.channelPrefix)
             encoder.append(turnMilliseconds)
+        case .releaseSlot(let slots, let queue, let ownerToken, let turnMilliseconds):
+            encoder.append(keys: queue.queue, queue.turn)
+            encoder.append(ownerToken.secretText)
+            encoder.append(queue.channelPrefix)
+            encoder.append(turnMilliseconds)
+            encoder.append(slots)
         case .releasePlain(let lock, let ownerToken):
             encoder.append(keys: lock)
             encoder.append(ownerToken.secretText)
         case .enqueue(let place):
             let queue = place.queue
-            encoder.append(keys: place.keys.lock, place.keys.readers, queue.queue, queue.expiry, queue.turn)
+            switch place.wanted {
+            case .alone(let keys), .shared(let keys):
+                encoder.append(keys: keys.lock, keys.readers, queue.queue, queue.expiry, queue.turn)
+            case .slot: encoder.append(keys: queue.queue, queue.expiry, queue.turn)
+            }
             encoder.append(place.member)
             encoder.append(place.ticket)
             encoder.append(place.lifeMilliseconds)
             encoder.append(place.isEvenIfFree)
-        case .leaveQueue(let keys, let queue, let member, let turnMilliseconds):
-            encoder.append(keys: keys.lock, queue.queue, queue.expiry, queue.turn)
+            if case .slot(let slots) = place.wanted { encoder.append(slots) }
+        case .leaveQueue(let wanted, let queue, let member, let turnMilliseconds):
+            switch wanted {
+            case .alone(let keys), .shared(let keys):
+                encoder.append(keys: keys.lock, queue.queue, queue.expiry, queue.turn)
+            case .slot: encoder.append(keys: queue.queue, queue.expiry, queue.turn)
+            }
             encoder.append(member)
             encoder.append(queue.channelPrefix)
             encoder.append(turnMilliseconds)
+            if case .slot(let slots) = wanted { encoder.append(slots) }
         case .read(let keys, let queue):
             if let queue {
                 encoder.append(keys: keys.lock, keys.fence, keys.readers, queue.queue)
@@ -157,6 +179,21 @@ extension CommandEncoder {
         append(keys.readers)
     }
 
+    fileprivate mutating func append(_ turn: NodeCommand.Turn) {
+        append(turn.member)
+        append(turn.ticket)
+        append(turn.isAwaited)
+        append(turn.milliseconds)
+        append(turn.queue.channelPrefix)
+    }
+
+    /// Adds where the slots are that may be held.
+    fileprivate mutating func append(_ slots: NodeCommand.Slots) {
+        append(slots.lockStart)
+        append(slots.end)
+        append(Int64(slots.count))
+    }
+
     fileprivate mutating func append(_ flag: Bool) {
         append(Int64(flag ? 1 : 0))
     }
@@ -167,6 +204,10 @@ extension CommandEncoder {
         append(acquisition.record)
         for keys in acquisition.locks { append(keys) }
         for key in keys { append(key) }
+        appendArguments(of: acquisition)
+    }
+
+    fileprivate mutating func appendArguments(of acquisition: NodeCommand.Acquisition) {
         append(acquisition.ownerToken.secretText)
         append(acquisition.ttlMilliseconds)
         append(NodeCommand.tokensPerGrant)

@@ -17,6 +17,8 @@ package enum NodeCommand {
     case acquireAll(Acquisition)
     /// Share the lock, if nobody has it alone and the record is the admitted one.
     case acquireShared(SharedAcquisition, Turn)
+    /// Set the first slot that is free.
+    case acquireSlot(Acquisition, Slots, Turn)
     /// Set the key to the owner token, for the time of the TTL, if the key is not there.
     case setIfAbsent(key: String, ownerToken: OwnerToken, ttlMilliseconds: Int64)
     /// Raise the counters to the end of a block, if the locks are still held.
@@ -33,12 +35,14 @@ package enum NodeCommand {
     case release([Release], ownerToken: OwnerToken, turnMilliseconds: Int64)
     /// Share the lock no more; the last to do so wakes the first who waits for it.
     case releaseShared(Release, ownerToken: OwnerToken, turnMilliseconds: Int64)
+    /// Delete whichever slot is held, and wake the first who waits for one.
+    case releaseSlot(Slots, WaitingQueue, ownerToken: OwnerToken, turnMilliseconds: Int64)
     /// Delete the lock if it is held, in a profile that has no queues.
     case releasePlain(lock: String, ownerToken: OwnerToken)
     /// Take a place in the queue for the lock, or keep it.
     case enqueue(Place)
     /// Give up the place in the queue for the lock.
-    case leaveQueue(LockKeys, WaitingQueue, member: String, turnMilliseconds: Int64)
+    case leaveQueue(Wanted, WaitingQueue, member: String, turnMilliseconds: Int64)
     /// Read the lock and, where there are such, its counter, who shares it and how many wait for it.
     case read(LockKeys, waiting: WaitingQueue?)
     /// Write a node's record in place of the one that was read.
@@ -66,6 +70,31 @@ package enum NodeCommand {
             self.readers = readers
             self.fence = fence
         }
+    }
+
+    /// The slots under one name, whose keys have the number of the slot in their middle.
+    package struct Slots: Hashable, Sendable {
+        /// Holds how many there are, as clients have agreed.
+        package let agreement: String
+        package let lockStart: String
+        package let fenceStart: String
+        package let end: String
+        package let count: Int
+
+        package init(agreement: String, lockStart: String, fenceStart: String, end: String, count: Int) {
+            self.agreement = agreement
+            self.lockStart = lockStart
+            self.fenceStart = fenceStart
+            self.end = end
+            self.count = count
+        }
+    }
+
+    /// What somebody waits for.
+    package enum Wanted: Sendable {
+        case alone(LockKeys)
+        case shared(LockKeys)
+        case slot(Slots)
     }
 
     /// What an acquisition asks for.
@@ -182,7 +211,7 @@ package enum NodeCommand {
 
     /// A place in a queue.
     package struct Place: Sendable {
-        package let keys: LockKeys
+        package let wanted: Wanted
         package let queue: WaitingQueue
         /// Who waits: its channel's end, and what it knows the place by.
         package let member: String
@@ -190,26 +219,22 @@ package enum NodeCommand {
         package let ticket: Int64
         /// After which time the client is taken for gone, unless it has renewed its place.
         package let lifeMilliseconds: Int64
-        /// Whether the lock is to be shared.
-        package let isShared: Bool
         /// Whether the place is taken also where the lock is free, because somebody is about to take that.
         package let isEvenIfFree: Bool
 
         package init(
-            keys: LockKeys,
+            wanted: Wanted,
             queue: WaitingQueue,
             member: String,
             ticket: Int64,
             lifeMilliseconds: Int64,
-            isShared: Bool,
             isEvenIfFree: Bool
         ) {
-            self.keys = keys
+            self.wanted = wanted
             self.queue = queue
             self.member = member
             self.ticket = ticket
             self.lifeMilliseconds = lifeMilliseconds
-            self.isShared = isShared
             self.isEvenIfFree = isEvenIfFree
         }
     }
@@ -247,6 +272,7 @@ package enum NodeCommand {
         case .acquireInTurn: .acquireInTurn
         case .acquireAll: .acquireAll
         case .acquireShared: .acquireShared
+        case .acquireSlot: .acquireSlot
         case .raise: .raise
         case .extend: .extend
         case .extendShared: .extendShared
@@ -254,9 +280,10 @@ package enum NodeCommand {
         case .repairShared: .repairShared
         case .release: .release
         case .releaseShared: .releaseShared
+        case .releaseSlot: .releaseSlot
         case .releasePlain: .releasePlain
-        case .enqueue(let place): place.isShared ? .enqueueShared : .enqueue
-        case .leaveQueue: .leaveQueue
+        case .enqueue(let place): place.wanted.enqueueScript
+        case .leaveQueue(let wanted, _, _, _): wanted.leaveScript
         case .read(_, let queue): queue == nil ? .readPlain : .read
         case .enrol: .enrol
         case .replaceRecord: .replaceRecord
@@ -268,8 +295,10 @@ package enum NodeCommand {
     /// Whether the answer counts as a vote, so that the clock of the node must be good.
     package var isVote: Bool {
         switch self {
-        case .acquire, .acquireInTurn, .acquireAll, .acquireShared, .setIfAbsent, .raise, .extend, .extendShared: true
-        case .repair, .repairShared, .release, .releaseShared, .releasePlain, .enqueue, .leaveQueue, .read, .enrol,
+        case .acquire, .acquireInTurn, .acquireAll, .acquireShared, .acquireSlot, .setIfAbsent, .raise, .extend,
+            .extendShared:
+            true
+        case .repair, .repairShared, .release, .releaseShared, .releaseSlot, .releasePlain, .enqueue, .leaveQueue, .read, .enrol,
             .replaceRecord, .raiseByHand, .time, .plain:
             false
         }
@@ -278,8 +307,25 @@ package enum NodeCommand {
     /// Whether the last argument is the id of the node's own record, for which there is a place of fixed length.
     package var endsWithRecordID: Bool {
         switch self {
-        case .acquire, .acquireInTurn, .acquireAll, .acquireShared: true
+        case .acquire, .acquireInTurn, .acquireAll, .acquireShared, .acquireSlot: true
         default: false
+        }
+    }
+}
+
+extension NodeCommand.Wanted {
+    fileprivate var enqueueScript: Script {
+        switch self {
+        case .alone: .enqueue
+        case .shared: .enqueueShared
+        case .slot: .enqueueForSlot
+        }
+    }
+
+    fileprivate var leaveScript: Script {
+        switch self {
+        case .alone, .shared: .leaveQueue
+        case .slot: .leaveQueueForSlot
         }
     }
 }

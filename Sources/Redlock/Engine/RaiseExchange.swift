@@ -35,7 +35,7 @@ extension LockEngine {
     /// Has nodes that granted raise their counters to the end of the block that begins with the token.
     func raise(to token: Int64, for attempt: AcquireAttempt, on nodes: NodeSet) {
         let command = NodeCommand.raise(
-            attempt.claim.names.map(profile.keys(of:)),
+            attempt.claim.locks.map(profile.keys(of:)),
             ownerToken: attempt.ownerToken,
             blockEnd: token + NodeCommand.tokensPerGrant - 1,
             lifeMilliseconds: counterLifeMilliseconds(token: token)

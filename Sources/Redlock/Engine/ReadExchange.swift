@@ -116,6 +116,7 @@ final class ReadExchange: ScriptSender {
         }
         return LockStatus(
             resource: name.text,
+            slot: name.slot,
             nodes: nodes,
             holder: ownersOfQuorum(readings.values).first.map(Self.holder),
             sharers: ownersOfQuorum(shares.values.joined()).map(Self.holder),

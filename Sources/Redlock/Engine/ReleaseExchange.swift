@@ -39,6 +39,10 @@ final class ReleaseExchange: ScriptSender {
     var command: NodeCommand {
         let profile = engine.profile
         let turn = engine.turnMilliseconds
+        if case .slot(_, let name, let count) = claim, let queue = profile.waitingQueue(of: name) {
+            let slots = profile.slots(of: name, count: count)
+            return .releaseSlot(slots, queue, ownerToken: ownerToken, turnMilliseconds: turn)
+        }
         var releases = claim.names.compactMap { name in
             profile.waitingQueue(of: name).map { NodeCommand.Release(keys: profile.keys(of: name), queue: $0) }
         }

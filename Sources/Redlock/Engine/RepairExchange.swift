@@ -41,7 +41,7 @@ extension LockEngine {
     }
 
     private func repairCommand(_ lease: HeldLease, ownerToken: OwnerToken, timing: LeaseTiming) -> NodeCommand {
-        let keys = lease.claim.names.map(profile.keys(of:))
+        let keys = lease.claim.locks.map(profile.keys(of:))
         guard let blockEnd = lease.block.lastToken else {
             return .repairShared(keys[0], ownerToken: ownerToken, ttlMilliseconds: timing.ttlMilliseconds)
         }

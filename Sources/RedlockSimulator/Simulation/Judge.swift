@@ -52,8 +52,10 @@ final class Judge: @unchecked Sendable {
     final class Holding: @unchecked Sendable {
         let client: Int
         let process: SimulatedProcess
-        /// What is locked.
+        /// What is locked; each slot of a name is something of its own.
         let resources: [String]
+        /// How many slots the client believes that there are, and of what; nil for a lock.
+        let slots: (name: String, count: Int)?
         /// Nil where the lock is shared.
         let token: Int64?
         /// Whether the client renews it and tells its body about the loss.
@@ -63,13 +65,14 @@ final class Judge: @unchecked Sendable {
 
         private let lease: any JudgedLease
 
-        init(client: Int, process: SimulatedProcess, lease: any JudgedLease, ttl: Int64, isWatched: Bool) {
+        init(client: Int, process: SimulatedProcess, lease: any JudgedLease, slotCount: Int? = nil, ttl: Int64, isWatched: Bool) {
             self.ttl = ttl
             self.client = client
             self.process = process
             self.lease = lease
             self.isWatched = isWatched
-            resources = lease.resources
+            resources = lease.slot.map { ["\(lease.resource) slot \($0)"] } ?? lease.resources
+            slots = slotCount.map { (lease.resource, $0) }
             token = lease.judgedToken
         }
 
@@ -105,6 +108,8 @@ final class Judge: @unchecked Sendable {
     private(set) var violation: Violation?
     private(set) var grants = 0
     private var resources: [String: Resource] = [:]
+    /// Those who count on a slot, by its name.
+    private var slotHoldings: [String: [Holding]] = [:]
 
     init(world: SimulatedWorld) {
         self.world = world
@@ -158,9 +163,10 @@ final class Judge: @unchecked Sendable {
     /// Looks at what a client sends to a node: nothing sets or keeps a key there whose owner token was released.
     func sends(_ command: NodeCommand, to node: Int) {
         switch command {
-        case .release(_, let token, _), .releaseShared(_, let token, _):
+        case .release(_, let token, _), .releaseShared(_, let token, _), .releaseSlot(_, _, let token, _):
             released[token.secretText, default: []].insert(node)
-        case .acquire(let acquisition), .acquireInTurn(let acquisition, _), .acquireAll(let acquisition):
+        case .acquire(let acquisition), .acquireInTurn(let acquisition, _), .acquireAll(let acquisition),
+            .acquireSlot(let acquisition, _, _):
             looksAlive(acquisition.ownerToken, on: node)
         case .acquireShared(let acquisition, _): looksAlive(acquisition.ownerToken, on: node)
         case .extend(_, let token, _), .extendShared(_, let token, _), .repairShared(_, let token, _):
@@ -183,14 +189,17 @@ final class Judge: @unchecked Sendable {
     }
 
     /// The same for several.
-    func highestTokens(of names: [String]) -> [Int64] { names.map(highestToken) }
+    func highestTokens(of names: [String]) -> [String: Int64] {
+        Dictionary(uniqueKeysWithValues: names.map { ($0, highestToken(of: $0)) })
+    }
 
     /// Somebody counts on a lease.
     ///
-    /// - Parameter highest: the highest token of each resource before it was asked for, in the order of the names.
-    func granted(_ holding: Holding, after highest: [Int64]) {
+    /// - Parameter highest: the highest token of each resource before it was asked for.
+    func granted(_ holding: Holding, after highest: [String: Int64]) {
         grants += 1
-        for (name, highest) in zip(holding.resources, highest) { granted(holding, of: name, after: highest) }
+        for name in holding.resources { granted(holding, of: name, after: highest[name] ?? 0) }
+        if let (name, count) = holding.slots { lookAtAgreement(on: count, of: name, holding) }
         // A body begins some steps later.
         guard !holding.isWatched else { return }
         let process = holding.process
@@ -198,6 +207,17 @@ final class Judge: @unchecked Sendable {
         if holding.remaining + .nanoseconds(elapsed) < .nanoseconds(holding.ttl / 2) {
             violated(.lateGrant, "\(holding.resources[0]) was granted with \(holding.remaining) left")
         }
+    }
+
+    /// All who hold slots of a name believe that there are as many.
+    ///
+    /// A node that was emptied and repaired has forgotten what they agreed on.
+    private func lookAtAgreement(on count: Int, of name: String, _ holding: Holding) {
+        slotHoldings[name, default: []].append(holding)
+        guard claimsExclusion, !countersWereLost, holding.isValid,
+            let other = slotHoldings[name]?.first(where: { $0.isValid && $0.slots?.count != count })
+        else { return }
+        violated(.twoHolders, "\(holding.description) has one of \(count) slots, \(other.description) one of more or fewer")
     }
 
     private func granted(_ holding: Holding, of name: String, after highest: Int64) {
@@ -215,7 +235,8 @@ final class Judge: @unchecked Sendable {
         if claimsTokenOrder, token <= highest - seedDistance {
             violated(.tokenOrder, "token \(token) of \(name) after \(highest), which was granted before")
         }
-        resources[name]?.highest = max(token, highestToken(of: name))
+        let highestOfAll = max(token, highestToken(of: name))
+        resources[name]?.highest = highestOfAll
     }
 
     /// Nobody counts on the lease any more.
@@ -224,6 +245,7 @@ final class Judge: @unchecked Sendable {
             world.note(holding.token ?? 0, "\(holding.description) ends \(name)")
             resources[name]?.holdings.removeAll { $0 === holding }
         }
+        if let (name, _) = holding.slots { slotHoldings[name]?.removeAll { $0 === holding } }
     }
 
     /// A process died, and counts on nothing any more.
@@ -261,7 +283,9 @@ final class Judge: @unchecked Sendable {
 
 /// What is judged of a lease, of whatever kind.
 protocol JudgedLease: Sendable {
+    var resource: String { get }
     var resources: [String] { get }
+    var slot: Int? { get }
     var isValid: Bool { get }
     var remaining: Duration { get }
     /// Nil where the lock is shared.

@@ -44,6 +44,8 @@ struct Scenario: Sendable {
     var sharedPerMille: Int
     /// How often somebody wants two locks at once, of those that have to be had alone.
     var severalPerMille: Int
+    /// How often somebody wants one of several slots, of single ones that have to be had alone, in a thousand.
+    var slotsPerMille: Int
     /// How often somebody wants a lock in turn, of single ones that have to be had alone.
     var fairPerMille: Int
     /// When faults end.
@@ -100,6 +102,7 @@ struct Scenario: Sendable {
         sharedPerMille = pick([0, 0, 0, 400])
         severalPerMille = pick([0, 0, 500])
         fairPerMille = pick([0, 0, 500])
+        slotsPerMille = pick([0, 0, 0, 400])
         faultKinds = []
         let kinds = FaultKind.allCases.filter(allowed.contains)
         let count = Int.random(in: 1...6, using: &random)
@@ -194,6 +197,13 @@ struct Scenario: Sendable {
         resourceCount = 2
         sharedPerMille = 0
         severalPerMille = 900
+    }
+
+    /// Has most want one of two slots.
+    mutating func isForSlots() {
+        resourceCount = 1
+        sharedPerMille = 0
+        slotsPerMille = 950
     }
 
     /// Takes another number of nodes.

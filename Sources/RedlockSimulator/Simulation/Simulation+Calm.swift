@@ -66,7 +66,8 @@ extension Simulation {
         runUntil(world.now + 2 * .second)
         for node in nodes {
             for resource in resources {
-                for value in node.server.owners(of: resource) {
+                let slots = (0..<Wish.mostSlots).flatMap { node.server.owners(of: resource, slot: $0) }
+                for value in node.server.owners(of: resource) + slots {
                     guard let owner = owner(of: value), !dead.contains(owner), isConnected(owner, to: node) else {
                         continue
                     }

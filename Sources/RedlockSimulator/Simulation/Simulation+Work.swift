@@ -37,8 +37,19 @@ extension Simulation {
         let names: [String]
         var isShared = false
         var isFair = false
+        /// One of how many slots; nil for a lock.
+        var slotCount: Int?
+
+        /// How many slots anybody believes that there are.
+        static let mostSlots = 3
 
         var text: String { names.joined(separator: " and ") }
+
+        /// What is judged by itself: each slot is.
+        var judgedNames: [String] {
+            guard slotCount != nil else { return names }
+            return (0..<Self.mostSlots).map { "\(names[0]) slot \($0)" }
+        }
     }
 
     private func someWish() -> Wish {
@@ -47,7 +58,11 @@ extension Simulation {
         if resources.count > 1, world.happens(perMille: scenario.severalPerMille) {
             return Wish(names: Set([resource, world.pick(resources)]).sorted())
         }
-        return Wish(names: [resource], isFair: world.happens(perMille: scenario.fairPerMille))
+        let isFair = world.happens(perMille: scenario.fairPerMille)
+        guard world.happens(perMille: scenario.slotsPerMille) else { return Wish(names: [resource], isFair: isFair) }
+        // Some are set up wrongly.
+        let count = world.happens(perMille: 100) ? Wish.mostSlots : 2
+        return Wish(names: [resource], isFair: isFair, slotCount: count)
     }
 
     /// The usual one of the member, or short ones as often as long ones.
@@ -78,15 +93,20 @@ extension Simulation {
         let ttl = someTTL(member)
         let plan = BodyPlan(
             ttl: ttl,
+            slotCount: wish.slotCount,
             isStubborn: world.happens(perMille: 100),
             steps: Int(world.number(in: 1...3)),
-            highest: judge.highestTokens(of: wish.names),
+            highest: judge.highestTokens(of: wish.judgedNames),
             watch: Stopwatch(client.process, wait)
         )
         do {
             let options = options(ttl, wait: wait, label: label(of: client), wish)
             if wish.isShared {
                 try await client.redlock.withLock(wish.names[0], mode: .shared, options: options) { [self] lease in
+                    await runSteps(lease, member, client, plan)
+                }
+            } else if let count = wish.slotCount {
+                try await client.redlock.withSlot(of: wish.names[0], limit: count, options: options) { [self] lease in
                     await runSteps(lease, member, client, plan)
                 }
             } else {
@@ -114,6 +134,7 @@ extension Simulation {
             client: member.number,
             process: client.process,
             lease: lease,
+            slotCount: plan.slotCount,
             ttl: plan.ttl,
             isWatched: true
         )
@@ -146,17 +167,17 @@ extension Simulation {
         let wait = someWait()
         let label = isForgotten ? "forgotten by \(client.process.number)" : label(of: client)
         let options = options(ttl, wait: wait, label: label, wish)
-        let highest = judge.highestTokens(of: wish.names)
+        let highest = judge.highestTokens(of: wish.judgedNames)
         let watch = Stopwatch(client.process, wait)
         do {
             if wish.isShared {
                 let lease = try await client.redlock.acquire(wish.names[0], mode: .shared, options: options)
                 watch.judge(judge)
-                await use(lease, member, client, ttl, after: highest, isForgotten: isForgotten)
+                await use(lease, member, client, ttl, wish, after: highest, isForgotten: isForgotten)
             } else {
-                let lease = try await client.redlock.acquire(wish.names, options: options)
+                let lease = try await acquire(wish, client, options)
                 watch.judge(judge)
-                await use(lease, member, client, ttl, after: highest, isForgotten: isForgotten)
+                await use(lease, member, client, ttl, wish, after: highest, isForgotten: isForgotten)
             }
         } catch {
             note(error, client, wish)
@@ -164,17 +185,33 @@ extension Simulation {
         }
     }
 
+    private func acquire(_ wish: Wish, _ client: SimulatedClient, _ options: LockOptions) async throws -> Lease<Fenced> {
+        guard let count = wish.slotCount else { return try await client.redlock.acquire(wish.names, options: options) }
+        return try await client.redlock.acquireSlot(of: wish.names[0], limit: count, options: options)
+    }
+
+    private func tryAcquire(
+        _ wish: Wish,
+        _ client: SimulatedClient,
+        _ options: LockOptions
+    ) async throws -> Lease<Fenced>? {
+        guard let count = wish.slotCount else {
+            return try await client.redlock.tryAcquire(wish.names, options: options)
+        }
+        return try await client.redlock.tryAcquireSlot(of: wish.names[0], limit: count, options: options)
+    }
+
     private func tryLease(_ member: Member, _ client: SimulatedClient, _ wish: Wish) async {
-        let highest = judge.highestTokens(of: wish.names)
+        let highest = judge.highestTokens(of: wish.judgedNames)
         let ttl = someTTL(member)
         do {
             let options = options(ttl, wait: .none, label: label(of: client), wish)
             if wish.isShared {
                 let lease = try await client.redlock.tryAcquire(wish.names[0], mode: .shared, options: options)
-                if let lease { await use(lease, member, client, ttl, after: highest, isForgotten: false) }
+                if let lease { await use(lease, member, client, ttl, wish, after: highest, isForgotten: false) }
             } else {
-                let lease = try await client.redlock.tryAcquire(wish.names, options: options)
-                if let lease { await use(lease, member, client, ttl, after: highest, isForgotten: false) }
+                let lease = try await tryAcquire(wish, client, options)
+                if let lease { await use(lease, member, client, ttl, wish, after: highest, isForgotten: false) }
             }
         } catch {
             note(error, client, wish)
@@ -186,13 +223,15 @@ extension Simulation {
         _ member: Member,
         _ client: SimulatedClient,
         _ ttl: Int64,
-        after highest: [Int64],
+        _ wish: Wish,
+        after highest: [String: Int64],
         isForgotten: Bool
     ) async {
         let holding = Judge.Holding(
             client: member.number,
             process: client.process,
             lease: lease,
+            slotCount: wish.slotCount,
             ttl: ttl,
             isWatched: false
         )
@@ -225,14 +264,14 @@ extension Simulation {
         // As likely before the question has arrived as after the answer was sent.
         let patience = world.number(in: 0...4 * scenario.delays.upperBound)
         let task = client.run { [self] in
-            let highest = judge.highestTokens(of: wish.names)
+            let highest = judge.highestTokens(of: wish.judgedNames)
             do {
                 if wish.isShared {
                     let lease = try await client.redlock.acquire(wish.names[0], mode: .shared, options: options)
-                    await use(lease, member, client, ttl, after: highest, isForgotten: false)
+                    await use(lease, member, client, ttl, wish, after: highest, isForgotten: false)
                 } else {
-                    let lease = try await client.redlock.acquire(wish.names, options: options)
-                    await use(lease, member, client, ttl, after: highest, isForgotten: false)
+                    let lease = try await acquire(wish, client, options)
+                    await use(lease, member, client, ttl, wish, after: highest, isForgotten: false)
                 }
             } catch {
                 note(error, client, wish)
@@ -251,11 +290,12 @@ extension Simulation {
 /// What one body does.
 private struct BodyPlan: Sendable {
     let ttl: Int64
+    let slotCount: Int?
     /// Whether it goes on when it is cancelled.
     let isStubborn: Bool
     let steps: Int
     /// The highest token of each resource before it was asked for.
-    let highest: [Int64]
+    let highest: [String: Int64]
     let watch: Stopwatch
 }
 

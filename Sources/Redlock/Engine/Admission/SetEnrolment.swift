@@ -95,9 +95,9 @@ struct SetEnrolment {
 
     /// Looks for locks of the standard profile below the prefix.
     private func problemOfHeldLocks(on node: Int) async throws -> String? {
-        for prefix in engine.profile.holdingPrefixes {
+        for (start, _) in engine.profile.holdingPrefixes {
             do throws(NodeFailure) {
-                guard let key = try await engine.keys(matching: prefix.escapedForPatterns + "*", on: node).first else {
+                guard let key = try await engine.keys(matching: start.escapedForPatterns + "*", on: node).first else {
                     continue
                 }
                 return "it holds locks, for example \(String(decoding: key, as: UTF8.self).printable())"

@@ -52,7 +52,7 @@ extension Script {
     /// or -2 if it is free.
     ///
     /// 0: it is free, so that there is nothing to wait for, and no place; otherwise `left` and how many wait before the client.
-    private static func enqueuing(queue: String, expiry: String) -> String {
+    static func enqueuing(queue: String, expiry: String) -> String {
         """
         if left == -2 and ARGV[4] == '0' then
             redis.call('ZREM', \(queue), ARGV[1])

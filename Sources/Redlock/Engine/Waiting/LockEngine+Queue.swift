@@ -52,7 +52,7 @@ extension LockEngine {
 
     /// What an attempt says of its turn; nil for one that has no place and takes the lock whoever waits.
     func turn(of line: WaitingLine, _ terms: LeaseTerms) -> NodeCommand.Turn? {
-        guard line.claim.names.count == 1, terms.isFair || line.claim.isShared || line.place != nil,
+        guard line.claim.names.count == 1, terms.isFair || line.claim.needsTicket || line.place != nil,
             let queue = profile.waitingQueue(of: line.claim.names[0])
         else { return nil }
         return NodeCommand.Turn(
@@ -69,12 +69,11 @@ extension LockEngine {
         let nodes = nodes.intersection(connectedNodes)
         guard let place = line.place, !nodes.isEmpty else { return }
         let wanted = NodeCommand.Place(
-            keys: profile.keys(of: place.name),
+            wanted: profile.wanted(line.claim, place.name),
             queue: place.queue,
             member: place.member,
             ticket: place.ticket,
             lifeMilliseconds: Self.placeLifeMilliseconds,
-            isShared: line.claim.isShared,
             isEvenIfFree: isEvenIfFree
         )
         let exchange = PlaceExchange(line, wanted, nodes: nodes, engine: self)
@@ -92,7 +91,7 @@ extension LockEngine {
         line.look = nil
         wakeUps.placeGivenUp(place)
         let command = NodeCommand.leaveQueue(
-            profile.keys(of: place.name),
+            profile.wanted(line.claim, place.name),
             place.queue,
             member: place.member,
             turnMilliseconds: turnMilliseconds

@@ -197,6 +197,7 @@ extension LockEngine {
             return
         }
         line.holderExpiry = nil
+        line.otherSlotCount = nil
         // Read before anything is sent: the validity of the lease counts from here.
         let start = surroundings.now
         let attempt = AcquireAttempt(
@@ -276,7 +277,7 @@ extension LockEngine {
 
     /// Gives a lease to the first in a line.
     func grant(_ lease: HeldLease, to operation: AcquireOperation, in line: WaitingLine) {
-        if !lease.claim.isShared {
+        if lease.claim.isForOne {
             lease.line = line
             line.holder = lease
         }
@@ -293,10 +294,23 @@ extension LockEngine {
     private func attemptFailed(_ line: WaitingLine, _ failure: WaitingLine.Failure) {
         line.failed(failure, at: surroundings.now)
         if failure.reason == .contended { lockContended(line.resource) }
+        if let count = line.otherSlotCount { return refuse(line, agreedSlotCount: count) }
         // Before anybody leaves, so that no attempt begins at once.
         retryLater(line)
         for operation in line.operations where !goesOnWaiting(operation, in: line) { giveUp(operation) }
         if failure.reason == .contended { takePlace(line, isEvenIfFree: line.first?.terms.isFair == true) }
+    }
+
+    /// Ends all who wait for slots of which there are not as many as they believe.
+    private func refuse(_ line: WaitingLine, agreedSlotCount: Int64) {
+        guard case .slot(_, let name, let count) = line.claim else { return }
+        let message =
+            "\"\(name.text)\" has \(agreedSlotCount) slots, as those have agreed who hold them, and \(count) were asked "
+            + "for; the number can change when all are free"
+        let error = RedlockError(.slotCountRefused, resource: name.text, message)
+        // Before anybody leaves, so that no attempt begins at once.
+        retryLater(line)
+        for operation in line.operations { finish(operation, .failure(error)) }
     }
 
     private func goesOnWaiting(_ operation: AcquireOperation, in line: WaitingLine) -> Bool {

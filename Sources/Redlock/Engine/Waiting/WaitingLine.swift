@@ -87,6 +87,9 @@ final class WaitingLine {
     /// The name that somebody had when the nodes were last asked.
     var blocker: ResourceName?
 
+    /// How many slots there are, if not as many as were asked for.
+    var otherSlotCount: Int64?
+
     /// How the last attempt failed, and when; nil if none did, or one succeeded since.
     private(set) var lastFailure: (failure: Failure, time: Instant)?
 

@@ -32,6 +32,8 @@ final class WakeUps {
         switch line.claim {
         case .exclusive: return client + "x"
         case .shared: return client + "s"
+        // As others may wait for slots of the same name who believe that there are more of them.
+        case .slot(_, _, let count): return "\(client)c\(count)"
         case .all:
             lastNumber += 1
             return "\(client)a\(lastNumber)"

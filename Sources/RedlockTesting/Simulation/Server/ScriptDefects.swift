@@ -46,7 +46,11 @@ package struct ScriptDefects: OptionSet, Hashable, Sendable {
     package static let acquireAllLooksAtFirst = Self(rawValue: 1 << 17)
     /// Of several counters, only the highest is raised.
     package static let acquireAllRaisesHighestOnly = Self(rawValue: 1 << 18)
+    /// The first slot is granted also where all are held.
+    package static let slotIgnoresHeldKey = Self(rawValue: 1 << 19)
+    /// A slot is granted to whoever believes that there are more of them.
+    package static let slotIgnoresAgreement = Self(rawValue: 1 << 20)
 
     /// Every mistake, each alone.
-    package static let each: [ScriptDefects] = (0..<19).map { Self(rawValue: 1 << $0) }
+    package static let each: [ScriptDefects] = (0..<21).map { Self(rawValue: 1 << $0) }
 }

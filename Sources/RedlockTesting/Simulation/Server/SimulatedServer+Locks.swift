@@ -39,7 +39,7 @@ extension SimulatedServer {
                 return .integer(LuaNumber.integer(-1 - Double(left)))
             }
         }
-        let last = try count(acquisition, since: head.enrolled)
+        let last = try count(acquisition, keys.fence, since: head.enrolled)
         if last > 9_007_199_253_692_416 {
             return .error("ERR the counter of fencing tokens is used up")
         }
@@ -54,7 +54,7 @@ extension SimulatedServer {
     }
 
     /// How long it is the turn of somebody else; nil if it is not.
-    private func lifeOfTurn(_ whoseTurn: String?, before turn: NodeCommand.Turn) throws(CommandError) -> Int64? {
+    func lifeOfTurn(_ whoseTurn: String?, before turn: NodeCommand.Turn) throws(CommandError) -> Int64? {
         if whoseTurn != nil { return try remainingLife(turn.queue.turn) }
         let limit = (turn.member, Double(turn.ticket))
         let isWoken = try wake(turn.queue, turnMilliseconds: turn.milliseconds, before: limit)
@@ -68,11 +68,11 @@ extension SimulatedServer {
     }
 
     /// Takes the next tokens; a counter that was lost goes on from what nobody had before.
-    private func count(
+    func count(
         _ acquisition: NodeCommand.Acquisition,
+        _ fence: String,
         since enrolled: Double?
     ) throws(CommandError) -> Double {
-        let fence = acquisition.locks[0].fence
         var reserve = NodeCommand.tokensPerGrant
         var last: Double
         if defects.contains(.acquireAnswersCounterWithoutRaising) {

@@ -8,9 +8,10 @@ extension SimulatedServer {
         return keys.entry(key)?.value.string
     }
 
-    /// The owner tokens under which something is locked, alone or together.
-    package func owners(of resource: String) -> [String] {
+    /// The owner tokens under which something is locked, alone or together; or one slot of it.
+    package func owners(of resource: String, slot: Int? = nil) -> [String] {
         keys.now = clock()
+        if let slot { return keys.entry("redlock:slot:00\(slot):" + resource)?.value.string.map { [$0] } ?? [] }
         let owner = keys.entry("redlock:lock:" + resource)?.value.string
         guard case .scores(let shares)? = keys.entry("redlock:readers:" + resource)?.value else {
             return owner.map { [$0] } ?? []

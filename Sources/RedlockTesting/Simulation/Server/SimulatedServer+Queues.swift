@@ -45,7 +45,12 @@ extension SimulatedServer {
     }
 
     func enqueue(_ place: NodeCommand.Place) throws(CommandError) -> RESPValue {
-        let left = try place.isShared ? lifeOfWhatKeepsSharer(place) : lifeOfWhatKeeps(place)
+        let left =
+            switch place.wanted {
+            case .alone(let keys): try lifeOfWhatKeeps(keys, place)
+            case .shared(let keys): try lifeOfWhatKeepsSharer(keys, place)
+            case .slot(let slots): try lifeOfWhatKeeps(slots, place)
+            }
         if left == -2, !place.isEvenIfFree {
             _ = try removeScore(place.queue.queue, place.member)
             _ = try removeScore(place.queue.expiry, place.member)
@@ -64,29 +69,47 @@ extension SimulatedServer {
         return .array([.integer(LuaNumber.integer(Double(left))), rank.map(RESPValue.integer) ?? .null])
     }
 
-    private func lifeOfWhatKeeps(_ place: NodeCommand.Place) throws(CommandError) -> Int64 {
-        var left = try remainingLife(place.keys.lock)
-        left = max(left, try remainingLife(place.keys.readers))
-        guard left == -2 else { return left }
-        guard let turn = try get(place.queue.turn)?.string, turn != place.member else { return left }
+    private func lifeOfWhatKeeps(
+        _ keys: NodeCommand.LockKeys,
+        _ place: NodeCommand.Place
+    ) throws(CommandError) -> Int64 {
+        var left = try remainingLife(keys.lock)
+        left = max(left, try remainingLife(keys.readers))
+        return left == -2 ? try lifeOfTurn(place) : left
+    }
+
+    private func lifeOfWhatKeeps(
+        _ slots: NodeCommand.Slots,
+        _ place: NodeCommand.Place
+    ) throws(CommandError) -> Int64 {
+        let (_, left) = try firstFree(slots)
+        return left == -2 ? try lifeOfTurn(place) : left
+    }
+
+    /// How long it is the turn of somebody else, or -2.
+    private func lifeOfTurn(_ place: NodeCommand.Place) throws(CommandError) -> Int64 {
+        guard let turn = try get(place.queue.turn)?.string, turn != place.member else { return -2 }
         return try remainingLife(place.queue.turn)
     }
 
-    private func lifeOfWhatKeepsSharer(_ place: NodeCommand.Place) throws(CommandError) -> Int64 {
-        let left = try remainingLife(place.keys.lock)
+    private func lifeOfWhatKeepsSharer(
+        _ keys: NodeCommand.LockKeys,
+        _ place: NodeCommand.Place
+    ) throws(CommandError) -> Int64 {
+        let left = try remainingLife(keys.lock)
         guard left == -2 else { return left }
         let turn = try get(place.queue.turn)?.string
         if let turn, !isShared(turn) { return try remainingLife(place.queue.turn) }
         guard turn != place.member else { return left }
         for (member, ticket) in try range(withScores: place.queue.queue, 16) {
             if ticket >= Double(place.ticket) { break }
-            if !isShared(member) { return try remainingLife(place.keys.readers) }
+            if !isShared(member) { return try remainingLife(keys.readers) }
         }
         return left
     }
 
     func leave(
-        _ keys: NodeCommand.LockKeys,
+        _ wanted: NodeCommand.Wanted,
         _ queue: NodeCommand.WaitingQueue,
         _ member: String,
         turnMilliseconds: Int64
@@ -94,7 +117,10 @@ extension SimulatedServer {
         _ = try removeScore(queue.expiry, member)
         if try get(queue.turn)?.string == member { let _: Int64 = try delete(queue.turn) }
         if try removeScore(queue.queue, member) == 1 { return .integer(0) }
-        if try exists(keys.lock) { return .integer(0) }
+        switch wanted {
+        case .alone(let keys), .shared(let keys): if try exists(keys.lock) { return .integer(0) }
+        case .slot(let slots): if try firstFree(slots).number == nil { return .integer(0) }
+        }
         return .integer(try wake(queue, turnMilliseconds: turnMilliseconds) ? 1 : 0)
     }
 

@@ -24,14 +24,18 @@ extension SimulatedServer {
         case .repair(let repair): return try self.repair(repair)
         case .repairShared(let keys, let ownerToken, let ttlMilliseconds):
             return try repairShared(keys, ownerToken, ttlMilliseconds: ttlMilliseconds)
+        case .acquireSlot(let acquisition, let slots, let turn):
+            return try acquireSlot(acquisition, slots, turn, recordID: recordID)
+        case .releaseSlot(let slots, let queue, let ownerToken, let turnMilliseconds):
+            return try releaseSlot(slots, queue, ownerToken, turnMilliseconds: turnMilliseconds)
         case .release(let releases, let ownerToken, let turnMilliseconds):
             return try release(releases, ownerToken, turnMilliseconds: turnMilliseconds)
         case .releaseShared(let release, let ownerToken, let turnMilliseconds):
             return try releaseShared(release, ownerToken, turnMilliseconds: turnMilliseconds)
         case .releasePlain(let lock, let ownerToken): return try releasePlain(lock, ownerToken)
         case .enqueue(let place): return try enqueue(place)
-        case .leaveQueue(let keys, let queue, let member, let turnMilliseconds):
-            return try leave(keys, queue, member, turnMilliseconds: turnMilliseconds)
+        case .leaveQueue(let wanted, let queue, let member, let turnMilliseconds):
+            return try leave(wanted, queue, member, turnMilliseconds: turnMilliseconds)
         case .read(let keys, let queue): return try read(keys, queue)
         case .enrol(let record, let expected, let before, let after):
             return try enrol(record, expected: expected, before: before, after: after)

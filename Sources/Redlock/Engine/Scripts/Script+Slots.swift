@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How nodes grant one of several slots, each of which is a lock of its own.
+///
+/// The key of a slot has its number in its middle, in three digits: what stands before and behind it is given, as there may
+/// be many.
+extension Script {
+    /// Tells in `left` how long the first slot to be free is still held, -1: for ever, and -2 if one is free, the first of
+    /// which is `free`.
+    private static func lookingForFreeSlot(start: String, end: String, count: String) -> String {
+        """
+        local free
+        local left = -1
+        for slot = 0, \(count) - 1 do
+            local life = redis.call('PTTL', \(start) .. string.format('%03d', slot) .. \(end))
+            if life == -2 then
+                free = string.format('%03d', slot)
+                left = -2
+                break
+            end
+            if life >= 0 and (left < 0 or life < left) then left = life end
+        end
+        """
+    }
+
+    /// Grants the first slot that is free.
+    ///
+    /// Clients have agreed on how many there are by whoever was first; another number is refused as long as one slot is held.
+    ///
+    /// Answers the first token of the block and the number of the slot, from 0; 0 alone if the record is not the one that was
+    /// admitted; the number of slots that was agreed on, alone, if it is another; or -1 - n and 0 if the first slot to be free
+    /// is held for another n milliseconds, for ever if n is 2^53 - 2.
+    ///
+    /// KEYS: record, agreed number, queue, queue by expiry, turn. ARGV: as for `acquire` up to the life of a counter, then
+    /// what a slot and a fence begin with, how both end, how many slots there are, member, ticket, whether it is to be granted
+    /// in turn, time of a turn in milliseconds, beginning of the channels, id of the admitted record.
+    static let acquireSlot = Script(
+        text: """
+            \(admitting)
+            local limit = tonumber(ARGV[10])
+            local agreed = tonumber(redis.call('GET', KEYS[2]) or ARGV[10])
+            if agreed and agreed ~= limit and agreed >= 1 and agreed <= 1000 then
+                for slot = 0, agreed - 1 do
+                    if redis.call('EXISTS', ARGV[7] .. string.format('%03d', slot) .. ARGV[9]) == 1 then return agreed end
+                end
+            end
+            \(lookingForFreeSlot(start: "ARGV[7]", end: "ARGV[9]", count: "limit"))
+            if not free then return {left < 0 and -9007199254740991 or -1 - left, 0} end
+            local turn = redis.call('GET', KEYS[5])
+            if ARGV[13] == '1' and turn ~= ARGV[11] then
+                if turn then return {-1 - redis.call('PTTL', KEYS[5]), 0} end
+                \(waking(channel: "ARGV[15]", time: "ARGV[14]"))
+                if wake(KEYS[3], KEYS[5], ARGV[11], tonumber(ARGV[12])) == 1 then return {-1 - ARGV[14], 0} end
+            end
+            local fence = ARGV[8] .. free .. ARGV[9]
+            \(counting(fence: "fence"))
+            redis.call('SET', ARGV[7] .. free .. ARGV[9], ARGV[1], 'PX', ARGV[2])
+            redis.call('SET', KEYS[2], ARGV[10], 'PX', ARGV[6])
+            if turn == ARGV[11] then redis.call('DEL', KEYS[5]) end
+            redis.pcall('ZREM', KEYS[3], ARGV[11])
+            redis.pcall('ZREM', KEYS[4], ARGV[11])
+            return {last - ARGV[3] + 1, tonumber(free)}
+            """,
+        digest: "0ad7cce0bd6c67f47ad72e27baca5938da24f025"
+    )
+
+    /// Deletes every slot that is held under the owner token, whichever that is, and wakes the first who waits.
+    ///
+    /// 2: deleted and somebody is woken, 1: deleted, 0: none was held.
+    ///
+    /// KEYS: queue, turn. ARGV: owner token, beginning of the channels, time of a turn in milliseconds, what a slot begins
+    /// with, how it ends, how many there are.
+    static let releaseSlot = Script(
+        text: """
+            local outcome = 0
+            for slot = 0, ARGV[6] - 1 do
+                local lock = ARGV[4] .. string.format('%03d', slot) .. ARGV[5]
+                if redis.call('GET', lock) == ARGV[1] then
+                    redis.call('DEL', lock)
+                    outcome = 1
+                end
+            end
+            if outcome == 0 then return 0 end
+            \(waking(channel: "ARGV[2]", time: "ARGV[3]"))
+            return 1 + wake(KEYS[1], KEYS[2])
+            """,
+        digest: "fab4280caf7513923d9a8576ce6a947ba2b6a738"
+    )
+
+    /// Takes a place in the queue for a slot.
+    ///
+    /// KEYS: queue, the same members by when they are taken for gone, turn. ARGV: member, ticket, life of the place in
+    /// milliseconds, whether it is taken also where a slot is free, what a slot begins with, how it ends, how many there are.
+    static let enqueueForSlot = Script(
+        text: """
+            \(lookingForFreeSlot(start: "ARGV[5]", end: "ARGV[6]", count: "ARGV[7]"))
+            if left == -2 then
+                local turn = redis.call('GET', KEYS[3])
+                if turn and turn ~= ARGV[1] then left = redis.call('PTTL', KEYS[3]) end
+            end
+            \(enqueuing(queue: "KEYS[1]", expiry: "KEYS[2]"))
+            """,
+        digest: "76c0bdcc86705557036c5b3f32ab6e0ed5687755"
+    )
+
+    /// Gives up a place in the queue for a slot, as `leaveQueue` does for a lock.
+    ///
+    /// KEYS: queue, the same members by when they are taken for gone, turn. ARGV: member, beginning of the channels, time of a
+    /// turn in milliseconds, what a slot begins with, how it ends, how many there are.
+    static let leaveQueueForSlot = Script(
+        text: """
+            redis.call('ZREM', KEYS[2], ARGV[1])
+            if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('DEL', KEYS[3]) end
+            if redis.call('ZREM', KEYS[1], ARGV[1]) == 1 then return 0 end
+            \(lookingForFreeSlot(start: "ARGV[4]", end: "ARGV[5]", count: "ARGV[6]"))
+            if not free then return 0 end
+            \(waking(channel: "ARGV[2]", time: "ARGV[3]"))
+            return wake(KEYS[1], KEYS[3])
+            """,
+        digest: "5368e7169322fb20c465e3e47d68b256032dd92f"
+    )
+}
