@@ -277,7 +277,9 @@ final class Simulation: @unchecked Sendable {
         guard world.now - lastFault > 2 * scenario.nodeTimeout, judge.claimsExclusion else { return }
         let key = "redlock:lock:\(lease.resource)"
         // A node whose vote came too late has the key under another owner token of the same process.
-        let count = nodes.count { $0.server.value(at: key)?.hasSuffix(":" + lease.ownerLabel) == true }
+        let count = nodes.count { node in
+            node.server.value(at: key).flatMap { OwnerToken(secretText: $0)?.label } == lease.ownerLabel
+        }
         guard count < scenario.quorum else { return }
         judge.violated(.emptyExtension, "\(count) nodes have \(key) when its extension is told")
     }
