@@ -1,32 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Redlock
 
 /// Locks that are held, for people and as JSON.
 struct ListText {
     private let locks: [LockStatus]
+    /// When they were looked at.
+    private let time: Date
 
-    init(_ locks: [LockStatus]) {
+    init(_ locks: [LockStatus], time: Date = Date()) {
         self.locks = locks
+        self.time = time
     }
 
     /// One line for each, in columns.
     var lines: [String] {
         let rows = locks.map { lock in
-            [
-                Reporter.inOneLine(lock.resource),
-                Reporter.inOneLine(lock.holder?.name ?? ""),
+            let holder = lock.holder.map { HolderText($0, at: time) }
+            return [
+                lock.resource,
+                lock.holder?.name ?? "",
+                holder?.place ?? "",
+                holder?.age ?? "",
                 lock.holder?.remaining.map { "\($0.readable) left" } ?? "no expiry or not allowed to know",
+                holder?.note ?? "",
                 lock.lastFencingToken.map { "tokens up to \($0)" } ?? "",
                 StatusText.waitingText(lock) ?? "",
-            ]
+            ].map(Reporter.inOneLine)
         }
-        let widths = rows.reduce(into: [Int](repeating: 0, count: 5)) { widths, row in
+        let widths = rows.reduce(into: [Int](repeating: 0, count: rows.first?.count ?? 0)) { widths, row in
             for (column, text) in row.enumerated() { widths[column] = max(widths[column], text.count) }
         }
         return rows.map { row in
             var line = ""
-            for (text, width) in zip(row, widths) { line += text.padded(to: width) + "  " }
+            // A column of which nothing is known for any lock takes no place.
+            for (text, width) in zip(row, widths) where width > 0 { line += text.padded(to: width) + "  " }
             while line.last == " " { line.removeLast() }
             return line
         }
@@ -39,13 +48,12 @@ struct ListText {
                 "locks",
                 .array(
                     locks.map { lock in
-                        .object([
-                            ("name", .string(lock.resource)),
-                            ("owner", .optional(lock.holder?.label)),
-                            ("remainingMilliseconds", .milliseconds(lock.holder?.remaining)),
-                            ("lastFencingToken", .token(lock.lastFencingToken)),
-                            ("waitingClients", .optional(lock.waitingClients)),
-                        ])
+                        .object(
+                            [("name", .string(lock.resource))] + HolderText.fields(of: lock.holder) + [
+                                ("lastFencingToken", .token(lock.lastFencingToken)),
+                                ("waitingClients", .optional(lock.waitingClients)),
+                            ]
+                        )
                     }
                 )
             )
