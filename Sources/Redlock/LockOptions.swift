@@ -43,9 +43,14 @@ public struct LockOptions: Sendable {
     /// What stands in the owner token for people to read; the client's label by default.
     public var label: String?
 
+    /// What else whoever looks at the lock is to read, such as a job or a request; nothing by default.
+    ///
+    /// It stands in the owner token: at most 256 bytes, without control characters. It is no secret.
+    public var note: String?
+
     /// Whether `withLock` may be called again, with the same lock, by the task that already runs under it; false by default.
     ///
-    /// The inner body then runs under the lease of the outer one, with its fencing token, TTL and label; the lock is
+    /// The inner body then runs under the lease of the outer one, with its fencing token, TTL, label and note; the lock is
     /// released after the outer body. Without it, the inner call throws `heldByTask`.
     public var reentrant: Bool
 
@@ -64,6 +69,7 @@ public struct LockOptions: Sendable {
         maximumHold: Duration? = nil,
         cancellationMargin: Duration? = nil,
         label: String? = nil,
+        note: String? = nil,
         reentrant: Bool = false,
         fair: Bool = false
     ) {
@@ -72,6 +78,7 @@ public struct LockOptions: Sendable {
         self.maximumHold = maximumHold
         self.cancellationMargin = cancellationMargin
         self.label = label
+        self.note = note
         self.reentrant = reentrant
         self.fair = fair
     }
@@ -86,6 +93,7 @@ struct LeaseTerms: Sendable {
     let label: String
     /// Whether the lock is to be had in the order in which all asked for it.
     let isFair: Bool
+    let note: String?
 
     init(
         _ options: LockOptions,
@@ -101,16 +109,28 @@ struct LeaseTerms: Sendable {
             throw RedlockError(.invalidArgument, "the cancellation margin must lie between 0 and half the TTL")
         }
         if let label = options.label { try RedlockConfiguration.validate(label: label, .invalidArgument) }
+        if let note = options.note { try Self.validate(note: note) }
         maximumHoldNanoseconds = options.maximumHold?.nanoseconds
         cancellationMarginNanoseconds = margin ?? max(20_000_000, timing.ttlNanoseconds / 100)
         self.renewal = renewal
         isFair = options.fair
         label = options.label ?? configuration.label
+        note = options.note
     }
 
-    /// Whether a lock that was asked for under one serves the other as well: it lives as long and names the same label.
+    /// Whether a lock that was asked for under one serves the other as well: it lives as long and tells people the same.
     func areAlike(_ other: LeaseTerms) -> Bool {
-        timing == other.timing && label == other.label
+        timing == other.timing && label == other.label && note == other.note
+    }
+
+    private static func validate(note: String) throws(RedlockError) {
+        let (count, limit) = (note.utf8.count, OwnerField.longestNote)
+        guard count <= limit else {
+            throw RedlockError(.invalidArgument, "the note is \(count) bytes long, and at most \(limit) are allowed")
+        }
+        guard !note.containsControlCharacters else {
+            throw RedlockError(.invalidArgument, "the note has control characters")
+        }
     }
 
     /// The times of a lease of the given TTL, if the configuration allows it.

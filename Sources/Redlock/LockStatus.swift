@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import RedisTransport
+
 /// What the nodes say about one lock, at the moment they were asked.
 ///
 /// It is a picture of the past: by the time it is read, the lock may have changed hands.
@@ -10,6 +12,34 @@ public struct LockStatus: Hashable, Sendable {
         public let label: String?
         /// How long the key lives if nobody extends it, the shortest of the quorum; nil if no node told.
         public let remaining: Duration?
+        /// The machine that the holder says it runs on; nil if it does not say.
+        public let host: String?
+        /// The id of the process that the holder says it is, on that machine; nil if it does not say.
+        public let process: Int32?
+        /// When the attempt began by which the holder got the lock, since 1970 (Unix time); nil if it does not say.
+        ///
+        /// It is what the wall clock of the holder showed, in milliseconds. That clock and yours may differ, and either may
+        /// have been set since, so that this may even lie in the future: it is for people, and nothing follows from it. A
+        /// lock that was handed over from one task of a client to the next shows when the client got it.
+        public let since: Duration?
+        /// What the holder noted, see ``LockOptions/note``; nil if it noted nothing.
+        public let note: String?
+
+        init(
+            label: String?,
+            remaining: Duration?,
+            host: String? = nil,
+            process: Int32? = nil,
+            since: Duration? = nil,
+            note: String? = nil
+        ) {
+            self.label = label
+            self.remaining = remaining
+            self.host = host
+            self.process = process
+            self.since = since
+            self.note = note
+        }
     }
 
     /// What one node says.
@@ -71,4 +101,26 @@ public struct LockStatus: Hashable, Sendable {
 
     /// Whether enough nodes answered for any statement.
     public let isQuorumReachable: Bool
+}
+
+extension LockStatus.Holder {
+    /// What the value of a key says of its holder.
+    ///
+    /// Anybody may have written it: what is not as this package writes it is left out.
+    init(ownerToken value: String, remaining: Duration?) {
+        let fields = OwnerToken.fields(of: value)
+        func text(_ field: OwnerField, atMost limit: Int) -> String? {
+            fields[field].flatMap { $0.isEmpty ? nil : String($0).printable(limit: limit) }
+        }
+        // Beyond the year 9999 it is no time.
+        let times: ClosedRange<Int64> = 1...253_402_300_799_999
+        self.init(
+            label: OwnerToken.label(of: value)?.printable(),
+            remaining: remaining,
+            host: text(.host, atMost: OwnerField.longestHost),
+            process: fields[.process].flatMap { Int32($0) }.flatMap { $0 > 0 ? $0 : nil },
+            since: fields[.since].flatMap { Int64($0) }.flatMap { times.contains($0) ? .milliseconds($0) : nil },
+            note: text(.note, atMost: OwnerField.longestNote)
+        )
+    }
 }

@@ -65,7 +65,7 @@ public struct RedlockConfiguration: Sendable {
     /// get their turn; 200 ms by default, and not at all if zero.
     ///
     /// A lock that is handed over is not asked for: that takes no round trip. It happens between tasks that wait for the
-    /// same name with the same TTL and label, and where there are fencing tokens at most 15 times in a row.
+    /// same name with the same TTL, label and note, and where there are fencing tokens at most 15 times in a row.
     public var handOverTime: Duration = .milliseconds(200)
 
     /// Q: how many nodes must agree; a majority if nil, and never less.
@@ -91,10 +91,7 @@ public struct RedlockConfiguration: Sendable {
     public init() {}
 
     static var defaultLabel: String {
-        var name = [CChar](repeating: 0, count: 256)
-        guard gethostname(&name, name.count - 1) == 0 else { return "process \(getpid())" }
-        let host = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        return "\(host):\(getpid())"
+        ClientIdentity.hostName.map { "\($0):\(getpid())" } ?? "process \(getpid())"
     }
 }
 

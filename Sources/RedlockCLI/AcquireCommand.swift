@@ -75,7 +75,8 @@ struct AcquireCommand: ResourceCommand {
         let options = LockOptions(
             ttl: ttl(settings.values),
             wait: WaitPolicy(settings.values.wait),
-            label: settings.values.label ?? LockOptions.defaultLabel
+            label: settings.values.label ?? LockOptions.defaultLabel,
+            note: settings.values.note
         )
         let lease = try await settings.calling { try await client.acquire(name, options: options) }
         reporter.report(
@@ -94,7 +95,10 @@ struct AcquireCommand: ResourceCommand {
     }
 
     private static func text(for lease: Lease<some LeaseFencing>, asJSON: Bool) -> String {
-        guard asJSON else { return lease.ownerToken.secretText }
+        guard asJSON else {
+            return isatty(STDOUT_FILENO) == 1
+                ? OwnerTokenInput.visible(lease.ownerToken) : lease.ownerToken.secretText
+        }
         return JSONLine.object([
             ("name", .string(lease.resource)),
             ("token", .string(lease.ownerToken.secretText)),

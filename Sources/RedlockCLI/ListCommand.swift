@@ -9,15 +9,15 @@ struct ListCommand: ParsableCommand {
         commandName: "list",
         abstract: "List the locks that are held.",
         discussion: """
-            One line for each lock that a quorum of nodes shows as held: its name, who holds it, for how long unless it \
-            is renewed, up to which number fencing tokens are reserved, and how many clients wait. Nothing is printed if \
+            One line for each lock that a quorum of nodes shows as held: its name, who holds it, where and since when, for \
+            how long unless it is renewed, the note of the holder, up to which number fencing tokens are reserved, and how many clients wait. Nothing is printed if \
             there is none. PATTERN chooses names: * stands for any characters, ? for one, [ab] for one of several.
 
             The servers are read step by step and serve others in between; it takes the right +scan. The list is not of \
-            one moment. Exit code 69 says that too few nodes could be read.
+            one moment. Since when is what the clock of the holder showed. Exit code 69 says that too few nodes could be read.
 
-            With --json prints {"locks": [{"name", "owner", "remainingMilliseconds", "lastFencingToken", \
-            "waitingClients"}]}, with null for what no node tells.
+            With --json prints {"locks": [{"name", "owner", "host", "process", "sinceMilliseconds" (Unix time), "note", \
+            "remainingMilliseconds", "lastFencingToken", "waitingClients"}]}, with null for what no node tells.
 
             EXAMPLES
               redlock list

@@ -33,7 +33,7 @@ struct RedlockCommand: AsyncParsableCommand {
                "tls-key": "client.key", "node-timeout": "100ms", "max-ttl": "30s",
                "quorum": 2, "drift": "standard", "prefix": "redlock:", "compatible": false,
                "ttl": "10s", "wait": "1m", "conflict-exit-code": 1, "label": "…",
-               "signal": "TERM", "kill-after": "5s", "max-hold": "1h"}
+               "note": "…", "signal": "TERM", "kill-after": "5s", "max-hold": "1h"}
 
             VOTES
               A lock is granted by a quorum of servers whose votes count. A server that is new, was restarted without its \
@@ -60,9 +60,10 @@ struct RedlockCommand: AsyncParsableCommand {
 
             EVENTS (--json), one object per line on standard error
               Every event has "event" and "timeMilliseconds" (Unix time), and "resource" once it is known.
-              waiting   holder, holderRemainingMilliseconds, nodesWithoutVote: [{node,
-                        reason, quarantineMilliseconds}], empty unless a quorum of votes is
-                        missing
+              waiting   holder, holderSinceMilliseconds (Unix time, by the holder's clock),
+                        holderHost, holderProcess, holderNote,
+                        holderRemainingMilliseconds, nodesWithoutVote: [{node, reason,
+                        quarantineMilliseconds}], empty unless a quorum of votes is missing
               acquired  owner, fencingToken (null with --compatible),
                         waitedMilliseconds, validityMilliseconds
               signal    signal
@@ -70,8 +71,9 @@ struct RedlockCommand: AsyncParsableCommand {
               lost      reason (lost, maximumHold), signal, killAfterMilliseconds
               released  heldMilliseconds
               warning   message
-              error     code, message, exitCode, holder (with timedOut), nodes: [{node,
-                        outcome}] (where nodes were asked)
+              error     code, message, exitCode, nodes: [{node, outcome}] (where nodes were
+                        asked); with timedOut also holder, holderSinceMilliseconds,
+                        holderHost, holderProcess, holderNote
                         The code is timedOut, quorumUnavailable, votesMissing,
                         enrolmentRefused, lost, maximumHold, notHeld, usage, systemError,
                         internalError, notExecutable, notFound, interrupted or

@@ -177,7 +177,8 @@ struct RunTiming {
             wait: WaitPolicy(settings.wait),
             maximumHold: settings.maximumHold,
             cancellationMargin: deadlines.margin,
-            label: settings.label ?? LockOptions.defaultLabel
+            label: settings.label ?? LockOptions.defaultLabel,
+            note: settings.note
         )
     }
 }

@@ -14,10 +14,15 @@ struct StatusCommand: ResourceCommand {
             answered, or that too few votes count: a node in quarantine that says free may have forgotten. Looking \
             changes no lock; the answer may be outdated when it is read.
 
-            With --json prints {"name", "held", "free", "quorumReachable", "owner", "remainingMilliseconds", \
-            "lastFencingToken", "waitingClients", "nodes": [{"node", "state": "free" | "held" | "notALock" | "unavailable", "owner", \
+            Since when it is held, the host, the process and the note are told by the holder: its clock may differ from \
+            yours, and a lock that a client hands from one of its tasks to the next shows when the client got it.
+
+            With --json prints {"name", "held", "free", "quorumReachable", "owner", "host", "process", \
+            "sinceMilliseconds", "note", "remainingMilliseconds", "lastFencingToken", "waitingClients", "nodes": [{"node", \
+            "state": "free" | "held" | "notALock" | "unavailable", "owner", "host", "process", "sinceMilliseconds", "note", \
             "remainingMilliseconds", "holder", "reason", "voteCounts", "voteReason"}]}, with null where there is nothing \
             to say ("held" and "free" when no quorum can tell); "holder" tells holders apart that have the same label. \
+            "sinceMilliseconds" is Unix time. \
             "lastFencingToken" is the highest that was reserved, as far as the nodes know: a grant reserves 16, of which \
             the first is its own. "waitingClients" counts clients, each of which may have many tasks that wait. With \
             --compatible both are null, as are "voteCounts" and "voteReason".

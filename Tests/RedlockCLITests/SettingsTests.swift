@@ -66,6 +66,14 @@ struct SettingsTests {
     }
 
     @Test
+    func aNoteOfTheOptionsWinsAndAnEmptyOneIsRefused() throws {
+        let file = PartialSettings(note: "file")
+        #expect(try Self.resolve(file: file).values.note == "file")
+        #expect(try Self.resolve(options: PartialSettings(note: "option"), file: file).values.note == "option")
+        #expect(throws: UsageError.self) { try Self.resolve(options: PartialSettings(note: "")) }
+    }
+
+    @Test
     func thePasswordGoesToURLsWithoutOne() throws {
         let settings = try Self.resolve(environment: [
             "REDLOCK_REDIS": "redis://a,redis://:own@b,redis://user@c,redis+unix:///tmp/a@b.sock",
@@ -151,7 +159,7 @@ struct ConfigurationFileTests {
             """
             {"redis": ["redis://a", "redis://b"], "password": "secret", "ttl": "20s", "wait": 1.5,
              "conflict-exit-code": 99, "signal": "INT", "kill-after": 3, "max-hold": "1h", "label": "me",
-             "node-timeout": "50ms", "max-ttl": "1m", "compatible": false, "quorum": 2, "drift": "5%", "prefix": "p:",
+             "note": "for the books", "node-timeout": "50ms", "max-ttl": "1m", "compatible": false, "quorum": 2, "drift": "5%", "prefix": "p:",
              "tls-ca": "ca", "tls-certificate": "certificate", "tls-key": "key"}
             """
         )
@@ -167,6 +175,7 @@ struct ConfigurationFileTests {
                     killAfter: .seconds(3),
                     maximumHold: .seconds(3_600),
                     label: "me",
+                    note: "for the books",
                     nodeTimeout: .milliseconds(50),
                     maximumTTL: .seconds(60),
                     authorityFile: "ca",
@@ -193,7 +202,8 @@ struct ConfigurationFileTests {
         (#"{"tll": "1s"}"#, "tll"), (#"{"ttl": "soon"}"#, "ttl"), (#"{"ttl": {"a": 1}}"#, "ttl"),
         (#"{"ttl": null}"#, "ttl"),
         (#"{"wait": -1}"#, "wait"), (#"{"redis": 5}"#, "redis"), (#"{"redis": []}"#, "redis"),
-        (#"{"label": 5}"#, "label"), (#"{"conflict-exit-code": 256}"#, "conflict-exit-code"), ("[]", "object"),
+        (#"{"label": 5}"#, "label"), (#"{"note": 5}"#, "note"), (#"{"conflict-exit-code": 256}"#, "conflict-exit-code"),
+        ("[]", "object"),
         ("{", "JSON"), ("", "empty"), (" \n", "empty"), (#"{"password": ["hunter2"]}"#, "password"),
         (#"{"signal": "NOPE"}"#, "signal"), (#"{"compatible": "yes"}"#, "compatible"),
         (#"{"quorum": 0}"#, "quorum"), (#"{"quorum": 1.5}"#, "quorum"),

@@ -72,6 +72,34 @@ struct LockOptionsTests {
     }
 
     @Test
+    func notes() throws {
+        #expect(try terms(LockOptions()).note == nil)
+        for note in ["", "invoice 42", "größe", String(repeating: "é", count: 128)] {
+            #expect(try terms(LockOptions(note: note)).note == note)
+        }
+        for (note, says) in [
+            (String(repeating: "é", count: 128) + "x", "257 bytes"), ("a\nb", "control"), ("a\u{1F}b", "control"),
+            ("\u{9B}1m", "control"), ("\u{202E}", "control"),
+        ] {
+            let error = #expect(throws: RedlockError.self) { try terms(LockOptions(note: note)) }
+            #expect(error?.code == .invalidArgument)
+            #expect(error?.message.contains("note") == true && error?.message.contains(says) == true)
+        }
+    }
+
+    /// A lock that is handed over keeps what stands in its key.
+    @Test
+    func onlyWhoTellsTheSameIsHandedALockOver() throws {
+        let terms = try [
+            LockOptions(label: "a", note: "n"), LockOptions(label: "a"), LockOptions(label: "b", note: "n"),
+            LockOptions(ttl: .seconds(9), label: "a", note: "n"),
+        ].map { try self.terms($0) }
+        for (first, one) in terms.enumerated() {
+            for (second, other) in terms.enumerated() { #expect(one.areAlike(other) == (first == second)) }
+        }
+    }
+
+    @Test
     func labels() throws {
         for label in ["", "worker 7", "größe", String(repeating: "x", count: 128)] {
             #expect(try terms(LockOptions(label: label)).label == label)

@@ -44,12 +44,74 @@ struct OwnerTokenTests {
 
     @Test
     func takesWhatSomebodyKept() {
-        for text in ["x", "another client's value", String(repeating: "x", count: 4096)] {
+        for text in ["x", "another client's value", "a\u{1F}b=c", "\u{1F}\u{1F}", String(repeating: "x", count: 4096)] {
             #expect(OwnerToken(secretText: text)?.secretText == text)
         }
-        for text in ["", String(repeating: "x", count: 4097), "a\nb", "a\0", "\u{9B}"] {
+        for text in ["", String(repeating: "x", count: 4097), "a\nb", "a\0", "\u{9B}", "a\u{1F}\u{9B}", "\u{1E}"] {
             #expect(OwnerToken(secretText: text) == nil)
         }
+    }
+
+    @Test
+    func saysWhoHoldsItSinceWhen() {
+        let identity = ClientIdentity(host: "web1", process: 4711)
+        let token = OwnerToken(
+            highBits: 0,
+            lowBits: 1,
+            label: "me",
+            note: "größe = 3 ",
+            identity: identity,
+            wallMilliseconds: 1_764_190_985_123
+        )
+        let text = "00000000000000000000000000000001:me"
+        let fields = ["note=größe = 3 ", "host=web1", "pid=4711", "since=1764190985123"]
+        #expect(token.secretText == ([text] + fields).joined(separator: "\u{1F}"))
+        #expect(token.label == "me")
+        #expect(OwnerToken(secretText: token.secretText) == token)
+        let holder = LockStatus.Holder(ownerToken: token.secretText, remaining: .seconds(3))
+        let expected = LockStatus.Holder(
+            label: "me",
+            remaining: .seconds(3),
+            host: "web1",
+            process: 4711,
+            since: .milliseconds(1_764_190_985_123),
+            note: "größe = 3 "
+        )
+        #expect(holder == expected)
+    }
+
+    @Test
+    func anotherTokenOfTheSameAttemptSaysTheSame() {
+        let identity = ClientIdentity(host: "web1", process: 4711)
+        let token = OwnerToken(highBits: 1, lowBits: 2, label: "a:b", identity: identity, wallMilliseconds: 5)
+        let other = token.remade(highBits: 3, lowBits: 4)
+        #expect(other.secretText.hasPrefix("00000000000000030000000000000004:a:b\u{1F}"))
+        #expect(other.secretText.dropFirst(32) == token.secretText.dropFirst(32))
+    }
+
+    @Test
+    func everyTimeFits() {
+        let identity = ClientIdentity(host: nil, process: 1)
+        for (milliseconds, text) in [(Int64.min, "0"), (0, "0"), (9, "9"), (10, "10"), (Int64.max, "\(Int64.max)")] {
+            let token = OwnerToken(
+                highBits: 1,
+                lowBits: 2,
+                label: "",
+                identity: identity,
+                wallMilliseconds: milliseconds
+            )
+            #expect(token.secretText.hasSuffix(":\u{1F}pid=1\u{1F}since=\(text)"), "\(token.secretText)")
+        }
+    }
+
+    @Test
+    func theHostCannotTearTheTokenApart() {
+        let identity = ClientIdentity(host: "a\u{1F}note=b\n" + String(repeating: "x", count: 1_000), process: 1)
+        let token = OwnerToken(highBits: 1, lowBits: 2, label: "me", identity: identity, wallMilliseconds: 5)
+        let holder = LockStatus.Holder(ownerToken: token.secretText, remaining: nil)
+        #expect(holder.note == nil && holder.process == 1 && holder.since == .milliseconds(5))
+        #expect(holder.host?.hasPrefix("a?note=b?xxx") == true && holder.host?.count == 255)
+        #expect(OwnerToken(secretText: token.secretText) != nil)
     }
 
     @Test
@@ -65,6 +127,21 @@ struct OwnerTokenTests {
         }
         let foreign = try #require(OwnerToken(secretText: "topsecret"))
         for text in allTexts(of: foreign) { #expect(!text.contains("topsecret"), "\(text)") }
+    }
+
+    /// What a lease is released with, and what is told of its holder, may not be torn from it by whoever looks.
+    @Test
+    func theRestOfTheTokenIsNoSecretAndTheRandomPartIs() {
+        let token = OwnerToken(
+            highBits: 0xFEED_FACE_CAFE_BEEF,
+            lowBits: 3,
+            label: "host:7",
+            note: "n",
+            identity: ClientIdentity(host: "h", process: 1),
+            wallMilliseconds: 5
+        )
+        let holder = LockStatus.Holder(ownerToken: token.secretText, remaining: nil)
+        for text in allTexts(of: holder) + allTexts(of: token) { #expect(!text.contains("feedface"), "\(text)") }
     }
 
     /// A lease carries the token.

@@ -16,6 +16,7 @@ final class StandingStill: Surroundings {
     var now: Instant { Instant(nanoseconds: 0) }
     func clockInstant(of instant: Instant) -> ContinuousClock.Instant { .now }
     var wallMicroseconds: Int64 { 0 }
+    var identity: ClientIdentity? { ClientIdentity(host: "still", process: 7) }
     func randomBits() -> UInt64 { 4 }
     func runOnLoop(_ work: @escaping @Sendable () -> Void) {}
     func schedule(at instant: Instant, _ work: @escaping () -> Void) -> any LoopTimer { Timer() }

@@ -14,7 +14,7 @@ final class AcquireAttempt: ScriptSender {
     let ownerToken: OwnerToken
     /// The owner token for nodes whose vote came too late, if they are to have the key after all: a release of the first
     /// one may still be on its way there, and must not find it.
-    private(set) lazy var spareToken = engine.freshOwnerToken(label: label)
+    private(set) lazy var spareToken = engine.ownerToken(like: ownerToken)
     /// The times asked for; those of the longest extension once the lease was extended.
     var timing: LeaseTiming
     private(set) var round: AcquireRound
@@ -22,7 +22,6 @@ final class AcquireAttempt: ScriptSender {
     /// The line that the decision goes to; nil once there is one, or nobody wants it any more.
     private var line: WaitingLine?
 
-    private let label: String
     private var isStopped = false
     private let engine: LockEngine
     private let seeding: NodeCommand.Seeding
@@ -42,7 +41,6 @@ final class AcquireAttempt: ScriptSender {
     init(for line: WaitingLine, _ terms: LeaseTerms, ownerToken: OwnerToken, round: AcquireRound, engine: LockEngine) {
         self.claim = line.claim
         self.turn = engine.turn(of: line, terms)
-        self.label = terms.label
         self.ownerToken = ownerToken
         self.timing = terms.timing
         self.round = round

@@ -88,6 +88,8 @@ final class NIOSurroundings: Surroundings {
         return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000
     }
 
+    var identity: ClientIdentity? { ClientIdentity.ofThisProcess }
+
     func randomBits() -> UInt64 {
         randomNumbers.next()
     }

@@ -150,9 +150,8 @@ final class ReadExchange: ScriptSender {
     }
 
     private static func holder(_ value: [UInt8], _ milliseconds: Int64?) -> LockStatus.Holder {
-        let text = String(decoding: value, as: UTF8.self)
-        return LockStatus.Holder(
-            label: OwnerToken.label(of: text)?.printable(),
+        LockStatus.Holder(
+            ownerToken: String(decoding: value, as: UTF8.self),
             remaining: milliseconds.map { .milliseconds($0) }
         )
     }

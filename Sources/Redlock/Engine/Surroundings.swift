@@ -14,8 +14,11 @@ package protocol Surroundings: AnyObject {
     func clockInstant(of instant: Instant) -> ContinuousClock.Instant
 
     /// The wall clock, in microseconds since 1970, which may be wrong and may jump: only ends that lie beyond the process are
-    /// reckoned by it.
+    /// reckoned by it, and people are told it.
     var wallMicroseconds: Int64 { get }
+
+    /// Who the client is, for those who look at its locks; nil where its owner tokens are not to say.
+    var identity: ClientIdentity? { get }
 
     /// 64 bits that nobody can guess.
     func randomBits() -> UInt64

@@ -24,7 +24,7 @@ struct ConfigurationFile: Sendable {
     }
     private static var texts: [String: WritableKeyPath<PartialSettings, String?>] {
         [
-            "label": \.label, "prefix": \.keyPrefix,
+            "label": \.label, "note": \.note, "prefix": \.keyPrefix,
             "tls-ca": \.authorityFile, "tls-certificate": \.certificateFile, "tls-key": \.keyFile,
         ]
     }

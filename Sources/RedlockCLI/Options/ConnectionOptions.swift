@@ -172,6 +172,16 @@ struct WaitingOptions: ParsableArguments {
     )
     var label: String?
 
+    @Option(
+        name: .long,
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "What else `redlock status` and `list` tell people; at most 256 bytes. (default: nothing)",
+            valueName: "text"
+        )
+    )
+    var note: String?
+
     func validate() throws {
         guard !(noWait && wait != nil) else { throw ValidationError("--wait and --no-wait exclude each other") }
     }
@@ -180,7 +190,8 @@ struct WaitingOptions: ParsableArguments {
         PartialSettings(
             wait: noWait ? .zero : wait,
             conflictExitCode: conflictExitCode,
-            label: label
+            label: label,
+            note: note
         )
     }
 }

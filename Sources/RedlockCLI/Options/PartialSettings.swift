@@ -13,6 +13,7 @@ struct PartialSettings: Equatable, Sendable {
     var killAfter: Duration?
     var maximumHold: Duration?
     var label: String?
+    var note: String?
     var nodeTimeout: Duration?
     var maximumTTL: Duration?
     var authorityFile: String?
@@ -35,6 +36,7 @@ struct PartialSettings: Equatable, Sendable {
             killAfter: killAfter ?? weaker.killAfter,
             maximumHold: maximumHold ?? weaker.maximumHold,
             label: label ?? weaker.label,
+            note: note ?? weaker.note,
             nodeTimeout: nodeTimeout ?? weaker.nodeTimeout,
             maximumTTL: maximumTTL ?? weaker.maximumTTL,
             authorityFile: authorityFile ?? weaker.authorityFile,

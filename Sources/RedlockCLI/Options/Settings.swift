@@ -52,6 +52,7 @@ struct Settings: Sendable {
             try checkList(urls, origin: "\"redis\" in the configuration file")
         }
         if values.label?.isEmpty == true { throw UsageError("the label is empty; leave it out for user@host:pid") }
+        if values.note?.isEmpty == true { throw UsageError("the note is empty; leave it out for none") }
         if values.isCompatible == true, values.keyPrefix != nil {
             throw UsageError("--compatible and --prefix exclude each other: a key of that profile is exactly the name")
         }

@@ -1,42 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Redlock
 
 /// Locks that are held, for people and as JSON.
 struct ListText {
     private let locks: [LockStatus]
+    /// When they were looked at.
+    private let time: Date
 
-    init(_ locks: [LockStatus]) {
+    init(_ locks: [LockStatus], time: Date = Date()) {
         self.locks = locks
+        self.time = time
     }
 
     /// One line for each, in columns.
     var lines: [String] {
-        let rows = locks.map(Self.row)
-        let widths = rows.reduce(into: [Int](repeating: 0, count: 5)) { widths, row in
+        let rows = locks.map(row)
+        let widths = rows.reduce(into: [Int](repeating: 0, count: rows.first?.count ?? 0)) { widths, row in
             for (column, text) in row.enumerated() { widths[column] = max(widths[column], text.count) }
         }
         return rows.map { row in
             var line = ""
-            for (text, width) in zip(row, widths) { line += text.padded(to: width) + "  " }
+            // A column of which nothing is known for any lock takes no place.
+            for (text, width) in zip(row, widths) where width > 0 { line += text.padded(to: width) + "  " }
             while line.last == " " { line.removeLast() }
             return line
         }
     }
 
-    private static func row(_ lock: LockStatus) -> [String] {
-        let remaining = (lock.holder ?? lock.sharers.first)?.remaining
+    private func row(_ lock: LockStatus) -> [String] {
+        let first = lock.holder ?? lock.sharers.first
+        let holder = first.map { HolderText($0, at: time) }
+        let others = lock.sharers.count > 1 ? " and \(lock.sharers.count - 1) more" : ""
         return [
-            Reporter.inOneLine(lock.resource),
-            Reporter.inOneLine(lock.holder?.name ?? sharersText(lock)),
-            remaining.map { "\($0.readable) left" } ?? "no expiry or not allowed to know",
+            lock.resource + (lock.slot.map { " slot \($0)" } ?? ""),
+            (lock.holder == nil ? "shared by " : "") + (first?.name ?? "") + others,
+            holder?.place ?? "",
+            holder?.age ?? "",
+            first?.remaining.map { "\($0.readable) left" } ?? "no expiry or not allowed to know",
+            holder?.note ?? "",
             lock.lastFencingToken.map { "tokens up to \($0)" } ?? "",
             StatusText.waitingText(lock) ?? "",
-        ]
-    }
-
-    private static func sharersText(_ lock: LockStatus) -> String {
-        "shared by " + lock.sharers.map(\.name).joined(separator: ", ")
+        ].map(Reporter.inOneLine)
     }
 
     /// The fields that the help of `redlock list` names.
@@ -46,14 +52,14 @@ struct ListText {
                 "locks",
                 .array(
                     locks.map { lock in
-                        .object([
-                            ("name", .string(lock.resource)),
-                            ("owner", .optional(lock.holder?.label)),
-                            ("remainingMilliseconds", .milliseconds(lock.holder?.remaining)),
-                            ("sharers", .array(lock.sharers.map { .optional($0.label) })),
-                            ("lastFencingToken", .token(lock.lastFencingToken)),
-                            ("waitingClients", .optional(lock.waitingClients)),
-                        ])
+                        .object(
+                            [("name", .string(lock.resource)), ("slot", .optional(lock.slot))]
+                                + HolderText.fields(of: lock.holder) + [
+                                    ("sharers", .array(lock.sharers.map { .object(HolderText.fields(of: $0)) })),
+                                    ("lastFencingToken", .token(lock.lastFencingToken)),
+                                    ("waitingClients", .optional(lock.waitingClients)),
+                                ]
+                        )
                     }
                 )
             )

@@ -62,15 +62,15 @@ struct Reporter: Sendable {
             }
         guard verbosity >= needed else { return nil }
         guard !usesJSON else { return jsonLine(for: report, time: time) }
-        let lines = ["redlock: " + humanText(for: report)] + details(of: report)
+        let lines = ["redlock: " + humanText(for: report, time: time)] + details(of: report)
         return lines.map(Self.inOneLine).joined(separator: "\n")
     }
 
-    private func humanText(for report: Report) -> String {
+    private func humanText(for report: Report, time: Date) -> String {
         let name = resource.map { "\"\($0)\"" } ?? ""
         switch report {
         case .waiting(let obstacle):
-            return "waiting for \(name)" + Self.text(of: obstacle)
+            return "waiting for \(name)" + Self.text(of: obstacle, time: time)
         case .acquired(let owner, let token, let waited, _):
             let number = token.map { ", fencing token \($0)" } ?? ""
             return "acquired \(name) as \(owner) after \(waited.readable)\(number)"
@@ -86,9 +86,9 @@ struct Reporter: Sendable {
         }
     }
 
-    private static func text(of obstacle: Obstacle) -> String {
+    private static func text(of obstacle: Obstacle, time: Date) -> String {
         if let holder = obstacle.holder {
-            return ", held by \(holder.name)" + (holder.remaining.map { ", \($0.readable) left unless renewed" } ?? "")
+            return ", held by " + HolderText(holder, at: time).whole
         }
         return obstacle.missingVotes.map { ": only \($0.text)" } ?? ""
     }
@@ -115,8 +115,7 @@ struct Reporter: Sendable {
         case .waiting(let obstacle):
             (
                 "waiting",
-                [
-                    ("holder", .optional(obstacle.holder?.name)),
+                jsonFields(of: obstacle.holder) + [
                     ("holderRemainingMilliseconds", .milliseconds(obstacle.holder?.remaining)),
                     ("nodesWithoutVote", obstacle.missingVotes?.json ?? .array([])),
                 ]
@@ -160,8 +159,18 @@ struct Reporter: Sendable {
             ("code", .string(failure.code)),
             ("message", .string(failure.description)),
             ("exitCode", .integer(Int64(failure.exitCode))),
-        ] + (failure.code == "timedOut" ? [("holder", .optional(failure.holder?.name))] : [])
+        ] + (failure.code == "timedOut" ? jsonFields(of: failure.holder) : [])
             + (failure.nodes.isEmpty ? [] : [("nodes", .array(failure.nodes.map(json(of:))))])
+    }
+
+    private static func jsonFields(of holder: LockStatus.Holder?) -> [(String, JSONLine)] {
+        [
+            ("holder", .optional(holder?.name)),
+            ("holderSinceMilliseconds", .milliseconds(holder?.since)),
+            ("holderHost", .optional(holder?.host)),
+            ("holderProcess", .optional(holder?.process.map { Int($0) })),
+            ("holderNote", .optional(holder?.note)),
+        ]
     }
 
     private static func json(of node: RedlockError.NodeReport) -> JSONLine {

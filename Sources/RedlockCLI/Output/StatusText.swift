@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Redlock
 
 /// The state of a lock, for people and as JSON.
@@ -16,12 +17,15 @@ struct StatusText {
     private let status: LockStatus
     /// Nil in the compatible profile, where the vote of every node counts.
     private let votes: Diagnosis?
+    /// When it was looked at.
+    private let time: Date
     let verdict: Verdict
 
     /// - Parameter quorum: how many nodes must agree, if more than a majority.
-    init(_ status: LockStatus, votes: Diagnosis? = nil, quorum: Int? = nil) {
+    init(_ status: LockStatus, votes: Diagnosis? = nil, quorum: Int? = nil, time: Date = Date()) {
         self.status = status
         self.votes = votes
+        self.time = time
         let quorum = quorum ?? status.nodes.count / 2 + 1
         // A node without a vote may say so because it forgot.
         let free = status.nodes.indices.count { index in
@@ -45,7 +49,7 @@ struct StatusText {
         let nodes = status.nodes.indices.map { index in
             let node = status.nodes[index]
             let padding = String(repeating: " ", count: width - node.name.count)
-            return "  " + node.name + padding + "  " + Self.text(of: node.state) + voteText(of: index)
+            return "  " + node.name + padding + "  " + text(of: node.state) + voteText(of: index)
         }
         let token = status.lastFencingToken.map { "; fencing tokens reserved up to \($0)" } ?? ""
         let waiting = Self.waitingText(status).map { "; \($0)" } ?? ""
@@ -73,7 +77,7 @@ struct StatusText {
 
     private var summary: String {
         switch verdict {
-        case .held: status.holder.map(Self.text(of:)) ?? Self.text(of: status.sharers)
+        case .held: status.holder.map { "held by " + HolderText($0, at: time).whole } ?? sharersText
         case .free: "free"
         case .unknown: "unknown, " + (status.isQuorumReachable ? "too few votes count" : "no quorum of nodes answered")
         case .taken:
@@ -103,25 +107,24 @@ struct StatusText {
         if case .unavailable(let reason) = state { reason.contains("WRONGTYPE") } else { false }
     }
 
-    private static func text(of state: LockStatus.NodeState) -> String {
+    private func text(of state: LockStatus.NodeState) -> String {
         switch state {
         case .free: "free"
-        case .held(let holder, let ownerNumber): "\(text(of: holder)) [holder \(ownerNumber)]"
-        case .shared(let count): count == 1 ? "shared by 1" : "shared by \(count)"
-        case .unavailable where holdsSomethingElse(state): "holds something that is not a lock"
+        case .held(let holder, let ownerNumber): "held by \(text(of: holder)) [holder \(ownerNumber)]"
+        case .shared(let count): "shared by \(count)"
+        case .unavailable where Self.holdsSomethingElse(state): "holds something that is not a lock"
         case .unavailable(let reason): "unavailable: \(reason)"
         }
     }
 
-    private static func text(of holder: LockStatus.Holder) -> String {
-        let left = holder.remaining.map { "\($0.readable) left unless renewed" }
-        return "held by \(holder.name), \(left ?? "no expiry or not allowed to know")"
+    /// Who has the key of one node: all that is known only where the first line does not tell it.
+    private func text(of holder: LockStatus.Holder) -> String {
+        let text = HolderText(holder, at: time)
+        return status.holder == nil ? text.whole : "\(holder.name), \(text.left)"
     }
 
-    private static func text(of sharers: [LockStatus.Holder]) -> String {
-        "shared by " + sharers.map { sharer in
-            sharer.name + (sharer.remaining.map { " (\($0.readable) left unless renewed)" } ?? "")
-        }.joined(separator: ", ")
+    private var sharersText: String {
+        "shared by " + status.sharers.map { HolderText($0, at: time).whole }.joined(separator: "; ")
     }
 
     /// The fields that the help of `redlock status` names.
@@ -138,20 +141,13 @@ struct StatusText {
                 ("held", held),
                 ("free", verdict == .unknown ? .null : .boolean(verdict == .free)),
                 ("quorumReachable", .boolean(verdict != .unknown)),
-            ] + Self.fields(of: status.holder) + [
-                ("sharers", .array(status.sharers.map { .object(Self.fields(of: $0)) })),
+            ] + HolderText.fields(of: status.holder) + [
+                ("sharers", .array(status.sharers.map { .object(HolderText.fields(of: $0)) })),
                 ("lastFencingToken", .token(status.lastFencingToken)),
                 ("waitingClients", .optional(status.waitingClients)),
                 ("nodes", .array(status.nodes.indices.map(jsonOfNode))),
             ]
         )
-    }
-
-    private static func fields(of holder: LockStatus.Holder?) -> [(String, JSONLine)] {
-        [
-            ("owner", .optional(holder?.label)),
-            ("remainingMilliseconds", .milliseconds(holder?.remaining)),
-        ]
     }
 
     private func jsonOfNode(_ index: Int) -> JSONLine {
@@ -168,7 +164,7 @@ struct StatusText {
             (state, reason) = (Self.holdsSomethingElse(node.state) ? "notALock" : "unavailable", .string(text))
         }
         return .object(
-            [("node", .string(node.name)), ("state", .string(state))] + Self.fields(of: holder)
+            [("node", .string(node.name)), ("state", .string(state))] + HolderText.fields(of: holder)
                 + [
                     ("holder", number), ("reason", reason),
                     ("voteCounts", vote.map { .boolean($0.hasVote) } ?? .null),
@@ -176,9 +172,4 @@ struct StatusText {
                 ]
         )
     }
-}
-
-extension LockStatus.Holder {
-    /// The label, or that there is none.
-    var name: String { label ?? "another kind of client" }
 }

@@ -90,7 +90,7 @@ extension Simulation {
 
     /// The process that was to release a lock with this owner token; nil if it was to be forgotten.
     private func owner(of value: String) -> Int? {
-        value.split(separator: ":").last.flatMap { $0.hasPrefix("kept by ") ? Int($0.dropFirst(8)) : nil }
+        OwnerToken(secretText: value)?.label.flatMap { $0.hasPrefix("kept by ") ? Int($0.dropFirst(8)) : nil }
     }
 }
 

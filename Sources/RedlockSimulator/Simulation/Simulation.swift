@@ -278,7 +278,9 @@ final class Simulation: @unchecked Sendable {
         for name in lease.resources {
             // A node whose vote came too late has the key under another owner token of the same process.
             let count = nodes.count { node in
-                node.server.owners(of: name, slot: lease.slot).contains { $0.hasSuffix(":" + lease.ownerLabel) }
+                node.server.owners(of: name, slot: lease.slot).contains { owner in
+                    OwnerToken(secretText: owner)?.label == lease.ownerLabel
+                }
             }
             guard count < scenario.quorum else { continue }
             judge.violated(.emptyExtension, "\(count) nodes have \(name) when its extension is told")

@@ -219,11 +219,19 @@ extension LockEngine {
             let number = UInt64(bitPattern: operation.begun.nanoseconds)
             return OwnerToken(highBits: number, lowBits: number, label: operation.terms.label)
         }
-        return freshOwnerToken(label: operation.terms.label)
+        return OwnerToken(
+            highBits: surroundings.randomBits(),
+            lowBits: surroundings.randomBits(),
+            label: operation.terms.label,
+            note: operation.terms.note,
+            identity: surroundings.identity,
+            wallMilliseconds: surroundings.wallMicroseconds / 1_000
+        )
     }
 
-    func freshOwnerToken(label: String) -> OwnerToken {
-        OwnerToken(highBits: surroundings.randomBits(), lowBits: surroundings.randomBits(), label: label)
+    /// Another owner token for the same attempt.
+    func ownerToken(like former: OwnerToken) -> OwnerToken {
+        former.remade(highBits: surroundings.randomBits(), lowBits: surroundings.randomBits())
     }
 
     /// Has the attempt ask the nodes that are not connected yet, but wait for none of them longer than for a reply.

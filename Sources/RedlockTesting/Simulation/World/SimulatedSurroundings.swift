@@ -16,10 +16,12 @@ package final class SimulatedSurroundings: Surroundings {
     package var observer: ((_ node: Int, NodeCommand) -> Void)?
     /// In place of the randomness of the world, where owner tokens are to be guessed.
     package var randomness: (() -> UInt64)?
+    private let processIdentity: ClientIdentity
 
     /// The surroundings of a client that is yet to be made.
     package init(process: SimulatedProcess) {
         self.process = process
+        processIdentity = ClientIdentity(host: "simulated", process: Int32(process.number))
     }
 
     /// Gives the client its nodes, each with the way that leads there.
@@ -55,6 +57,9 @@ package final class SimulatedSurroundings: Surroundings {
     }
 
     package var wallMicroseconds: Int64 { process.wallClock.read(at: process.world.now) / 1_000 }
+
+    /// Whoever guesses owner tokens guesses all of them: the host, the process and the time are no secrets.
+    package var identity: ClientIdentity? { randomness == nil ? processIdentity : nil }
 
     package func randomBits() -> UInt64 {
         randomness?() ?? process.world.random.next()
