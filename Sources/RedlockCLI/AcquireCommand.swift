@@ -15,7 +15,8 @@ struct AcquireCommand: ResourceCommand {
             renews, releases, and stops the work when the lock is lost.
 
             With --json prints {"name", "token", "fencingToken", "validityMilliseconds", "owner"}. "token" is the secret \
-            owner token; "fencingToken" is the number of this grant, for stores to compare, null with --compatible.
+            owner token; "fencingToken" is the number of this grant, for stores to compare, null with --compatible and \
+            --shared. What was taken with --shared is extended and released with --shared.
 
             EXAMPLES
               REDLOCK_TOKEN=$(redlock acquire batch --ttl 30s) || exit
@@ -32,6 +33,7 @@ struct AcquireCommand: ResourceCommand {
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var profile: ProfileOptions
+    @OptionGroup var mode: ModeOptions
     @OptionGroup var waiting: WaitingOptions
     @OptionGroup var output: OutputOptions
 
@@ -46,43 +48,69 @@ struct AcquireCommand: ResourceCommand {
     @Argument(help: ArgumentHelp("What to lock.", valueName: "name"))
     var name: String
 
+    var names: [String] { [name] }
+
     func run() throws {
         var options = connection.partialSettings.or(profile.partialSettings).or(waiting.partialSettings)
         options.ttl = ttl
         let (complete, path, name, printsJSON) = (options, connection.config, name, output.json)
-        let (reporter, notice) = (output.reporter(resource: name), WaitingNotice(output))
+        let (reporter, notice, mode) = (output.reporter(resource: name), WaitingNotice(output), mode)
         try InterruptibleOperation.run {
             let settings = try await Settings.resolve(options: complete, configurationPath: path)
-            let client = try settings.makeClient(reporter)
+            let sharing = try mode.sharingClient(settings, for: "acquire", reporter)
+            let client = try sharing ?? settings.makeClient(reporter)
             let noticeTask = notice.map { notice in
                 // Unstructured: it ends with the waiting, which is not the end of this function.
-                Task { await notice.tell(name, client) { reporter.reportWaiting(for: $0) } }
+                Task { await notice.tell(LockWish(names: [name]), client) { reporter.reportWaiting(for: $0) } }
             }
             defer { noticeTask?.cancel() }
-            try await Self.acquire(name, client, settings, reporter, printsJSON: printsJSON)
+            let options = Self.options(settings)
+            if let sharing {
+                try await Self.acquire(settings, reporter, printsJSON: printsJSON) {
+                    try await sharing.acquire(name, mode: .shared, options: options)
+                }
+            } else {
+                try await Self.acquire(name, client, options, settings, reporter, printsJSON: printsJSON)
+            }
             return ExitStatus.success
         }
     }
 
-    private static func acquire(
-        _ name: String,
-        _ client: some LockClient,
-        _ settings: Settings,
-        _ reporter: Reporter,
-        printsJSON: Bool
-    ) async throws {
-        let start = ContinuousClock.now
-        let options = LockOptions(
+    private static func options(_ settings: Settings) -> LockOptions {
+        LockOptions(
             ttl: ttl(settings.values),
             wait: WaitPolicy(settings.values.wait),
             label: settings.values.label ?? LockOptions.defaultLabel,
             note: settings.values.note
         )
-        let lease = try await settings.calling { try await client.acquire(name, options: options) }
+    }
+
+    private static func acquire(
+        _ name: String,
+        _ client: some LockClient,
+        _ options: LockOptions,
+        _ settings: Settings,
+        _ reporter: Reporter,
+        printsJSON: Bool
+    ) async throws {
+        try await acquire(settings, reporter, printsJSON: printsJSON) {
+            try await client.acquire(name, options: options)
+        }
+    }
+
+    private static func acquire<Kind>(
+        _ settings: Settings,
+        _ reporter: Reporter,
+        printsJSON: Bool,
+        _ acquire: () async throws -> Lease<Kind>
+    ) async throws {
+        let start = ContinuousClock.now
+        let lease = try await settings.calling(acquire)
         reporter.report(
             .acquired(
                 owner: lease.ownerLabel,
                 fencingToken: lease.token,
+                slot: nil,
                 waited: .now - start,
                 validity: lease.remaining
             )

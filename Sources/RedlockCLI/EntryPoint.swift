@@ -18,8 +18,8 @@ enum EntryPoint {
             try CommandArguments.checkText()
             var command = try RedlockCommand.parseAsRoot()
             if var lockCommand = command as? any ResourceCommand {
-                resource = lockCommand.name
-                try checkName(lockCommand.name)
+                resource = lockCommand.names.joined(separator: ", ")
+                for name in lockCommand.names { try checkName(name) }
                 return try lockCommand.run()
             }
             guard let asynchronous = command as? any AsyncParsableCommand else { return try command.run() }
@@ -81,9 +81,9 @@ enum EntryPoint {
     }
 }
 
-/// A command that is about one lock.
+/// A command that is about one lock, or several.
 protocol ResourceCommand: ParsableCommand {
-    var name: String { get }
+    var names: [String] { get }
 }
 
 /// What the system grants this process.

@@ -19,6 +19,7 @@ struct ExtendCommand: ResourceCommand {
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var profile: ProfileOptions
+    @OptionGroup var mode: ModeOptions
     @OptionGroup var output: OutputOptions
 
     @Option(
@@ -32,17 +33,27 @@ struct ExtendCommand: ResourceCommand {
     @Argument(help: ArgumentHelp("What is locked.", valueName: "name"))
     var name: String
 
+    var names: [String] { [name] }
+
     func run() throws {
         var options = connection.partialSettings.or(profile.partialSettings)
         options.ttl = ttl
         let (complete, path, name, printsJSON) = (options, connection.config, name, output.json)
-        let reporter = output.reporter(resource: name)
+        let (reporter, mode) = (output.reporter(resource: name), mode)
         try InterruptibleOperation.run {
             let token = try OwnerTokenInput.read()
             let settings = try await Settings.resolve(options: complete, configurationPath: path)
-            let client = try settings.makeClient(reporter)
-            let validity = try await settings.calling {
-                try await client.extend(name, ownerToken: token, ttl: AcquireCommand.ttl(settings.values))
+            let ttl = AcquireCommand.ttl(settings.values)
+            let validity: Duration
+            if let client = try mode.sharingClient(settings, for: "extend", reporter) {
+                validity = try await settings.calling {
+                    try await client.extend(name, mode: .shared, ownerToken: token, ttl: ttl)
+                }
+            } else {
+                let client = try settings.makeClient(reporter)
+                validity = try await settings.calling {
+                    try await client.extend(name, ownerToken: token, ttl: ttl)
+                }
             }
             if printsJSON {
                 let line = JSONLine.object([

@@ -36,6 +36,8 @@ struct FenceCommand: ResourceCommand {
     @Argument(help: ArgumentHelp("What is locked.", valueName: "name"))
     var name: String
 
+    var names: [String] { [name] }
+
     func run() throws {
         let options = connection.partialSettings.or(profile.partialSettings)
         let (path, name, token, printsJSON) = (connection.config, name, token, output.json)

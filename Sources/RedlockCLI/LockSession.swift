@@ -17,8 +17,10 @@ enum RunEvent: Sendable {
 /// What the supervisor needs to know of a lease.
 struct Grant: Sendable {
     let ownerLabel: String
-    /// Nil where the profile has none.
+    /// Nil where there is none.
     let fencingToken: FencingToken?
+    /// Nil where it is no slot.
+    let slot: Int?
     let waited: Duration
     let validUntil: @Sendable () -> ContinuousClock.Instant
 }
@@ -26,7 +28,7 @@ struct Grant: Sendable {
 /// Holds one lock while a command runs, and tells a mailbox what becomes of it.
 struct LockSession: Sendable {
     let client: any LockClient
-    let resource: String
+    let wish: LockWish
     let options: LockOptions
     /// Nil to wait in silence.
     let notice: WaitingNotice?
@@ -46,16 +48,17 @@ struct LockSession: Sendable {
         let noticeTask = notice.map { notice in
             // Unstructured: it ends with the waiting, which is not the end of this function.
             Task {
-                await notice.tell(resource, client) { mailbox.post(.waiting($0)) }
+                await notice.tell(wish, client) { mailbox.post(.waiting($0)) }
             }
         }
         do {
-            try await client.withLock(resource, options: options) { lease in
+            try await wish.hold(client, options) { lease in
                 noticeTask?.cancel()
                 let waited = ContinuousClock.now - start
                 let grant = Grant(
                     ownerLabel: lease.ownerLabel,
                     fencingToken: lease.token,
+                    slot: lease.slot,
                     waited: waited,
                     validUntil: { lease.validUntil }
                 )

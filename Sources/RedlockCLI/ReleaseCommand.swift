@@ -13,7 +13,7 @@ struct ReleaseCommand: ResourceCommand {
             more; a lock of somebody else is never touched. With --json prints {"name", "released"}.
 
             With --force no token is needed: the lock is taken away from whoever holds it, for a holder that hangs or is \
-            gone. If standard input is a terminal, it asks first. The holder is not stopped: it finds out at its next \
+            gone, alone or together with others. If standard input is a terminal, it asks first. The holder is not stopped: it finds out at its next \
             renewal, and may still be at work when the next one begins. Every later holder has a higher fencing token. Keys \
             that fewer nodes than a quorum have are deleted as well; exit code 1 says that no quorum had it. Not with \
             --compatible.
@@ -27,6 +27,7 @@ struct ReleaseCommand: ResourceCommand {
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var profile: ProfileOptions
+    @OptionGroup var mode: ModeOptions
     @OptionGroup var output: OutputOptions
 
     @Flag(help: "Take the lock away from whoever holds it; asks first on a terminal.")
@@ -35,15 +36,21 @@ struct ReleaseCommand: ResourceCommand {
     @Argument(help: ArgumentHelp("What is locked.", valueName: "name"))
     var name: String
 
+    var names: [String] { [name] }
+
     func run() throws {
         let options = connection.partialSettings.or(profile.partialSettings)
         let (path, name, printsJSON, isForced) = (connection.config, name, output.json, force)
-        let reporter = output.reporter(resource: name)
+        let (reporter, mode) = (output.reporter(resource: name), mode)
         try InterruptibleOperation.run {
             let token = isForced ? nil : try OwnerTokenInput.read()
             let settings = try await Settings.resolve(options: options, configurationPath: path)
             let wasHeld: Bool
-            if let token {
+            if let token, let client = try mode.sharingClient(settings, for: "release", reporter) {
+                wasHeld = try await settings.calling {
+                    try await client.release(name, mode: .shared, ownerToken: token)
+                }
+            } else if let token {
                 let client = try settings.makeClient(reporter)
                 wasHeld = try await settings.calling { try await client.release(name, ownerToken: token) }
             } else {
@@ -73,7 +80,8 @@ struct ReleaseCommand: ResourceCommand {
     }
 
     private static func question(_ status: LockStatus) -> String {
-        let holder = status.holder?.name ?? "somebody, though by no quorum,"
+        let sharers = status.sharers.map(\.name).joined(separator: ", ")
+        let holder = status.holder?.name ?? (sharers.isEmpty ? "somebody, though by no quorum," : sharers)
         return "\"\(status.resource)\" is held by \(holder), who may still be at work. Take it away?"
     }
 }
@@ -81,6 +89,12 @@ struct ReleaseCommand: ResourceCommand {
 extension LockStatus {
     /// Whether every node says so that says anything, and nothing could be taken away.
     fileprivate var isFree: Bool {
-        isQuorumReachable && !nodes.contains { if case .held = $0.state { true } else { false } }
+        isQuorumReachable
+            && !nodes.contains { node in
+                switch node.state {
+                case .held, .shared: true
+                case .free, .unavailable: false
+                }
+            }
     }
 }

@@ -8,16 +8,18 @@ import Redlock
 struct RunCommand: ResourceCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
-        abstract: "Run a command while holding a lock.",
+        abstract: "Run a command while holding a lock, or several.",
+        usage: "redlock run [<options>] <name> ... -- <command> ...\nredlock run [<options>] <name> ... -c <line>",
         discussion: """
-            Waits for the lock NAME, runs the command, renews the lock until the command has ended, releases it, and \
-            exits as the command did. If the lock is lost, the command and all of its process group get --signal and \
+            Waits for the lock NAME, or for all of several, runs the command, renews the lock until the command has ended, \
+            releases it, and exits as the command did. If the lock is lost, the command and all of its process group get --signal and \
             then KILL before anybody else can hold the lock, and the exit code is 75.
 
             The command has the terminal and standard input. HUP, INT, QUIT, TERM, USR1 and USR2 sent to redlock reach \
             its whole process group. In its environment are REDLOCK_NAME, REDLOCK_OWNER, \
-            REDLOCK_FENCING_TOKEN (not with --compatible) and, with --max-hold, REDLOCK_DEADLINE_MS: the Unix time in \
-            milliseconds by which the hold ends. The fencing token is a number that grows with every grant of NAME: a \
+            REDLOCK_FENCING_TOKEN (not with --compatible and --shared), with --slots REDLOCK_SLOT, from 0, and with \
+            --max-hold REDLOCK_DEADLINE_MS: the Unix time in milliseconds by which the hold ends. Of several names, \
+            REDLOCK_NAME has one in each line, and the fencing token is that of each. The fencing token is a number that grows with every grant of NAME: a \
             store that keeps the highest it saw, and refuses a lower one, is safe from a command that wrote too late. \
             Passwords are removed from it. \
             Processes that the command leaves behind when it ends by itself go on, without the lock.
@@ -33,12 +35,16 @@ struct RunCommand: ResourceCommand {
               redlock run -w 30s -E 99 deploy -- make deploy   # wait 30 s, else exit 99
               redlock run --max-hold 1h -k 10s backup -- ./backup     # 1 h at most
               redlock run deploy -c 'git pull && make'         # a line for /bin/sh
+              redlock run -s data -- ./report.sh               # with other readers; writers use -x
+              redlock run stock orders -- ./book.sh            # both or none
+              redlock run --slots 4 gpu -c 'CUDA_VISIBLE_DEVICES=$REDLOCK_SLOT ./train'
               redlock run export -c './export --fence "$REDLOCK_FENCING_TOKEN"'
             """
     )
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var profile: ProfileOptions
+    @OptionGroup var mode: ModeOptions
     @OptionGroup var waiting: WaitingOptions
     @OptionGroup var output: OutputOptions
 
@@ -87,11 +93,32 @@ struct RunCommand: ResourceCommand {
     )
     var shellLine: String?
 
-    @Argument(help: ArgumentHelp("What to lock.", valueName: "name"))
-    var name: String
+    @Option(
+        name: .long,
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Hold one of so many slots of NAME, so that no more such commands run at a time.",
+            valueName: "count"
+        )
+    )
+    var slots: Int?
 
-    @Argument(parsing: .postTerminator, help: ArgumentHelp("The command and its arguments.", valueName: "command"))
-    var command: [String] = []
+    @Flag(name: .long, help: "Have the lock in the order in which all asked who say --fair.")
+    var fair = false
+
+    @Argument(
+        help: ArgumentHelp(
+            "What to lock, several together or not at all; then -- and the command.",
+            valueName: "name"
+        )
+    )
+    var words: [String] = []
+
+    /// The parser takes no more arguments behind names of which there may be many.
+    private var commandCount: Int { CommandArguments.countBehindTerminator(of: words) }
+
+    var names: [String] { words.dropLast(commandCount) }
+    private var command: [String] { words.suffix(commandCount) }
 
     func validate() throws {
         switch (command.isEmpty, shellLine) {
@@ -99,24 +126,31 @@ struct RunCommand: ResourceCommand {
         case (false, _?): throw ValidationError("-c and a command after -- exclude each other")
         default: break
         }
+        guard !names.isEmpty else { throw ValidationError("no name; write redlock run NAME -- COMMAND") }
+    }
+
+    private var wish: LockWish {
+        LockWish(names: names, isShared: mode.shared, isFair: fair, slotCount: slots)
     }
 
     func run() throws {
+        try wish.validate()
         let mailbox = Mailbox<RunEvent>()
         // Before anything that starts a thread.
         SignalWatcher.start(SignalWatcher.ending + [SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD]) { number in
             mailbox.post(.signal(number))
         }
         let inheritedEnvironment = ChildEnvironment.inherited()
-        let reporter = output.reporter(resource: name)
+        let reporter = output.reporter(resource: wish.text)
         let settings = try settings()
+        try wish.requireProfile(settings)
         let client = try settings.makeClient(reporter)
         let timing = RunTiming(settings.values)
         let commandEnded = Gate()
         let session = LockSession(
             client: client,
-            resource: name,
-            options: timing.lockOptions(settings.values),
+            wish: wish,
+            options: timing.lockOptions(settings.values, isFair: fair),
             notice: WaitingNotice(output),
             mailbox: mailbox,
             commandEnded: commandEnded
@@ -124,7 +158,7 @@ struct RunCommand: ResourceCommand {
         let task = Task { await session.run() }
         let supervisor = Supervisor(
             plan: Supervisor.Plan(
-                resource: name,
+                wish: wish,
                 arguments: CommandArguments.bytes(command: command, shellLine: shellLine),
                 inheritedEnvironment: inheritedEnvironment,
                 deadlines: timing.deadlines,
@@ -171,20 +205,27 @@ struct RunTiming {
         )
     }
 
-    func lockOptions(_ settings: PartialSettings) -> LockOptions {
+    func lockOptions(_ settings: PartialSettings, isFair: Bool) -> LockOptions {
         LockOptions(
             ttl: ttl,
             wait: WaitPolicy(settings.wait),
             maximumHold: settings.maximumHold,
             cancellationMargin: deadlines.margin,
             label: settings.label ?? LockOptions.defaultLabel,
-            note: settings.note
+            note: settings.note,
+            fair: isFair
         )
     }
 }
 
 /// The arguments of the command as bytes.
 enum CommandArguments {
+    /// How many of the positional arguments stand behind the first `--` that is no value of an option.
+    static func countBehindTerminator(of words: [String], all: [[UInt8]] = ownArguments()) -> Int {
+        let terminators = all.indices.filter { all[$0] == Array("--".utf8) }
+        return terminators.map { all.count - $0 - 1 }.first { $0 <= words.count } ?? 0
+    }
+
     static func bytes(command: [String], shellLine: String?, all: [[UInt8]] = ownArguments()) -> [[UInt8]] {
         if let shellLine { return ["/bin/sh", "-c", shellLine].map { Array($0.utf8) } }
         // The parser saw strings, in which bytes that are no UTF-8 are replaced. The command gets what was written: it is

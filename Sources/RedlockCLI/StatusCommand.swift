@@ -39,6 +39,8 @@ struct StatusCommand: ResourceCommand {
     @Argument(help: ArgumentHelp("What to look at.", valueName: "name"))
     var name: String
 
+    var names: [String] { [name] }
+
     func run() throws {
         let options = connection.partialSettings.or(profile.partialSettings)
         let (path, name, printsJSON) = (connection.config, name, output.json)

@@ -24,10 +24,15 @@ struct WaitingNotice: Sendable {
         delay = isTerminal || output.verbose || output.json ? Self.soon : Self.late
     }
 
-    func tell(_ resource: String, _ client: any LockClient, _ report: @Sendable (Obstacle) -> Void) async {
+    func tell(_ wish: LockWish, _ client: any LockClient, _ report: @Sendable (Obstacle) -> Void) async {
         do {
             try await Task.sleep(for: delay)
-            var obstacle = Obstacle(holder: try await client.inspect(resource).holder)
+            var obstacle = Obstacle()
+            // Of slots, those have them who came first.
+            for name in wish.names where wish.slotCount == nil && obstacle.holder == nil {
+                let status = try await client.inspect(name)
+                obstacle.holder = status.holder ?? status.sharers.first
+            }
             if obstacle.holder == nil, let client = client as? RedlockClient {
                 let missing = MissingVotes(try await client.diagnose())
                 if !missing.isQuorumLeft { obstacle.missingVotes = missing }
@@ -44,7 +49,8 @@ struct WaitingNotice: Sendable {
         _ resource: String,
         environment: [String: String] = ProcessInfo.processInfo.environment
     ) -> Report? {
-        guard environment["REDLOCK_NAME"] == resource else { return nil }
+        let outer = environment["REDLOCK_NAME"]?.split(separator: "\n").joined(separator: ", ")
+        guard outer == resource else { return nil }
         return .warning("this command runs under \"\(resource)\" already (REDLOCK_NAME), so it may wait for itself")
     }
 }

@@ -10,16 +10,35 @@ import Testing
 struct ChildEnvironmentTests {
     private static func entries(
         _ inherited: [String],
+        names: [String] = ["report"],
         fencingToken: FencingToken? = nil,
+        slot: Int? = nil,
         deadlineMilliseconds: Int64? = nil
     ) -> [String] {
         ChildEnvironment.entries(
             inherited: inherited.map { Array($0.utf8) },
-            resource: "report",
-            ownerLabel: "me@here:1",
-            fencingToken: fencingToken,
+            names: names,
+            Self.grant(ownerLabel: "me@here:1", fencingToken: fencingToken, slot: slot),
             deadlineMilliseconds: deadlineMilliseconds
         ).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    private static func grant(ownerLabel: String, fencingToken: FencingToken?, slot: Int?) -> Grant {
+        Grant(
+            ownerLabel: ownerLabel,
+            fencingToken: fencingToken,
+            slot: slot,
+            waited: .zero,
+            validUntil: { .now }
+        )
+    }
+
+    @Test
+    func severalNamesAndSlotsAreTold() {
+        #expect(
+            Self.entries(["REDLOCK_SLOT=7"], names: ["a, b", "c"]) == ["REDLOCK_NAME=a, b\nc", "REDLOCK_OWNER=me@here:1"]
+        )
+        #expect(Self.entries([], slot: 0).last == "REDLOCK_SLOT=0")
     }
 
     @Test
@@ -52,9 +71,8 @@ struct ChildEnvironmentTests {
         let entry: [UInt8] = Array("ODD=".utf8) + [0xFF, 0xFE]
         let entries = ChildEnvironment.entries(
             inherited: [entry],
-            resource: "a",
-            ownerLabel: "b",
-            fencingToken: nil,
+            names: ["a"],
+            Self.grant(ownerLabel: "b", fencingToken: nil, slot: nil),
             deadlineMilliseconds: nil
         )
         #expect(entries.first == entry)
@@ -146,7 +164,7 @@ struct ReporterTests {
                 holderFields.union(["holderRemainingMilliseconds", "nodesWithoutVote"])
             ),
             (
-                .acquired(owner: "o", fencingToken: nil, waited: .zero, validity: .seconds(9)), "acquired",
+                .acquired(owner: "o", fencingToken: nil, slot: nil, waited: .zero, validity: .seconds(9)), "acquired",
                 ["owner", "fencingToken", "waitedMilliseconds", "validityMilliseconds"]
             ),
             (

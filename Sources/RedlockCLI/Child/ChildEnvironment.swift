@@ -11,21 +11,21 @@ enum ChildEnvironment {
     private static let removed: Set<String> = ["REDLOCK_REDIS_PASSWORD", "REDISCLI_AUTH", "REDLOCK_TOKEN"]
 
     /// - Parameters:
-    ///   - fencingToken: the number of the grant, unless the profile has none.
+    ///   - names: what is locked; several are separated by line feeds, which no name has.
     ///   - deadlineMilliseconds: Unix time by which the hold ends, if it is bounded.
     static func entries(
         inherited: [[UInt8]],
-        resource: String,
-        ownerLabel: String,
-        fencingToken: FencingToken?,
+        names: [String],
+        _ grant: Grant,
         deadlineMilliseconds: Int64?
     ) -> [[UInt8]] {
-        var added = [("REDLOCK_NAME", resource), ("REDLOCK_OWNER", ownerLabel)]
-        if let fencingToken { added.append(("REDLOCK_FENCING_TOKEN", fencingToken.description)) }
+        var added = [("REDLOCK_NAME", names.joined(separator: "\n")), ("REDLOCK_OWNER", grant.ownerLabel)]
+        if let fencingToken = grant.fencingToken { added.append(("REDLOCK_FENCING_TOKEN", fencingToken.description)) }
+        if let slot = grant.slot { added.append(("REDLOCK_SLOT", String(slot))) }
         if let deadlineMilliseconds { added.append(("REDLOCK_DEADLINE_MS", String(deadlineMilliseconds))) }
         // An inherited token or deadline is that of an outer lock: it would be taken for this one's.
         let replaced = removed.union([
-            "REDLOCK_NAME", "REDLOCK_OWNER", "REDLOCK_FENCING_TOKEN", "REDLOCK_DEADLINE_MS",
+            "REDLOCK_NAME", "REDLOCK_OWNER", "REDLOCK_FENCING_TOKEN", "REDLOCK_SLOT", "REDLOCK_DEADLINE_MS",
         ])
         let kept = inherited.compactMap { entry -> [UInt8]? in
             let name = String(decoding: entry.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)

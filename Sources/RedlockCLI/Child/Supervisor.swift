@@ -7,7 +7,7 @@ import Foundation
 /// Lives on the main thread, which does nothing else: a busy concurrency pool cannot delay the kill.
 final class Supervisor {
     struct Plan {
-        var resource: String
+        var wish: LockWish
         var arguments: [[UInt8]]
         var inheritedEnvironment: [[UInt8]]
         var deadlines: LossDeadlines
@@ -84,6 +84,7 @@ final class Supervisor {
             .acquired(
                 owner: grant.ownerLabel,
                 fencingToken: grant.fencingToken,
+                slot: grant.slot,
                 waited: grant.waited,
                 validity: grant.validUntil() - acquiredAt
             )
@@ -94,9 +95,8 @@ final class Supervisor {
                 arguments: plan.arguments,
                 environment: ChildEnvironment.entries(
                     inherited: plan.inheritedEnvironment,
-                    resource: plan.resource,
-                    ownerLabel: grant.ownerLabel,
-                    fencingToken: grant.fencingToken,
+                    names: plan.wish.names,
+                    grant,
                     deadlineMilliseconds: deadline
                 )
             )
@@ -244,7 +244,7 @@ final class Supervisor {
             return fail(
                 CommandFailure(
                     exitCode: ExitStatus.killed(by: interruption.signal),
-                    "interrupted by \(signal) while waiting for \"\(plan.resource)\""
+                    "interrupted by \(signal) while waiting for \"\(plan.wish.text)\""
                 )
             )
         }
@@ -272,10 +272,10 @@ final class Supervisor {
         let message =
             switch loss {
             case .maximumHold:
-                "\"\(plan.resource)\": the maximum hold of \((plan.maximumHold ?? .zero).readable) ended;"
+                "\"\(plan.wish.text)\": the maximum hold of \((plan.maximumHold ?? .zero).readable) ended;"
                     + " the command was stopped"
             case .lost:
-                "\"\(plan.resource)\": the lock was lost and the command was stopped"
+                "\"\(plan.wish.text)\": the lock was lost and the command was stopped"
                     + (error.map { ": \(CommandFailure($0).description)" } ?? "")
             }
         return CommandFailure(exitCode: ExitStatus.lost, code: loss.rawValue, message)

@@ -8,8 +8,8 @@ import Redlock
 /// The kinds and their fields are stable: scripts read them (`--json`).
 enum Report: Sendable {
     case waiting(Obstacle)
-    /// The token is nil where the profile has none.
-    case acquired(owner: String, fencingToken: FencingToken?, waited: Duration, validity: Duration)
+    /// The token is nil where there is none, and the slot where it is a lock.
+    case acquired(owner: String, fencingToken: FencingToken?, slot: Int?, waited: Duration, validity: Duration)
     /// The lock is being lost: the command gets `signal`, and KILL once `killAfter` has passed.
     case lost(reason: LossReason, signal: SignalName, killAfter: Duration)
     case released(held: Duration)
@@ -71,9 +71,10 @@ struct Reporter: Sendable {
         switch report {
         case .waiting(let obstacle):
             return "waiting for \(name)" + Self.text(of: obstacle, time: time)
-        case .acquired(let owner, let token, let waited, _):
+        case .acquired(let owner, let token, let slot, let waited, _):
+            let place = slot.map { " slot \($0)" } ?? ""
             let number = token.map { ", fencing token \($0)" } ?? ""
-            return "acquired \(name) as \(owner) after \(waited.readable)\(number)"
+            return "acquired \(name)\(place) as \(owner) after \(waited.readable)\(number)"
         case .lost(let reason, let signal, let killAfter):
             let what = reason == .maximumHold ? "the maximum hold of \(name) ends" : "losing \(name)"
             return "\(what); sending \(signal) to the command, KILL in \(killAfter.readable)"
@@ -120,12 +121,13 @@ struct Reporter: Sendable {
                     ("nodesWithoutVote", obstacle.missingVotes?.json ?? .array([])),
                 ]
             )
-        case .acquired(let owner, let token, let waited, let validity):
+        case .acquired(let owner, let token, let slot, let waited, let validity):
             (
                 "acquired",
                 [
                     ("owner", .string(owner)),
                     ("fencingToken", .token(token)),
+                    ("slot", .optional(slot)),
                     ("waitedMilliseconds", milliseconds(waited)),
                     ("validityMilliseconds", milliseconds(validity)),
                 ]
