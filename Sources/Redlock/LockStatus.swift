@@ -85,6 +85,12 @@ public struct LockStatus: Hashable, Sendable {
     /// The owner tokens that nodes showed, each once; what could be none of this package is left out.
     let ownerTokens: [OwnerToken]
 
+    /// One number for each owner that nodes showed, in the order of the owners' numbers.
+    ///
+    /// Equal numbers in two pictures of one process mean equal values of the key; nothing can be learnt from them about
+    /// these.
+    let ownerMarks: [Int]
+
     /// Whether a quorum of nodes agrees that somebody holds the lock.
     public var isHeld: Bool { holder != nil }
 

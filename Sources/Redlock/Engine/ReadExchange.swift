@@ -111,6 +111,7 @@ final class ReadExchange: ScriptSender {
             ownerTokens: ownerNumbers.sorted { $0.value < $1.value }.compactMap { value, _ in
                 String(validating: value, as: UTF8.self).flatMap { OwnerToken(secretText: $0) }
             },
+            ownerMarks: ownerNumbers.sorted { $0.value < $1.value }.map(\.key.hashValue),
             isQuorumReachable: nodes.count - problems.count >= engine.quorum.votesNeeded
         )
     }
