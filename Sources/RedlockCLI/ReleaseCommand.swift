@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Foundation
 import Redlock
 
 /// `redlock release`: ends a lock that `redlock acquire` took, or anybody's by force.
@@ -73,7 +74,7 @@ struct ReleaseCommand: ResourceCommand {
     }
 
     private static func question(_ status: LockStatus) -> String {
-        let holder = status.holder?.name ?? "somebody, though by no quorum,"
+        let holder = status.holder.map { HolderText($0, at: Date()).present } ?? "somebody, though by no quorum"
         return "\"\(status.resource)\" is held by \(holder), who may still be at work. Take it away?"
     }
 }
