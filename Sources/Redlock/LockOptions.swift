@@ -172,6 +172,9 @@ struct ResourceName: Hashable {
     let text: String
     let kind: Kind
 
+    /// The name, and the number of the slot if it is one.
+    var title: String { slot.map { "\(text) slot \($0)" } ?? text }
+
     /// The number of the slot; nil for what is none.
     var slot: Int? {
         if case .slot(let slot) = kind { slot } else { nil }

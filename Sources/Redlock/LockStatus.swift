@@ -68,6 +68,9 @@ public struct LockStatus: Hashable, Sendable {
     /// The number of the slot, if it is one of several under the name.
     public let slot: Int?
 
+    /// The name, and the number of the slot if it is one, for people to read.
+    public var title: String { slot.map { "\(resource) slot \($0)" } ?? resource }
+
     /// Every configured node, in the order of the configuration.
     public let nodes: [Node]
 
@@ -95,6 +98,12 @@ public struct LockStatus: Hashable, Sendable {
 
     /// The same for those who share the lock.
     let sharerTokens: [OwnerToken]
+
+    /// One number for each owner that nodes showed, in the order of the owners' numbers.
+    ///
+    /// Equal numbers in two pictures of one process mean equal values of the key; nothing can be learnt from them about
+    /// these.
+    let ownerMarks: [Int]
 
     /// Whether a quorum of nodes agrees that somebody holds the lock, alone or together with others.
     public var isHeld: Bool { holder != nil || !sharers.isEmpty }

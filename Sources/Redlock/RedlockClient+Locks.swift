@@ -17,11 +17,31 @@ extension RedlockClient {
     /// - Throws: `RedlockError` with `quorumUnavailable` if too few nodes let their keys be read, which takes the right
     ///   `+scan`, or too few answered for one of the locks.
     public func locks(matching pattern: String = "*") async throws -> [LockStatus] {
+        try Self.validate(pattern: pattern)
+        return try await statuses(matching: pattern).filter(\.isHeld).sorted { one, other in
+            if one.resource.utf8.elementsEqual(other.resource.utf8) { return (one.slot ?? -1) < (other.slot ?? -1) }
+            return one.resource.utf8.lexicographicallyPrecedes(other.resource.utf8)
+        }
+    }
+
+    static func validate(pattern: String) throws(RedlockError) {
         guard pattern.utf8.count <= ResourceName.maximumByteCount, !pattern.containsControlCharacters else {
             throw RedlockError(.invalidArgument, "the pattern is too long or has control characters")
         }
+    }
+
+    /// What the nodes say about each lock of a matching name that any node has a key for, and about others.
+    ///
+    /// - Throws: as `locks(matching:)`.
+    func statuses(matching pattern: String, and others: Set<ResourceName> = []) async throws -> [LockStatus] {
         try await engine.waitUntilConnected()
-        let names = try await names(matching: pattern)
+        return try await statuses(of: try await names(matching: pattern).union(others))
+    }
+
+    /// What the nodes say about each of some locks.
+    ///
+    /// - Throws: `RedlockError` with `quorumUnavailable` if too few nodes answered for one of them.
+    func statuses(of names: Set<ResourceName>) async throws -> [LockStatus] {
         var locks: [LockStatus] = []
         try await withThrowingTaskGroup(of: LockStatus.self) { group in
             for (place, name) in names.enumerated() {
@@ -33,10 +53,7 @@ extension RedlockClient {
         if let silent = locks.first(where: { !$0.isQuorumReachable }) {
             throw RedlockError.noQuorum(silent.resource, "look at", silent.reports)
         }
-        return locks.filter(\.isHeld).sorted { one, other in
-            if one.resource.utf8.elementsEqual(other.resource.utf8) { return (one.slot ?? -1) < (other.slot ?? -1) }
-            return one.resource.utf8.lexicographicallyPrecedes(other.resource.utf8)
-        }
+        return locks
     }
 
     /// The names of all that any node has a key for.

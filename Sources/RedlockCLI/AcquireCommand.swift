@@ -144,6 +144,12 @@ enum StandardOutput {
         (try? FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))) != nil
     }
 
+    /// Whether it is a pipe or a socket, and nobody reads at its other end any more.
+    static var hasNoReader: Bool {
+        var request = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
+        return poll(&request, 1, 0) > 0 && request.revents & Int16(POLLERR) != 0
+    }
+
     /// Writes the line that a command was run for.
     static func writeResult(_ line: String) throws(CommandFailure) {
         guard write(line) else {

@@ -17,6 +17,7 @@ struct RedlockCommand: AsyncParsableCommand {
               REDLOCK_TOKEN=$TOKEN redlock release batch
               redlock status nightly-report
               redlock list           # all that is held
+              redlock watch          # what happens to it, until it is interrupted
               redlock init           # once, for servers that were set up just now
               redlock doctor         # do all votes count, and if not, why?
 
@@ -82,7 +83,8 @@ struct RedlockCommand: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             RunCommand.self, AcquireCommand.self, ExtendCommand.self, ReleaseCommand.self, StatusCommand.self,
-            ListCommand.self, DoctorCommand.self, InitCommand.self, FenceCommand.self, LocalCommand.self,
+            ListCommand.self, WatchCommand.self, DoctorCommand.self, InitCommand.self, FenceCommand.self,
+            LocalCommand.self,
         ]
     )
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Foundation
 import Redlock
 
 /// `redlock release`: ends a lock that `redlock acquire` took, or anybody's by force.
@@ -80,8 +81,8 @@ struct ReleaseCommand: ResourceCommand {
     }
 
     private static func question(_ status: LockStatus) -> String {
-        let sharers = status.sharers.map(\.name).joined(separator: ", ")
-        let holder = status.holder?.name ?? (sharers.isEmpty ? "somebody, though by no quorum," : sharers)
+        let holders = ([status.holder].compactMap { $0 } + status.sharers).map { HolderText($0, at: Date()).present }
+        let holder = holders.isEmpty ? "somebody, though by no quorum" : holders.joined(separator: ", and by ")
         return "\"\(status.resource)\" is held by \(holder), who may still be at work. Take it away?"
     }
 }

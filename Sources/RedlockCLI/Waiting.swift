@@ -29,6 +29,30 @@ enum InterruptibleOperation {
         case finished(Result<Int32, any Error>)
     }
 
+    /// Runs what has no end of its own: INT and TERM end it well, at once, and so does a reader of standard output that
+    /// reads no more.
+    ///
+    /// - Throws: `ExitCode` of the operation if it ends nevertheless, or what it threw.
+    static func runUntilInterrupted(_ body: @escaping @Sendable () async throws -> Int32) throws -> Never {
+        let mailbox = Mailbox<Event>()
+        SignalWatcher.start(SignalWatcher.ending) { mailbox.post(.signal($0)) }
+        Task {
+            do {
+                mailbox.post(.finished(.success(try await body())))
+            } catch {
+                mailbox.post(.finished(.failure(error)))
+            }
+        }
+        while true {
+            switch mailbox.next(within: .milliseconds(500)) {
+            case .signal(SIGINT), .signal(SIGTERM): throw ExitCode(ExitStatus.success)
+            case .signal(let number): throw ExitCode(ExitStatus.killed(by: number))
+            case .finished(let result): throw ExitCode(try result.get())
+            case nil: if StandardOutput.hasNoReader { throw ExitCode(ExitStatus.success) }
+            }
+        }
+    }
+
     /// - Throws: `ExitCode` of the operation, or what it threw.
     static func run(_ body: @escaping @Sendable () async throws -> Int32) throws -> Never {
         let mailbox = Mailbox<Event>()

@@ -138,15 +138,15 @@ struct HolderDetailsTests {
     func aTokenThatIsCopiedFromATerminalReleases() async throws {
         try await withEnrolledRedis(nodes: 1) { redis in
             let acquire = "import pty; pty.spawn([\"\(Executable.path)\", \"acquire\", \"--label\", \"me\", \"a\"])"
-            let line = "python3 -c '\(acquire)' < /dev/null"
-            let shown = try await Executable.run(["run", "outer", "-c", line], redis: redis.urls)
-            #expect(shown.output.contains(":me\u{241F}host=") && !shown.output.contains("\u{1F}"), "\(shown.output)")
-            let release = try await Executable.run(
-                ["release", "a"],
-                redis: redis.urls,
-                environment: ["REDLOCK_TOKEN": shown.output]
-            )
-            #expect(release.exitCode == 0, "\(release.errors)")
+            // The random part stays where it is.
+            let line = """
+                token=$(python3 -c '\(acquire)' < /dev/null)
+                printf '%s' "${token#*:}"
+                printf '%s' "$token" | \(Executable.path) release a
+                """
+            let result = try await Executable.run(["run", "outer", "-c", line], redis: redis.urls)
+            #expect(result.output.hasPrefix("me\u{241F}host=") && !result.output.contains("\u{1F}"), "\(result.output)")
+            #expect(result.exitCode == 0, "\(result.errors)")
         }
     }
 

@@ -160,7 +160,7 @@ struct ScriptCommandTests {
             #expect(locks.map { $0["name"] as? String } == ["jobs/b", "jobs/long-name", "other"])
             #expect(locks.map { $0["waitingClients"] as? Int } == [1, 0, 0])
             for lock in locks {
-                let fields = ["name", "lastFencingToken", "waitingClients"]
+                let fields = ["name", "slot", "sharers", "lastFencingToken", "waitingClients"]
                 #expect(Set(lock.keys) == Set(fields).union(HolderDetailsTests.fields))
             }
             waiter.send(SIGTERM)

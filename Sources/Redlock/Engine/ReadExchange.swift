@@ -124,6 +124,7 @@ final class ReadExchange: ScriptSender {
             waitingClients: waitingClients,
             ownerTokens: ownerNumbers.sorted { $0.value < $1.value }.compactMap { Self.ownerToken($0.key) },
             sharerTokens: Set(shares.values.joined().map(\.value)).compactMap(Self.ownerToken),
+            ownerMarks: ownerNumbers.sorted { $0.value < $1.value }.map(\.key.hashValue),
             isQuorumReachable: nodes.count - problems.count >= engine.quorum.votesNeeded
         )
     }

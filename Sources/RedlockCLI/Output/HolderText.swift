@@ -19,6 +19,16 @@ struct HolderText {
         [described, age, left, note].compactMap { $0 }.joined(separator: ", ")
     }
 
+    /// The same of somebody whose lock is to be taken away.
+    var present: String {
+        [described, age, note].compactMap { $0 }.joined(separator: ", ")
+    }
+
+    /// The same of somebody who holds the lock no more.
+    var past: String {
+        [described, age.map { "who held it \($0)" }, note].compactMap { $0 }.joined(separator: ", ")
+    }
+
     /// Who, and where that says more.
     var described: String {
         [holder.name, place].compactMap { $0 }.joined(separator: " ")
@@ -84,7 +94,12 @@ enum ClockText {
     static func text(of date: Date, seenAt now: Date) -> String {
         let (then, today) = (parts(of: date), parts(of: now))
         let isToday = (then.tm_year, then.tm_yday) == (today.tm_year, today.tm_yday)
-        return formatted(then, isToday ? "%H:%M:%S" : "%Y-%m-%d %H:%M:%S")
+        return isToday ? formatted(then, "%H:%M:%S") : dated(date)
+    }
+
+    /// `2025-11-26 14:03:05`.
+    static func dated(_ date: Date) -> String {
+        formatted(parts(of: date), "%Y-%m-%d %H:%M:%S")
     }
 
     private static func parts(of date: Date) -> tm {

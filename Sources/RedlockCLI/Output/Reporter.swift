@@ -175,7 +175,7 @@ struct Reporter: Sendable {
         ]
     }
 
-    private static func json(of node: RedlockError.NodeReport) -> JSONLine {
+    static func json(of node: RedlockError.NodeReport) -> JSONLine {
         .object([("node", .string(node.node)), ("outcome", .string(node.outcome))])
     }
 
