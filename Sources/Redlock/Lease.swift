@@ -149,6 +149,17 @@ public final class Lease<Fencing: LeaseFencing>: LeaseOfAnyKind {
         await held.release()
     }
 
+    /// Releases the lease, and wakes the named client before all others that wait for the lock.
+    ///
+    /// It is a wish about the order and no more: the client may be gone, or somebody who happens to ask at that moment may
+    /// have the lock first. If it does not wait, those who do are woken as always. It is for clients that wait for what the
+    /// lease was of: the same name alone, or a slot of as many.
+    ///
+    /// - Parameter client: what the other client is known by; see ``RedlockClient/identifier``.
+    public func release(to client: ClientIdentifier) async {
+        await held.release(heir: client)
+    }
+
     /// Gives the lease away to whoever knows its owner token: the client neither renews nor releases it any more, not
     /// even when it is shut down.
     public func detach() async {

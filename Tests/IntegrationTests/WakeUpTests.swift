@@ -117,6 +117,35 @@ struct WakeUpTests {
         }
     }
 
+    /// A holder may say who is to be next; if that one does not wait, the first is, as always.
+    @Test
+    func heirIsWokenBeforeTheFirst() async throws {
+        try await Layout.three.withClient { holder, redis in
+            let clients = try await (0..<4).asyncMap { _ in try await client(redis) }
+            let lease = try await holder.acquire("report")
+            let (order, continuation) = AsyncStream.makeStream(of: Int.self)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for (place, client) in clients.enumerated() {
+                    group.addTask {
+                        let lease = try await client.acquire("report")
+                        continuation.yield(place)
+                        try await Task.sleep(for: .milliseconds(20))
+                        // The one that is named has had it already.
+                        await lease.release(to: clients[2].identifier)
+                    }
+                    try await waitUntilQueued(place + 1, "report", redis)
+                }
+                await lease.release(to: clients[2].identifier)
+                try await group.waitForAll()
+            }
+            continuation.finish()
+            var served: [Int] = []
+            for await place in order { served.append(place) }
+            #expect(served == [2, 0, 1, 3])
+            for client in clients { await client.shutdown() }
+        }
+    }
+
     /// Whoever gives up leaves the queues at once, and does not keep those behind it waiting.
     @Test
     func whoeverGivesUpLeavesTheQueues() async throws {

@@ -43,7 +43,7 @@ struct Driven {
 
     static func release(_ names: String..., by ownerToken: OwnerToken) -> NodeCommand {
         let releases = names.map { NodeCommand.Release(keys: keys($0), queue: queue($0)) }
-        return .release(releases, ownerToken: ownerToken, turnMilliseconds: 50)
+        return .release(releases, ownerToken: ownerToken, turnMilliseconds: 50, first: nil)
     }
 
     func enrol() {

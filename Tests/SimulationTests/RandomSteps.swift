@@ -242,11 +242,18 @@ struct RandomSteps {
                 slots(name),
                 Driven.queue("slots-" + name),
                 ownerToken: ownerToken(),
-                turnMilliseconds: turnMilliseconds()
+                turnMilliseconds: turnMilliseconds(),
+                first: chance(30) ? member() : nil
             )
         case 3..<5: return .releasePlain(lock: one.keys.lock, ownerToken: ownerToken())
         case 5: return Driven.release("a", "b", by: ownerToken())
-        default: return .release([one], ownerToken: ownerToken(), turnMilliseconds: turnMilliseconds())
+        default:
+            return .release(
+                [one],
+                ownerToken: ownerToken(),
+                turnMilliseconds: turnMilliseconds(),
+                first: chance(30) ? member() : nil
+            )
         }
     }
 

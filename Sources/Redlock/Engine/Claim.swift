@@ -45,6 +45,22 @@ enum Claim: Hashable, Sendable {
         if case .slot(_, let name, let count) = self { .slot(slot, of: name, count: count) } else { self }
     }
 
+    /// What nodes know the place of a client by that waits for this; nil for several names, of which each call has its own.
+    func member(ofClient client: String) -> String? {
+        switch self {
+        case .exclusive: client + "x"
+        case .shared: client + "s"
+        // As others may wait for slots of the same name who believe that there are more of them.
+        case .slot(_, _, let count): "\(client)c\(count)"
+        case .all: nil
+        }
+    }
+
+    /// The same for one who waits for what one lease of this gives free: for one of several names, alone.
+    func member(ofHeir client: String) -> String {
+        member(ofClient: client) ?? Claim.exclusive(names[0]).member(ofClient: client) ?? client
+    }
+
     /// Whether every attempt tells since when it has waited, and not only those that are to have the lock in turn.
     var needsTicket: Bool { !isForOne }
 

@@ -178,8 +178,10 @@ final class HeldLease: @unchecked Sendable {
 extension HeldLease {
     /// Releases the lease, unless that was done before.
     ///
-    /// - Parameter endsBody: whether this is the end of the body that ran under the lease.
-    func release(endsBody: Bool = false) async {
+    /// - Parameters:
+    ///   - endsBody: whether this is the end of the body that ran under the lease.
+    ///   - heir: the client that is to have the lock next, if it waits.
+    func release(endsBody: Bool = false, heir: ClientIdentifier? = nil) async {
         let isFirst = state.withLock { state in
             defer { state.isReleased = true }
             return !state.isReleased
@@ -190,7 +192,7 @@ extension HeldLease {
             engine.submit { engine in
                 if endsBody { engine.bodyCount -= 1 }
                 if isFirst {
-                    engine.release(self) { continuation.resume() }
+                    engine.release(self, heir: heir) { continuation.resume() }
                 } else {
                     continuation.resume()
                     engine.callIdleWaiters()

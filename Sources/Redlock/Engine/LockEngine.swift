@@ -27,6 +27,8 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     let logger: Logger
     let metrics: LockMetrics
     let events = EventHub()
+    /// What others know this client by.
+    let identifier: ClientIdentifier
 
     private let inbox = Mutex(Inbox())
     private var workAtHand: [Work] = []
@@ -76,6 +78,7 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
         self.surroundings = surroundings
         self.logger = logger
         self.metrics = LockMetrics()
+        self.identifier = ClientIdentifier(bits: surroundings.randomBits())
         self.untriedNodes = NodeSet(firstNodes: quorum.nodeCount)
     }
 

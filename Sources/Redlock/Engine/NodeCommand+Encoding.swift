@@ -76,7 +76,7 @@ extension NodeCommand {
             encoder.append(keys: keys.lock, keys.readers)
             encoder.append(ownerToken.secretText)
             encoder.append(ttlMilliseconds)
-        case .release(let releases, let ownerToken, let turnMilliseconds):
+        case .release(let releases, let ownerToken, let turnMilliseconds, let first):
             encoder.append(keyCount: 3 * releases.count)
             for release in releases {
                 encoder.append(release.keys.lock)
@@ -86,16 +86,18 @@ extension NodeCommand {
             encoder.append(ownerToken.secretText)
             encoder.append(releases.first?.queue.channelPrefix ?? "")
             encoder.append(turnMilliseconds)
+            encoder.append(first ?? "")
         case .releaseShared(let release, let ownerToken, let turnMilliseconds):
             encoder.append(keys: release.keys.readers, release.queue.queue, release.queue.turn)
             encoder.append(ownerToken.secretText)
             encoder.append(release.queue.channelPrefix)
             encoder.append(turnMilliseconds)
-        case .releaseSlot(let slots, let queue, let ownerToken, let turnMilliseconds):
+        case .releaseSlot(let slots, let queue, let ownerToken, let turnMilliseconds, let first):
             encoder.append(keys: queue.queue, queue.turn)
             encoder.append(ownerToken.secretText)
             encoder.append(queue.channelPrefix)
             encoder.append(turnMilliseconds)
+            encoder.append(first ?? "")
             encoder.append(slots)
         case .releasePlain(let lock, let ownerToken):
             encoder.append(keys: lock)

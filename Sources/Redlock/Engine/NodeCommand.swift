@@ -31,12 +31,12 @@ package enum NodeCommand {
     case repair(Repair)
     /// The same for a lock that is shared, which has no counter.
     case repairShared(LockKeys, ownerToken: OwnerToken, ttlMilliseconds: Int64)
-    /// Delete locks if they are held, and wake the first who waits for each.
-    case release([Release], ownerToken: OwnerToken, turnMilliseconds: Int64)
+    /// Delete locks if they are held, and wake the first who waits for each; before it, the member that is named.
+    case release([Release], ownerToken: OwnerToken, turnMilliseconds: Int64, first: String?)
     /// Share the lock no more; the last to do so wakes the first who waits for it.
     case releaseShared(Release, ownerToken: OwnerToken, turnMilliseconds: Int64)
     /// Delete whichever slot is held, and wake the first who waits for one.
-    case releaseSlot(Slots, WaitingQueue, ownerToken: OwnerToken, turnMilliseconds: Int64)
+    case releaseSlot(Slots, WaitingQueue, ownerToken: OwnerToken, turnMilliseconds: Int64, first: String?)
     /// Delete the lock if it is held, in a profile that has no queues.
     case releasePlain(lock: String, ownerToken: OwnerToken)
     /// Take a place in the queue for the lock, or keep it.

@@ -10,6 +10,8 @@ final class ReleaseExchange: ScriptSender {
     let claim: Claim
     let ownerToken: OwnerToken
     let timing: LeaseTiming
+    /// Who is to be woken first, if it waits.
+    private let heir: ClientIdentifier?
     private var round: ReleaseRound
     private var problems: [Int: String] = [:]
     /// Whether a node woke somebody who waits.
@@ -24,6 +26,7 @@ final class ReleaseExchange: ScriptSender {
         _ claim: Claim,
         ownerToken: OwnerToken,
         timing: LeaseTiming,
+        heir: ClientIdentifier?,
         round: ReleaseRound,
         engine: LockEngine,
         completion: Completion?
@@ -31,6 +34,7 @@ final class ReleaseExchange: ScriptSender {
         self.claim = claim
         self.ownerToken = ownerToken
         self.timing = timing
+        self.heir = heir
         self.round = round
         self.engine = engine
         self.completion = completion
@@ -39,19 +43,20 @@ final class ReleaseExchange: ScriptSender {
     var command: NodeCommand {
         let profile = engine.profile
         let turn = engine.turnMilliseconds
+        let first = heir.map { claim.member(ofHeir: $0.rawValue) }
         if case .slot(_, let name, let count) = claim, let queue = profile.waitingQueue(of: name) {
             let slots = profile.slots(of: name, count: count)
-            return .releaseSlot(slots, queue, ownerToken: ownerToken, turnMilliseconds: turn)
+            return .releaseSlot(slots, queue, ownerToken: ownerToken, turnMilliseconds: turn, first: first)
         }
         var releases = claim.names.compactMap { name in
             profile.waitingQueue(of: name).map { NodeCommand.Release(keys: profile.keys(of: name), queue: $0) }
         }
         if isPlanted(.onlyFirstOfSeveralReleased) { releases = Array(releases.prefix(1)) }
-        guard let first = releases.first else {
+        guard let only = releases.first else {
             return .releasePlain(lock: profile.keys(of: claim.names[0]).lock, ownerToken: ownerToken)
         }
-        if claim.isShared { return .releaseShared(first, ownerToken: ownerToken, turnMilliseconds: turn) }
-        return .release(releases, ownerToken: ownerToken, turnMilliseconds: turn)
+        if claim.isShared { return .releaseShared(only, ownerToken: ownerToken, turnMilliseconds: turn) }
+        return .release(releases, ownerToken: ownerToken, turnMilliseconds: turn, first: first)
     }
 
     func command(for node: Int) -> NodeCommand? { command }
@@ -102,6 +107,7 @@ extension LockEngine {
         _ claim: Claim,
         ownerToken: OwnerToken,
         timing: LeaseTiming,
+        heir: ClientIdentifier? = nil,
         from nodes: NodeSet,
         completion: ReleaseExchange.Completion? = nil
     ) {
@@ -114,6 +120,7 @@ extension LockEngine {
             claim,
             ownerToken: ownerToken,
             timing: timing,
+            heir: heir,
             round: round,
             engine: self,
             completion: completion
@@ -123,7 +130,11 @@ extension LockEngine {
     }
 
     /// Releases what an attempt set or may have set.
-    func release(_ attempt: AcquireAttempt, completion: ReleaseExchange.Completion? = nil) {
+    func release(
+        _ attempt: AcquireAttempt,
+        heir: ClientIdentifier? = nil,
+        completion: ReleaseExchange.Completion? = nil
+    ) {
         let nodes = attempt.nodesToRelease
         attempt.stop()
         deferredAttempts.remove(attempt.deferralNumber)
@@ -132,6 +143,7 @@ extension LockEngine {
             attempt.claim,
             ownerToken: attempt.ownerToken,
             timing: attempt.timing,
+            heir: heir,
             from: nodes,
             completion: completion
         )
@@ -149,9 +161,11 @@ extension LockEngine {
     }
 
     /// Ends a lease: hands it over to a task that waits, or takes its owner token out of the nodes.
-    func release(_ lease: HeldLease, completion: @escaping () -> Void) {
+    ///
+    /// - Parameter heir: the client that is to have the lock next, if it waits; then it is not handed over.
+    func release(_ lease: HeldLease, heir: ClientIdentifier? = nil, completion: @escaping () -> Void) {
         metrics.released(heldNanoseconds: lease.granted.nanoseconds(until: surroundings.now))
-        if handOver(lease) {
+        if heir == nil, handOver(lease) {
             if isPlanted(.releasedAtHandOver) { release(lease.attempt) }
             return completion()
         }
@@ -160,7 +174,7 @@ extension LockEngine {
         if !isPlanted(.renewedAfterRelease) { keeper.remove(lease) }
         lease.callEndHandlers()
         giveWay(after: lease)
-        release(lease.attempt) { [unowned self] _, _, wokeSomebody in
+        release(lease.attempt, heir: heir) { [unowned self] _, _, wokeSomebody in
             releaseCount -= 1
             releaseAnswered(lease, wokeSomebody: wokeSomebody)
             completion()

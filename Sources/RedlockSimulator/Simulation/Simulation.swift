@@ -300,7 +300,7 @@ final class Simulation: @unchecked Sendable {
 extension Simulation: SimulatedNodeObserver {
     func keyBefore(_ command: NodeCommand, on node: SimulatedNode) -> FormerKey? {
         switch command {
-        case .release(let releases, _, _): FormerKey(releases[0].keys.lock, on: node.server)
+        case .release(let releases, _, _, _): FormerKey(releases[0].keys.lock, on: node.server)
         case .extend(let locks, _, _): FormerKey(locks[0].lock, on: node.server)
         case .repair(let repair): FormerKey(repair.locks[0].lock, on: node.server)
         default: nil
@@ -309,7 +309,7 @@ extension Simulation: SimulatedNodeObserver {
 
     func carriedOut(_ command: NodeCommand, on node: SimulatedNode, former: FormerKey?, reply: RESPValue) {
         switch command {
-        case .release(let releases, let token, _):
+        case .release(let releases, let token, _, _):
             lookAtChange(of: releases[0].keys.lock, by: token, on: node, former: former)
         case .extend(let locks, let token, _): lookAtChange(of: locks[0].lock, by: token, on: node, former: former)
         case .acquire(let acquisition), .acquireInTurn(let acquisition, _), .acquireAll(let acquisition):

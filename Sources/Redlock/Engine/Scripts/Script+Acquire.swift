@@ -97,7 +97,7 @@ extension Script {
             redis.pcall('ZREM', KEYS[6], ARGV[7])
             return last - ARGV[3] + 1
             """,
-        digest: "76e555d24d54c694cb52be5b34ec66e77c14da1d"
+        digest: "87163194837bb4fcd04c34c7e97432016119b916"
     )
 
     /// Several locks at once, all or none.

@@ -63,7 +63,8 @@ extension Script {
     ///
     /// 2: deleted and somebody is woken, 1: deleted, 0: none was held.
     ///
-    /// KEYS: lock, queue and turn of each. ARGV: owner token, beginning of the channels, time of a turn in milliseconds.
+    /// KEYS: lock, queue and turn of each. ARGV: owner token, beginning of the channels, time of a turn in milliseconds, the
+    /// member to be woken first if it waits, or nothing.
     static let release = Script(
         text: """
             local outcome = 0
@@ -71,12 +72,12 @@ extension Script {
                 if redis.call('GET', KEYS[place]) == ARGV[1] then
                     redis.call('DEL', KEYS[place])
                     \(waking(channel: "ARGV[2]", time: "ARGV[3]"))
-                    outcome = math.max(outcome, 1 + wake(KEYS[place + 1], KEYS[place + 2]))
+                    outcome = math.max(outcome, 1 + wake(KEYS[place + 1], KEYS[place + 2], nil, nil, ARGV[4] ~= '' and ARGV[4]))
                 end
             end
             return outcome
             """,
-        digest: "28e8f5b952389b6569cc8e5e627ced594348a3b8"
+        digest: "4d9c3bdbecec2ff9c7aeefedc2d7b7526e0d0226"
     )
 
     /// The same without a queue.

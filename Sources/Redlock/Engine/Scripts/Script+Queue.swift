@@ -14,7 +14,8 @@ extension Script {
     /// hears the message of a client that is gone, so that the next is taken, a few times at most. A user who may not do all
     /// this wakes nobody, and those who wait look for themselves.
     ///
-    /// With a member and a ticket, only those before the two are woken. 1: somebody is woken, 0: nobody.
+    /// With a member and a ticket, only those before the two are woken. One that is named is woken before the first, if it
+    /// waits. 1: somebody is woken, 0: nobody.
     static func waking(channel: String, time: String) -> String {
         """
         local function tell(queue, member, rank)
@@ -22,11 +23,13 @@ extension Script {
             local receivers = redis.pcall('PUBLISH', \(channel) .. string.sub(member, 1, 16), text)
             return type(receivers) == 'number' and receivers
         end
-        local function wake(queue, turn, member, ticket)
+        local function wake(queue, turn, member, ticket, named)
             for _ = 1, 8 do
                 local waiting = redis.pcall('ZRANGE', queue, 0, 3)
                 local first = waiting[1]
                 if not first or first == member then return 0 end
+                if named and type(redis.pcall('ZSCORE', queue, named)) == 'string' then first = named end
+                named = nil
                 if ticket and tonumber(redis.call('ZSCORE', queue, first)) >= ticket then return 0 end
                 if type(redis.pcall('ZREM', queue, first)) ~= 'number' then return 0 end
                 local receivers = tell(queue, first, 0)
@@ -34,9 +37,13 @@ extension Script {
                 if receivers > 0 then
                     redis.pcall('SET', turn, first, 'PX', \(time))
                     local isShared = string.sub(first, 17, 17) == 's'
-                    for rank = 1, #waiting - 1 do
-                        isShared = isShared and string.sub(waiting[rank + 1], 17, 17) == 's'
-                        tell(queue, waiting[rank + 1], isShared and 0 or rank)
+                    local rank = 0
+                    for _, other in ipairs(waiting) do
+                        if other ~= first then
+                            rank = rank + 1
+                            isShared = isShared and string.sub(other, 17, 17) == 's'
+                            tell(queue, other, isShared and 0 or rank)
+                        end
                     end
                     return 1
                 end
@@ -131,6 +138,6 @@ extension Script {
             \(waking(channel: "ARGV[2]", time: "ARGV[3]"))
             return wake(KEYS[2], KEYS[4])
             """,
-        digest: "77f51b1366f792242b5085c812e13b0807aaeed8"
+        digest: "277da36ae0b43a3906b66ee09ff1962940f2dccb"
     )
 }

@@ -127,6 +127,6 @@ extension Script {
             \(waking(channel: "ARGV[2]", time: "ARGV[3]"))
             return 1 + wake(KEYS[2], KEYS[3])
             """,
-        digest: "770b012425b42435e7e074d8a48a8eb3451d5482"
+        digest: "30c5b4175c36170c8b8236be09f7d54e7b66ee57"
     )
 }

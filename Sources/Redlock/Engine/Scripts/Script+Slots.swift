@@ -61,20 +61,20 @@ extension Script {
             redis.pcall('ZREM', KEYS[4], ARGV[11])
             return {last - ARGV[3] + 1, tonumber(free)}
             """,
-        digest: "0ad7cce0bd6c67f47ad72e27baca5938da24f025"
+        digest: "1a8183ab05111e20f64f5680dbf45a174c2cb050"
     )
 
     /// Deletes every slot that is held under the owner token, whichever that is, and wakes the first who waits.
     ///
     /// 2: deleted and somebody is woken, 1: deleted, 0: none was held.
     ///
-    /// KEYS: queue, turn. ARGV: owner token, beginning of the channels, time of a turn in milliseconds, what a slot begins
-    /// with, how it ends, how many there are.
+    /// KEYS: queue, turn. ARGV: owner token, beginning of the channels, time of a turn in milliseconds, the member to be woken
+    /// first if it waits, or nothing; what a slot begins with, how it ends, how many there are.
     static let releaseSlot = Script(
         text: """
             local outcome = 0
-            for slot = 0, ARGV[6] - 1 do
-                local lock = ARGV[4] .. string.format('%03d', slot) .. ARGV[5]
+            for slot = 0, ARGV[7] - 1 do
+                local lock = ARGV[5] .. string.format('%03d', slot) .. ARGV[6]
                 if redis.call('GET', lock) == ARGV[1] then
                     redis.call('DEL', lock)
                     outcome = 1
@@ -82,9 +82,9 @@ extension Script {
             end
             if outcome == 0 then return 0 end
             \(waking(channel: "ARGV[2]", time: "ARGV[3]"))
-            return 1 + wake(KEYS[1], KEYS[2])
+            return 1 + wake(KEYS[1], KEYS[2], nil, nil, ARGV[4] ~= '' and ARGV[4])
             """,
-        digest: "fab4280caf7513923d9a8576ce6a947ba2b6a738"
+        digest: "5db1a612a51fe6bbae801d39945691a2179dede5"
     )
 
     /// Takes a place in the queue for a slot.
@@ -117,6 +117,6 @@ extension Script {
             \(waking(channel: "ARGV[2]", time: "ARGV[3]"))
             return wake(KEYS[1], KEYS[3])
             """,
-        digest: "5368e7169322fb20c465e3e47d68b256032dd92f"
+        digest: "845b9b881fa4f3408644ce58f69bfdcc693c8acb"
     )
 }

@@ -11,7 +11,7 @@ final class WakeUps {
 
     private unowned let engine: LockEngine
     /// What the nodes know this client by.
-    private(set) lazy var client = RecordID(bits: engine.surroundings.randomBits()).description
+    private var client: String { engine.identifier.rawValue }
     /// The nodes whose messages arrive.
     private(set) var nodes: NodeSet = []
     /// Those that refused a subscription or a place once, of which it was told.
@@ -29,15 +29,9 @@ final class WakeUps {
     /// What nodes know the place of a line by: the end of this client's channel, and how this client tells its places in one
     /// queue apart.
     func member(of line: WaitingLine) -> String {
-        switch line.claim {
-        case .exclusive: return client + "x"
-        case .shared: return client + "s"
-        // As others may wait for slots of the same name who believe that there are more of them.
-        case .slot(_, _, let count): return "\(client)c\(count)"
-        case .all:
-            lastNumber += 1
-            return "\(client)a\(lastNumber)"
-        }
+        if let member = line.claim.member(ofClient: client) { return member }
+        lastNumber += 1
+        return "\(client)a\(lastNumber)"
     }
 
     /// The line that a message is for: the place is what follows the identifier of this client, and the queue.

@@ -218,14 +218,15 @@ extension SimulatedServer {
     func release(
         _ releases: [NodeCommand.Release],
         _ ownerToken: OwnerToken,
-        turnMilliseconds: Int64
+        turnMilliseconds: Int64,
+        first: String?
     ) throws(CommandError) -> RESPValue {
         var outcome: Int64 = 0
         for release in releases {
             let isMine = try holds(release.keys.lock, ownerToken)
             guard isMine || defects.contains(.releaseDeletesForeignKey) else { continue }
             let _: Int64 = try delete(release.keys.lock)
-            let isWoken = try wake(release.queue, turnMilliseconds: turnMilliseconds)
+            let isWoken = try wake(release.queue, turnMilliseconds: turnMilliseconds, named: first)
             outcome = max(outcome, isWoken ? 2 : 1)
         }
         return .integer(outcome)

@@ -21,13 +21,15 @@ extension SimulatedServer {
     func wake(
         _ queue: NodeCommand.WaitingQueue,
         turnMilliseconds: Int64,
-        before limit: (member: String, ticket: Double)? = nil
+        before limit: (member: String, ticket: Double)? = nil,
+        named: String? = nil
     ) throws(CommandError) -> Bool {
         if defects.contains(.releaseWakesNobody) { return false }
-        for _ in 0..<8 {
-            guard let waiting = try? range(queue.queue, 4), let first = waiting.first, first != limit?.member else {
+        for attempt in 0..<8 {
+            guard let waiting = try? range(queue.queue, 4), var first = waiting.first, first != limit?.member else {
                 return false
             }
+            if attempt == 0, let named, try isMember(named, of: queue.queue) { first = named }
             if let limit, let score = try score(queue.queue, first), score >= limit.ticket { return false }
             guard (try? removeScore(queue.queue, first)) != nil, let receivers = tell(queue, first, "0") else {
                 return false
@@ -35,13 +37,18 @@ extension SimulatedServer {
             guard receivers > 0 else { continue }
             _ = try? set(queue.turn, first, lifeMilliseconds: turnMilliseconds)
             var areWoken = isShared(first)
-            for (place, member) in waiting.dropFirst().enumerated() {
+            for (place, member) in waiting.filter({ $0 != first }).enumerated() {
                 areWoken = areWoken && isShared(member)
                 _ = tell(queue, member, areWoken ? "0" : String(place + 1))
             }
             return true
         }
         return false
+    }
+
+    /// ZSCORE by pcall.
+    private func isMember(_ member: String, of queue: String) throws(CommandError) -> Bool {
+        (try? score(queue, member)) != nil
     }
 
     func enqueue(_ place: NodeCommand.Place) throws(CommandError) -> RESPValue {

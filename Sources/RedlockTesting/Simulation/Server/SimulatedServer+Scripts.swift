@@ -26,10 +26,10 @@ extension SimulatedServer {
             return try repairShared(keys, ownerToken, ttlMilliseconds: ttlMilliseconds)
         case .acquireSlot(let acquisition, let slots, let turn):
             return try acquireSlot(acquisition, slots, turn, recordID: recordID)
-        case .releaseSlot(let slots, let queue, let ownerToken, let turnMilliseconds):
-            return try releaseSlot(slots, queue, ownerToken, turnMilliseconds: turnMilliseconds)
-        case .release(let releases, let ownerToken, let turnMilliseconds):
-            return try release(releases, ownerToken, turnMilliseconds: turnMilliseconds)
+        case .releaseSlot(let slots, let queue, let ownerToken, let turnMilliseconds, let first):
+            return try releaseSlot(slots, queue, ownerToken, turnMilliseconds: turnMilliseconds, first: first)
+        case .release(let releases, let ownerToken, let turnMilliseconds, let first):
+            return try release(releases, ownerToken, turnMilliseconds: turnMilliseconds, first: first)
         case .releaseShared(let release, let ownerToken, let turnMilliseconds):
             return try releaseShared(release, ownerToken, turnMilliseconds: turnMilliseconds)
         case .releasePlain(let lock, let ownerToken): return try releasePlain(lock, ownerToken)

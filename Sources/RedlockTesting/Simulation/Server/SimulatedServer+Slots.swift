@@ -71,7 +71,8 @@ extension SimulatedServer {
         _ slots: NodeCommand.Slots,
         _ queue: NodeCommand.WaitingQueue,
         _ ownerToken: OwnerToken,
-        turnMilliseconds: Int64
+        turnMilliseconds: Int64,
+        first: String?
     ) throws(CommandError) -> RESPValue {
         var isHeld = false
         for slot in 0..<max(0, slots.count) {
@@ -81,6 +82,6 @@ extension SimulatedServer {
             isHeld = true
         }
         guard isHeld else { return .integer(0) }
-        return .integer(try wake(queue, turnMilliseconds: turnMilliseconds) ? 2 : 1)
+        return .integer(try wake(queue, turnMilliseconds: turnMilliseconds, named: first) ? 2 : 1)
     }
 }

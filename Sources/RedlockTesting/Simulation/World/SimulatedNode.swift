@@ -181,13 +181,13 @@ extension NodeCommand {
             "repair \(repair.locks.text) for \(repair.ttlMilliseconds) ms as \(repair.ownerToken.shortText)"
         case .repairShared(let keys, let token, let ttl):
             "repair the share of \(keys.lock) for \(ttl) ms as \(token.shortText)"
-        case .release(let releases, let token, _): "release \(releases.map(\.keys).text) as \(token.shortText)"
+        case .release(let releases, let token, _, _): "release \(releases.map(\.keys).text) as \(token.shortText)"
         case .releaseShared(let release, let token, _): "share \(release.keys.lock) no more as \(token.shortText)"
         case .releasePlain(let lock, let token): "release \(lock) as \(token.shortText)"
         case .acquireSlot(let acquisition, let slots, _):
             "acquire one of \(slots.count) slots\(slots.end) for \(acquisition.ttlMilliseconds) ms as "
                 + acquisition.ownerToken.shortText
-        case .releaseSlot(let slots, _, let token, _): "release a slot\(slots.end) as \(token.shortText)"
+        case .releaseSlot(let slots, _, let token, _, _): "release a slot\(slots.end) as \(token.shortText)"
         case .enqueue(let place): "wait in \(place.queue.queue) as \(place.member)"
         case .leaveQueue(_, let queue, let member, _): "wait in \(queue.queue) no more as \(member)"
         case .read(let keys, _): "read \(keys.lock)"
