@@ -26,7 +26,9 @@ struct FairnessTests {
     }
 
     /// How often one who comes again and again gets the lock before one who has waited for longer.
-    private func overtakings(_ options: LockOptions, _ redis: LocalRedisSet, _ holder: RedlockClient) async throws -> Int {
+    private func overtakings(_ options: LockOptions, _ redis: LocalRedisSet, _ holder: RedlockClient) async throws
+        -> Int
+    {
         let clients = try await others(2, redis)
         var overtakings = 0
         for _ in 0..<15 {

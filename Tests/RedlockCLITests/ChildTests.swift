@@ -36,7 +36,9 @@ struct ChildEnvironmentTests {
     @Test
     func severalNamesAndSlotsAreTold() {
         #expect(
-            Self.entries(["REDLOCK_SLOT=7"], names: ["a, b", "c"]) == ["REDLOCK_NAME=a, b\nc", "REDLOCK_OWNER=me@here:1"]
+            Self.entries(["REDLOCK_SLOT=7"], names: ["a, b", "c"]) == [
+                "REDLOCK_NAME=a, b\nc", "REDLOCK_OWNER=me@here:1",
+            ]
         )
         #expect(Self.entries([], slot: 0).last == "REDLOCK_SLOT=0")
     }

@@ -395,7 +395,13 @@ struct RandomSteps {
     mutating func outsideStep(at microseconds: Int64) throws -> Step {
         let name = resource()
         let queue = one(of: "queue:\(name)", "queue-expiry:\(name)", "turn:\(name)", "readers:\(name)")
-        let slot = one(of: "slots:\(name)", "slots:\(name)", "slot:000:\(name)", "slot:001:\(name)", "slot-fence:000:\(name)")
+        let slot = one(
+            of: "slots:\(name)",
+            "slots:\(name)",
+            "slot:000:\(name)",
+            "slot:001:\(name)",
+            "slot-fence:000:\(name)"
+        )
         let key = one(of: "lock:\(name)", "fence:\(name)", "fence:\(name)", "fence:\(name)", "node", queue, slot)
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<40:

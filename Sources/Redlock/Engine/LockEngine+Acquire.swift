@@ -64,7 +64,11 @@ extension LockEngine {
         }
         let lookupTime = min(configuration.nodeTimeout.nanoseconds, 40_000_000)
         read(blocker, within: lookupTime) { [unowned self] status in
-            let error = RedlockError.timedOut(blocker.text, waitedMilliseconds: waited, holder: status.holder ?? status.sharers.first)
+            let error = RedlockError.timedOut(
+                blocker.text,
+                waitedMilliseconds: waited,
+                holder: status.holder ?? status.sharers.first
+            )
             finish(operation, .failure(error))
         }
     }

@@ -298,7 +298,8 @@ package enum NodeCommand {
         case .acquire, .acquireInTurn, .acquireAll, .acquireShared, .acquireSlot, .setIfAbsent, .raise, .extend,
             .extendShared:
             true
-        case .repair, .repairShared, .release, .releaseShared, .releaseSlot, .releasePlain, .enqueue, .leaveQueue, .read, .enrol,
+        case .repair, .repairShared, .release, .releaseShared, .releaseSlot, .releasePlain, .enqueue, .leaveQueue,
+            .read, .enrol,
             .replaceRecord, .raiseByHand, .time, .plain:
             false
         }

@@ -27,7 +27,7 @@ enum ExitStatus {
         case .notHeld, .enrolmentRefused: conflict
         case .quorumUnavailable: unavailable
         case .lost: lost
-        case .invalidConfiguration, .invalidArgument: usage
+        case .invalidConfiguration, .invalidArgument, .slotCountRefused: usage
         default: internalError
         }
     }

@@ -65,7 +65,14 @@ final class Judge: @unchecked Sendable {
 
         private let lease: any JudgedLease
 
-        init(client: Int, process: SimulatedProcess, lease: any JudgedLease, slotCount: Int? = nil, ttl: Int64, isWatched: Bool) {
+        init(
+            client: Int,
+            process: SimulatedProcess,
+            lease: any JudgedLease,
+            slotCount: Int? = nil,
+            ttl: Int64,
+            isWatched: Bool
+        ) {
             self.ttl = ttl
             self.client = client
             self.process = process
@@ -217,7 +224,10 @@ final class Judge: @unchecked Sendable {
         guard claimsExclusion, !countersWereLost, holding.isValid,
             let other = slotHoldings[name]?.first(where: { $0.isValid && $0.slots?.count != count })
         else { return }
-        violated(.twoHolders, "\(holding.description) has one of \(count) slots, \(other.description) one of more or fewer")
+        violated(
+            .twoHolders,
+            "\(holding.description) has one of \(count) slots, \(other.description) one of more or fewer"
+        )
     }
 
     private func granted(_ holding: Holding, of name: String, after highest: Int64) {

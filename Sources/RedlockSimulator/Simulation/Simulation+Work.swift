@@ -185,7 +185,8 @@ extension Simulation {
         }
     }
 
-    private func acquire(_ wish: Wish, _ client: SimulatedClient, _ options: LockOptions) async throws -> Lease<Fenced> {
+    private func acquire(_ wish: Wish, _ client: SimulatedClient, _ options: LockOptions) async throws -> Lease<Fenced>
+    {
         guard let count = wish.slotCount else { return try await client.redlock.acquire(wish.names, options: options) }
         return try await client.redlock.acquireSlot(of: wish.names[0], limit: count, options: options)
     }

@@ -323,7 +323,8 @@ extension Simulation: SimulatedNodeObserver {
             }
         case .repair(let repair):
             let lock = repair.locks[0].lock
-            if let before = former?.value, before != repair.ownerToken.secretText, node.server.value(at: lock) != before {
+            if let before = former?.value, before != repair.ownerToken.secretText, node.server.value(at: lock) != before
+            {
                 judge.violated(.foreignKey, "node \(node.number) replaced \(lock)")
             }
             lookAtLife(of: lock, on: node, before: nil)

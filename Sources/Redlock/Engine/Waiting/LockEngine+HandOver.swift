@@ -29,7 +29,9 @@ extension HeldLease {
     /// If so, the lease is marked: from then on, nobody sees its owner token any more, which is the next one's.
     fileprivate func mayBeHandedOver(to next: AcquireOperation, now: Instant) -> Bool {
         // What an extension that is under way brings, the next would not hear of.
-        guard isKept, !isLost, !isExtending, !next.terms.isFair, next.terms.areAlike(terms), attempt.timing == terms.timing else {
+        guard isKept, !isLost, !isExtending, !next.terms.isFair, next.terms.areAlike(terms),
+            attempt.timing == terms.timing
+        else {
             return false
         }
         guard block.began.nanoseconds(until: now) < engine.configuration.handOverTime.nanoseconds else { return false }

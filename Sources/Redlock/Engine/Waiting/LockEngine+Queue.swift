@@ -96,7 +96,8 @@ extension LockEngine {
             member: place.member,
             turnMilliseconds: turnMilliseconds
         )
-        let nodes = attempt.map { place.mayExist.subtracting($0.nodesWithoutPlace) } ?? place.mayExist.union(place.wokenBy)
+        let nodes =
+            attempt.map { place.mayExist.subtracting($0.nodesWithoutPlace) } ?? place.mayExist.union(place.wokenBy)
         send(
             command,
             to: nodes.intersection(connectedNodes),

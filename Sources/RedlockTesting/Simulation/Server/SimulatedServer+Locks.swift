@@ -182,7 +182,9 @@ extension SimulatedServer {
         var least: Int64?
         for keys in locks {
             let left = protectedRemainingLife(keys.lock) ?? -4
-            if left < ttlMilliseconds || defects.contains(.extendShortensLife) { try setLife(keys.lock, ttlMilliseconds) }
+            if left < ttlMilliseconds || defects.contains(.extendShortensLife) {
+                try setLife(keys.lock, ttlMilliseconds)
+            }
             least = min(least ?? left, left)
         }
         return .integer(LuaNumber.integer(Double(least ?? 0)))
