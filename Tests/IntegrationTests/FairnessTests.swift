@@ -75,6 +75,36 @@ struct FairnessTests {
         }
     }
 
+    /// The order is that of the calls, whichever client they come from.
+    @Test
+    func orderIsThatOfTheCalls() async throws {
+        try await Layout.three.withClient { holder, redis in
+            let clients = try await others(2, redis)
+            let lease = try await holder.acquire("report", options: Self.fair)
+            let (order, continuation) = AsyncStream.makeStream(of: Int.self)
+            // Of the first client, those wait that come first, third and fifth, and so on.
+            let places = [0, 0, 1, 0, 1, 1, 0]
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for (place, client) in places.enumerated() {
+                    group.addTask {
+                        try await clients[client].withLock("report", options: Self.fair) { _ in
+                            continuation.yield(place)
+                            try await Task.sleep(for: .milliseconds(10))
+                        }
+                    }
+                    try await Task.sleep(for: .milliseconds(60))
+                }
+                await lease.release()
+                try await group.waitForAll()
+            }
+            continuation.finish()
+            var served: [Int] = []
+            for await place in order { served.append(place) }
+            #expect(served == Array(places.indices))
+            for client in clients { await client.shutdown() }
+        }
+    }
+
     /// Four clients with four tasks each get the lock about as often.
     @Test
     func everyClientGetsItsShare() async throws {

@@ -192,7 +192,7 @@ extension LockEngine {
         guard line.attempt == nil, line.holder == nil, line.releasing == nil, !line.isEmpty, !line.isParked else {
             return
         }
-        if place.wokenBy.count >= min(quorum.votesNeeded, place.wokenBy.union(place.nodes).count) {
+        if line.isWoken(votesNeeded: quorum.votesNeeded) {
             metrics.wokenUp()
             line.missedWakeUps = 0
             line.look = nil

@@ -145,7 +145,7 @@ extension LockEngine {
         guard let line = lease.line, line.releasing === lease else { return }
         line.releasing = nil
         guard !line.isEmpty, line.holder == nil, line.attempt == nil else { return attend(to: line) }
-        if wokeSomebody {
+        if wokeSomebody, !line.isWoken(votesNeeded: quorum.votesNeeded) {
             giveWay(line, until: end)
         } else {
             line.stopRetryTimer()
@@ -293,6 +293,8 @@ extension LockEngine {
         if lease.hasBody { bodyCount += 1 }
         lockGranted(lease, waitedNanoseconds: operation.begun.nanoseconds(until: surroundings.now))
         finish(operation, .success(lease))
+        // In turn means among the tasks of all clients: the next of this one stands in the queue while the first holds.
+        if line.holder === lease, line.first?.terms.isFair == true { takePlace(line, isEvenIfFree: true) }
     }
 
     private func refuseThoseWhoDoNotWait(in line: WaitingLine) {

@@ -142,6 +142,12 @@ final class WaitingLine {
         holder != nil || attempt != nil || retryTimer != nil || look != nil || isParked || releasing != nil
     }
 
+    /// Whether so many nodes have woken this client that it is its turn: a quorum, or all that would wake it.
+    func isWoken(votesNeeded: Int) -> Bool {
+        guard let place, !place.wokenBy.isEmpty else { return false }
+        return place.wokenBy.count >= min(votesNeeded, place.wokenBy.union(place.nodes).count)
+    }
+
     /// Whether there is nothing to remember any more; an attempt is always somebody's, so there is none either.
     var isForgettable: Bool { isEmpty && holder == nil }
 
