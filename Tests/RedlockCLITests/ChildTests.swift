@@ -33,6 +33,18 @@ struct ChildEnvironmentTests {
         )
     }
 
+    /// Names end where the command begins, behind the first terminator that is no value of an option.
+    @Test(arguments: [
+        ("redlock run a -- true", "a true", 1), ("redlock run a b -- sh -c x", "a b sh -c x", 3),
+        ("redlock run a -c x", "a", 0), ("redlock run a -- printf -- x", "a printf -- x", 3),
+        ("redlock run -c -- a", "a", 1), ("redlock run -- true", "true", 1),
+    ])
+    func namesAndCommandAreToldApart(_ line: String, _ words: String, _ count: Int) {
+        let all = line.split(separator: " ").map { Array($0.utf8) }
+        let words = words.split(separator: " ").map(String.init)
+        #expect(CommandArguments.countBehindTerminator(of: words, all: all) == count)
+    }
+
     @Test
     func severalNamesAndSlotsAreTold() {
         #expect(

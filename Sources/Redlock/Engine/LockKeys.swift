@@ -86,9 +86,10 @@ package enum LockProfile: Hashable, Sendable {
             var name = key.dropFirst(start.utf8.count)
             var kind = ResourceName.Kind.lock
             if isSlot {
-                guard name.count > 4, let slot = Int(String(decoding: name.prefix(3), as: UTF8.self)), slot >= 0 else {
-                    return nil
-                }
+                let digits = name.prefix(3)
+                guard name.count > 4, digits.allSatisfy((UInt8(ascii: "0")...UInt8(ascii: "9")).contains),
+                    let slot = Int(String(decoding: digits, as: UTF8.self))
+                else { return nil }
                 name = name.dropFirst(4)
                 kind = .slot(slot)
             }
