@@ -155,6 +155,9 @@ public struct AcquireRound: Hashable, Sendable {
     /// to answer.
     public var mayHoldKey: NodeSet { tally.votesFor.union(unknown).union(tally.open) }
 
+    /// The nodes that have yet to answer.
+    public var awaited: NodeSet { tally.open }
+
     /// Whether every node has answered or been given up.
     public var isComplete: Bool { tally.open.isEmpty }
 }

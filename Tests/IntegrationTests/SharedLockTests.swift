@@ -165,6 +165,85 @@ struct SharedLockTests {
         }
     }
 
+    /// Whoever waited to have it alone, and does so no more, lets in those whom it kept out.
+    @Test(arguments: [true, false])
+    func readersEnterWhenTheWriterGivesUp(isShutDown: Bool) async throws {
+        try await Layout.three.withClient { reader, redis in
+            let clients = try await others(2, redis)
+            let first = try await reader.acquire("data", mode: .shared)
+            let writing = Task { try await clients[0].acquire("data") }
+            while try await redis[0].send("ZCARD", "redlock:queue:data") != "1" {
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            let waiting = Task {
+                let lease = try await clients[1].acquire("data", mode: .shared)
+                return (lease, ContinuousClock.now)
+            }
+            while try await redis[0].send("ZCARD", "redlock:queue:data") != "2" {
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            try await Task.sleep(for: .milliseconds(300))
+            let ended = ContinuousClock.now
+            if isShutDown { await clients[0].shutdown() } else { writing.cancel() }
+            _ = await writing.result
+            let (lease, entered) = try await waiting.value
+            #expect(entered > ended)
+            #expect(entered - ended < .seconds(1))
+            await lease.release()
+            await first.release()
+            for client in clients { await client.shutdown() }
+        }
+    }
+
+    /// The user that the documentation names may do all that locks of every kind take.
+    @Test
+    func documentedUserMayShareAndWaitInTurn() async throws {
+        var options = LocalRedisOptions()
+        options.extraConfiguration = [
+            "user locker on >open-sesame resetkeys ~redlock:* resetchannels &redlock:wake:* -@all "
+                + "+set +get +del +exists +incrby +pexpire +pttl +time +eval +evalsha +script|load +info +config|get "
+                + "+ping +subscribe +publish +zadd +zrem +zrange +zrangebyscore +zrank +zcard +zscore +zremrangebyscore "
+                + "+pexpireat"
+        ]
+        try await withLocalRedis(nodes: 3, options: options) { redis in
+            let holder = try await RedlockClient.enrolled(redis)
+            let nodes = redis.servers.map { "redis://locker:open-sesame@127.0.0.1:\($0.port)" }
+            let client = try RedlockClient(nodes: nodes, configuration: .patient, logger: .tracing)
+            let lease = try await holder.acquire("data")
+            let reading = Task { try await client.acquire("data", mode: .shared) }
+            let fair = Task { try await client.acquire("data", options: LockOptions(fair: true)) }
+            try await Task.sleep(for: .milliseconds(500))
+            await lease.release()
+            await (try await reading.value).release()
+            await (try await fair.value).release()
+            try await client.withSlot(of: "data", limit: 2) { #expect($0.slot == 0) }
+            try await client.withLock(["a", "b"]) { _ in }
+            // Nothing is left that would keep anybody out for ever.
+            for server in redis.servers { #expect(try await server.send("EXISTS", "redlock:readers:data") == "0") }
+            await client.shutdown()
+            await holder.shutdown()
+        }
+    }
+
+    /// One who may not let the key end leaves nothing behind: an error, and no share.
+    @Test
+    func whoeverMayNotLetTheKeyEndHasNoShare() async throws {
+        var options = LocalRedisOptions()
+        options.extraConfiguration = ["user locker on >open-sesame ~* &* +@all -pexpireat"]
+        try await withLocalRedis(nodes: 3, options: options) { redis in
+            let holder = try await RedlockClient.enrolled(redis)
+            let nodes = redis.servers.map { "redis://locker:open-sesame@127.0.0.1:\($0.port)" }
+            let client = try RedlockClient(nodes: nodes, configuration: .patient, logger: .tracing)
+            let error = await #expect(throws: RedlockError.self) {
+                try await client.acquire("data", mode: .shared, options: LockOptions(wait: .atMost(.seconds(1))))
+            }
+            #expect(error?.code == .quorumUnavailable)
+            for server in redis.servers { #expect(try await server.send("EXISTS", "redlock:readers:data") == "0") }
+            await client.shutdown()
+            await holder.shutdown()
+        }
+    }
+
     /// Shared and alone exclude each other, whoever has what.
     @Test
     func sharedAndAloneExcludeEachOther() async throws {

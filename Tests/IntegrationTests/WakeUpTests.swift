@@ -242,6 +242,24 @@ struct WakeUpTests {
         }
     }
 
+    /// One client that waits for two names which look alike is woken for each.
+    @Test
+    func namesThatLookAlikeAreWokenEach() async throws {
+        try await Layout.three.withClient { holder, redis in
+            let waiter = try await client(redis)
+            for (one, other) in [("caf\u{E9}", "cafe\u{301}"), ("cafe\u{301}", "caf\u{E9}")] {
+                let leases = [try await holder.acquire(one), try await holder.acquire(other)]
+                let waiting = [one, other].map { name in Task { try await waiter.acquire(name) } }
+                for name in [one, other] { try await waitUntilQueued(1, name, redis) }
+                try await Task.sleep(for: .milliseconds(100))
+                for (lease, task) in zip(leases, waiting) {
+                    await (try await expectAtOnce(task, behind: lease)).release()
+                }
+            }
+            await waiter.shutdown()
+        }
+    }
+
     /// One that takes the lock again and again lets others have it in between, though it waits for nothing.
     @Test
     func oneThatNeverStopsLeavesOthersTheirTurn() async throws {

@@ -237,7 +237,7 @@ struct RandomSteps {
         let one = NodeCommand.Release(keys: Driven.keys(name), queue: Driven.queue(name))
         switch Int.random(in: 0..<10, using: &random) {
         case 0..<3: return .releaseShared(one, ownerToken: ownerToken(), turnMilliseconds: turnMilliseconds())
-        case 6..<8:
+        case 6..<9:
             return .releaseSlot(
                 slots(name),
                 Driven.queue("slots-" + name),
@@ -287,7 +287,14 @@ struct RandomSteps {
             seeding: seeding
         )
         if kind < 35 { return .acquireAll(acquisition) }
-        if kind < 50 { return .acquireSlot(acquisition, slots(name), turn("slots-" + name, at: microseconds)) }
+        if kind < 50 {
+            return .acquireSlot(
+                acquisition,
+                slots(name),
+                turn("slots-" + name, at: microseconds),
+                first: one(of: 0, 0, 0, 1, 2)
+            )
+        }
         return kind < 65 ? .acquireInTurn(acquisition, turn(name, at: microseconds)) : .acquire(acquisition)
     }
 
@@ -324,7 +331,7 @@ struct RandomSteps {
 
     private mutating func queueStep(_ name: String, at microseconds: Int64) -> NodeCommand {
         let member = member()
-        let isSlot = chance(25)
+        let isSlot = chance(45)
         let queue = isSlot ? "slots-" + name : name
         let keys = Driven.keys(name)
         let wanted: NodeCommand.Wanted = isSlot ? .slot(slots(name)) : chance(40) ? .shared(keys) : .alone(keys)

@@ -9,7 +9,7 @@ import RedisTransport
 /// Lives until the last node answered or failed, long after the decision if need be, so that every vote that comes too
 /// late is taken back.
 final class AcquireAttempt: ScriptSender {
-    /// What is wanted; of slots, the one that the first node granted, from then on.
+    /// What is wanted; of slots, one that a quorum granted or the most nodes did, once that is known.
     private(set) var claim: Claim
     let ownerToken: OwnerToken
     /// The owner token for nodes whose vote came too late, if they are to have the key after all: a release of the first
@@ -27,6 +27,12 @@ final class AcquireAttempt: ScriptSender {
     private let seeding: NodeCommand.Seeding
     /// Its place among those who wait; nil if it neither has one nor respects those of others.
     private let turn: NodeCommand.Turn?
+    /// The slot with which each node begins to look for a free one.
+    private let firstSlot: Int
+    /// What nodes granted before it was known which slot it is to be.
+    private var slotGrants: [(node: Int, slot: Int, token: Int64?)] = []
+    /// How many slots there are, as nodes say that refuse because of that.
+    private var otherSlotCounts: [Int: Int64] = [:]
     /// The record of each node that the attempt named to it.
     private var recordIDs: [RecordID]
     /// The nodes whose vote came too late: a release is on its way there.
@@ -41,6 +47,7 @@ final class AcquireAttempt: ScriptSender {
     init(for line: WaitingLine, _ terms: LeaseTerms, ownerToken: OwnerToken, round: AcquireRound, engine: LockEngine) {
         self.claim = line.claim
         self.turn = engine.turn(of: line, terms)
+        self.firstSlot = line.firstSlot
         self.ownerToken = ownerToken
         self.timing = terms.timing
         self.round = round
@@ -104,7 +111,7 @@ final class AcquireAttempt: ScriptSender {
             seeding: seeding
         )
         if case .slot(_, let name, let count) = claim, let turn {
-            return .acquireSlot(acquisition, profile.slots(of: name, count: count), turn)
+            return .acquireSlot(acquisition, profile.slots(of: name, count: count), turn, first: firstSlot)
         }
         if locks.count > 1 { return .acquireAll(acquisition) }
         return turn.map { .acquireInTurn(acquisition, $0) } ?? .acquire(acquisition)
@@ -167,10 +174,7 @@ final class AcquireAttempt: ScriptSender {
             guard engine.admission.countsVote(of: node, under: recordIDs[node]) else {
                 return doubt(node, engine.problem(of: node))
             }
-            guard isSlotWanted(slot) else {
-                takeBack(node)
-                return count(.held, by: node)
-            }
+            if let slot { return countGrant(of: slot, token, by: node) }
             count(.granted(token: token), by: node)
             if claim.isShared, isPlanted(.sharerCountedTwice) {
                 count(.granted(token: token), by: (node + 1) % engine.quorum.nodeCount)
@@ -181,7 +185,7 @@ final class AcquireAttempt: ScriptSender {
             count(.refused, by: node)
         case .otherSlotCount(let agreed):
             problems[node] = "there are \(agreed) slots, as those have agreed who hold them"
-            if line?.otherSlotCount == nil { line?.otherSlotCount = agreed }
+            otherSlotCounts[node] = agreed
             count(.held, by: node)
         case .held(let remainingMilliseconds, let name):
             noteHolder(of: name, remainingMilliseconds: remainingMilliseconds)
@@ -197,13 +201,49 @@ final class AcquireAttempt: ScriptSender {
         }
     }
 
-    /// Whether a slot is the one that the others have granted; the first decides.
-    ///
-    /// Nodes grant different ones when several clients ask at the same moment; whoever finds no quorum tries again.
-    private func isSlotWanted(_ slot: Int?) -> Bool {
-        guard let slot else { return true }
-        if claim.slot == nil { claim = claim.withSlot(slot) }
-        return claim.slot == slot || isPlanted(.slotsCountedTogether)
+    // MARK: Slots
+
+    /// Counts the grant of a slot, once it is known which one it is to be: nodes grant different ones when several clients
+    /// ask at the same moment, or a node has lost a key.
+    private func countGrant(of slot: Int, _ token: Int64?, by node: Int) {
+        slotGrants.append((node, slot, token))
+        guard claim.slot == nil else { return countGrants(of: claim.slot) }
+        decideOnSlot()
+    }
+
+    /// Decides for the slot that a quorum granted; for the one that the most did, if none can have a quorum any more.
+    private func decideOnSlot() {
+        guard claim.slot == nil, !slotGrants.isEmpty else { return }
+        let counts = Dictionary(grouping: slotGrants, by: \.slot).mapValues(\.count)
+        let best = counts.max { ($0.value, $1.key) < ($1.value, $0.key) }
+        guard let best else { return }
+        var awaited = round.awaited
+        for grant in slotGrants { awaited.remove(grant.node) }
+        let votesNeeded = isPlanted(.slotsCountedTogether) ? 1 : engine.quorum.votesNeeded
+        guard best.value >= votesNeeded || best.value + awaited.count < votesNeeded else { return }
+        claim = claim.withSlot(best.key)
+        // Where they differ, the next attempt begins where all are more likely to grant the same.
+        line?.firstSlot = counts.count > 1 ? counts.keys.max() ?? 0 : 0
+        countGrants(of: best.key)
+    }
+
+    private func countGrants(of slot: Int?) {
+        let grants = slotGrants
+        slotGrants = []
+        for grant in grants {
+            if grant.slot == slot || isPlanted(.slotsCountedTogether) {
+                count(.granted(token: grant.token), by: grant.node)
+            } else {
+                takeBack(grant.node)
+                count(.held, by: grant.node)
+            }
+        }
+    }
+
+    /// The number of slots that so many nodes name that there is no quorum without them.
+    var agreedSlotCount: Int64? {
+        let counts = Dictionary(grouping: otherSlotCounts.values) { $0 }
+        return counts.first { $0.value.count > engine.quorum.nodesThatMayFail }?.key
     }
 
     private func noteHolder(of name: ResourceName, remainingMilliseconds: Int64) {
@@ -228,6 +268,7 @@ final class AcquireAttempt: ScriptSender {
 
     private func count(_ answer: AcquireRound.Answer, by node: Int) {
         follow(round.answered(answer, by: node, at: engine.surroundings.now))
+        decideOnSlot()
     }
 
     /// Counts the answer of a node that was asked to raise its counter.

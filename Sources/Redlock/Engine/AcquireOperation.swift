@@ -23,7 +23,8 @@ final class AcquireOperation: @unchecked Sendable {
     var deadlineTimer: (any LoopTimer)?
     /// Where it waits, as the line itself says; nil before and afterwards.
     var line: WaitingLine?
-    /// Where it stands among all who want the same in turn, on whatever node: when it came, by the clocks of the nodes.
+    /// Where it stands among all who want the same, on whatever node: when it came, by the clocks of the nodes; nil until
+    /// these are known.
     var ticket: Int64?
 
     init(_ claim: Claim, terms: LeaseTerms, wait: WaitPolicy, namesHolder: Bool) {

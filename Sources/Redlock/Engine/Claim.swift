@@ -40,6 +40,11 @@ enum Claim: Hashable, Sendable {
         if case .slot(let slot, _, _) = self { slot } else { nil }
     }
 
+    /// The same claim, to whichever slot.
+    var asAskedFor: Claim {
+        if case .slot(_, let name, let count) = self { .slot(nil, of: name, count: count) } else { self }
+    }
+
     /// The same claim to the given slot.
     func withSlot(_ slot: Int) -> Claim {
         if case .slot(_, let name, let count) = self { .slot(slot, of: name, count: count) } else { self }

@@ -40,6 +40,7 @@ final class ExtendExchange: ScriptSender {
 
     /// Asks the nodes, and counts those that cannot be asked.
     func send(to nodes: NodeSet) {
+        engine.renewAgreement(of: claim, on: nodes)
         let withSpareToken = nodes.intersection(lease?.attempt.takenBack ?? [])
         engine.send(command(ownerToken), to: nodes.subtracting(withSpareToken), receiver: self)
         if let lease, !withSpareToken.isEmpty {

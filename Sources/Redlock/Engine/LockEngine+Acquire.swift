@@ -13,7 +13,6 @@ extension LockEngine {
             operation.deadline = operation.begun.advanced(byNanoseconds: wait)
         }
         operation.number = acquisitions.insert(operation)
-        if operation.terms.isFair || operation.claim.needsTicket { operation.ticket = ticketOfNow }
         setDeadlineTimer(operation)
         join(operation)
     }

@@ -32,6 +32,8 @@ extension LockEngine {
     }
 
     private func disconnect() {
+        // Whoever waited gives up its place.
+        flush()
         admission.stop()
         surroundings.disconnect()
         events.close()

@@ -156,7 +156,9 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
         nodesToFlush = nodesToFlush.union(nodes)
     }
 
-    private func flush() {
+    /// Sends what is to be sent, before this tick of the loop ends.
+    func flush() {
+        guard !nodesToFlush.isEmpty else { return }
         var nodes = nodesToFlush
         nodesToFlush = []
         for node in nodes where surroundings.failure(of: node) != nil { nodes.remove(node) }

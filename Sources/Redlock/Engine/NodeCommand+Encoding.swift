@@ -30,7 +30,7 @@ extension NodeCommand {
             encoder.append(turn.milliseconds)
             encoder.append(turn.queue.channelPrefix)
             encoder.append(Self.recordIDPlace)
-        case .acquireSlot(let acquisition, let slots, let turn):
+        case .acquireSlot(let acquisition, let slots, let turn, let first):
             let queue = turn.queue
             encoder.append(keys: acquisition.record, slots.agreement, queue.queue, queue.expiry, queue.turn)
             encoder.appendArguments(of: acquisition)
@@ -39,6 +39,7 @@ extension NodeCommand {
             encoder.append(slots.end)
             encoder.append(Int64(slots.count))
             encoder.append(turn)
+            encoder.append(Int64(first))
             encoder.append(Self.recordIDPlace)
         case .setIfAbsent(let key, let ownerToken, let ttlMilliseconds):
             encoder.append("SET")
@@ -113,7 +114,11 @@ extension NodeCommand {
             encoder.append(place.ticket)
             encoder.append(place.lifeMilliseconds)
             encoder.append(place.isEvenIfFree)
-            if case .slot(let slots) = place.wanted { encoder.append(slots) }
+            switch place.wanted {
+            case .alone: break
+            case .shared: encoder.append(queue.channelPrefix)
+            case .slot(let slots): encoder.append(slots)
+            }
         case .leaveQueue(let wanted, let queue, let member, let turnMilliseconds):
             switch wanted {
             case .alone(let keys), .shared(let keys):

@@ -17,8 +17,8 @@ package enum NodeCommand {
     case acquireAll(Acquisition)
     /// Share the lock, if nobody has it alone and the record is the admitted one.
     case acquireShared(SharedAcquisition, Turn)
-    /// Set the first slot that is free.
-    case acquireSlot(Acquisition, Slots, Turn)
+    /// Set the first slot that is free, from a number on and round.
+    case acquireSlot(Acquisition, Slots, Turn, first: Int)
     /// Set the key to the owner token, for the time of the TTL, if the key is not there.
     case setIfAbsent(key: String, ownerToken: OwnerToken, ttlMilliseconds: Int64)
     /// Raise the counters to the end of a block, if the locks are still held.

@@ -34,10 +34,19 @@ extension LockEngine {
     /// Sets the key of a lease again on a node that said, in a round that succeeded, that it does not have it.
     func repair(_ lease: HeldLease, on node: Int, timing: LeaseTiming) {
         guard profile.isStandard, lease.isKept else { return }
+        renewAgreement(of: lease.claim, on: [node])
         let command = repairCommand(lease, ownerToken: lease.attempt.willRepair(node), timing: timing)
         // From here on its life is that of this TTL, which may be shorter than that of the key which is gone.
         lease.noteExtension(at: node, start: surroundings.now, timing: timing)
         send(command, to: [node], receiver: RepairExchange(command: command, lease: lease, engine: self))
+    }
+
+    /// Has nodes remember how many slots there are, as long as one is held.
+    func renewAgreement(of claim: Claim, on nodes: NodeSet) {
+        guard case .slot(_, let name, let count) = claim else { return }
+        let key = profile.slots(of: name, count: count).agreement
+        let command = NodeCommand.plain(["SET", key, "\(count)", "PX", "\(NodeCommand.counterLifeMilliseconds)"])
+        send(command, to: nodes, receiver: UnheardReceiver())
     }
 
     private func repairCommand(_ lease: HeldLease, ownerToken: OwnerToken, timing: LeaseTiming) -> NodeCommand {
@@ -55,4 +64,10 @@ extension LockEngine {
             )
         )
     }
+}
+
+/// Hears answers that change nothing.
+private final class UnheardReceiver: ReplyReceiver {
+    func received(_ reply: RESPValue, from node: Int) {}
+    func failed(_ failure: NodeFailure, at node: Int) {}
 }

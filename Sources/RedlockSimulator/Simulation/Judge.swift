@@ -173,7 +173,7 @@ final class Judge: @unchecked Sendable {
         case .release(_, let token, _, _), .releaseShared(_, let token, _), .releaseSlot(_, _, let token, _, _):
             released[token.secretText, default: []].insert(node)
         case .acquire(let acquisition), .acquireInTurn(let acquisition, _), .acquireAll(let acquisition),
-            .acquireSlot(let acquisition, _, _):
+            .acquireSlot(let acquisition, _, _, _):
             looksAlive(acquisition.ownerToken, on: node)
         case .acquireShared(let acquisition, _): looksAlive(acquisition.ownerToken, on: node)
         case .extend(_, let token, _), .extendShared(_, let token, _), .repairShared(_, let token, _):

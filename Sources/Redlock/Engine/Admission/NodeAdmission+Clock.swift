@@ -180,6 +180,13 @@ extension NodeAdmission {
         admitted.first { !isSuspected($0) }.flatMap { serverMicroseconds(of: $0) }
     }
 
+    /// What the clock in the middle of those of all nodes with a vote says, in microseconds since 1970: about the same for
+    /// every client, whatever the order of its list.
+    var medianMicroseconds: Int64? {
+        let times = admitted.compactMap { serverMicroseconds(of: $0) }.sorted()
+        return times.isEmpty ? nil : times[times.count / 2]
+    }
+
     /// What a counter begins with that a node lost: one time for all nodes, so that they agree at once.
     ///
     /// Not the client's wall clock: those of many clients are apart by more than those of a few servers, and nothing

@@ -97,7 +97,7 @@ extension Script {
             redis.pcall('ZREM', KEYS[6], ARGV[7])
             return last - ARGV[3] + 1
             """,
-        digest: "87163194837bb4fcd04c34c7e97432016119b916"
+        digest: "6ed53ebcd3803cfc16cb73b04942881e7f66ad87"
     )
 
     /// Several locks at once, all or none.

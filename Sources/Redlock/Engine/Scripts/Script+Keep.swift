@@ -77,7 +77,7 @@ extension Script {
             end
             return outcome
             """,
-        digest: "4d9c3bdbecec2ff9c7aeefedc2d7b7526e0d0226"
+        digest: "86f7bfafc2cd6ba3d1c156ac458662c841e91063"
     )
 
     /// The same without a queue.

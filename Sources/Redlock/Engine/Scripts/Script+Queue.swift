@@ -30,7 +30,10 @@ extension Script {
                 if not first or first == member then return 0 end
                 if named and type(redis.pcall('ZSCORE', queue, named)) == 'string' then first = named end
                 named = nil
-                if ticket and tonumber(redis.call('ZSCORE', queue, first)) >= ticket then return 0 end
+                if ticket then
+                    local score = redis.pcall('ZSCORE', queue, first)
+                    if type(score) ~= 'string' or tonumber(score) >= ticket then return 0 end
+                end
                 if type(redis.pcall('ZREM', queue, first)) ~= 'number' then return 0 end
                 local receivers = tell(queue, first, 0)
                 if not receivers then return 0 end
@@ -53,9 +56,21 @@ extension Script {
         """
     }
 
-    /// Takes a place in a queue, or renews it; those who did not renew theirs in time lose it.
+    /// Takes out of a queue who did not renew its place in time, a few at once.
+    static func purging(queue: String, expiry: String) -> String {
+        """
+        local time = redis.call('TIME')
+        local now = time[1] * 1000 + math.floor(time[2] / 1000)
+        for _, gone in ipairs(redis.call('ZRANGEBYSCORE', \(expiry), '-inf', now, 'LIMIT', 0, 8)) do
+            redis.call('ZREM', \(queue), gone)
+            redis.call('ZREM', \(expiry), gone)
+        end
+        """
+    }
+
+    /// Takes a place in a queue, or renews it.
     ///
-    /// What comes before tells in `left` how long what is waited for is kept from the client, in milliseconds (-1: for ever),
+    /// What comes before has purged the queue, and tells in `left` how long what is waited for is kept from the client, in milliseconds (-1: for ever),
     /// or -2 if it is free.
     ///
     /// 0: it is free, so that there is nothing to wait for, and no place; otherwise `left` and how many wait before the client.
@@ -65,12 +80,6 @@ extension Script {
             redis.call('ZREM', \(queue), ARGV[1])
             redis.call('ZREM', \(expiry), ARGV[1])
             return 0
-        end
-        local time = redis.call('TIME')
-        local now = time[1] * 1000 + math.floor(time[2] / 1000)
-        for _, gone in ipairs(redis.call('ZRANGEBYSCORE', \(expiry), '-inf', now, 'LIMIT', 0, 8)) do
-            redis.call('ZREM', \(queue), gone)
-            redis.call('ZREM', \(expiry), gone)
         end
         redis.call('ZADD', \(queue), ARGV[2], ARGV[1])
         redis.call('ZADD', \(expiry), now + ARGV[3], ARGV[1])
@@ -86,6 +95,7 @@ extension Script {
     /// place in milliseconds, whether it is taken also where the lock is free.
     static let enqueue = Script(
         text: """
+            \(purging(queue: "KEYS[3]", expiry: "KEYS[4]"))
             local left = math.max(redis.call('PTTL', KEYS[1]), redis.call('PTTL', KEYS[2]))
             if left == -2 then
                 local turn = redis.call('GET', KEYS[5])
@@ -93,38 +103,46 @@ extension Script {
             end
             \(enqueuing(queue: "KEYS[3]", expiry: "KEYS[4]"))
             """,
-        digest: "1c769eb8e39f09946800b204fb695b155d0b7be9"
+        digest: "e6294b32b617a0adfc48ffbc4729e9e6b49d0531"
     )
 
     /// Takes a place in the queue for a lock that is to be shared: those who share it keep it from the client as long as
-    /// somebody waits to have it alone, and has waited for longer.
+    /// somebody waits to have it alone, has waited for longer, and still hears what it is told.
     ///
-    /// KEYS and ARGV: as for `enqueue`.
+    /// KEYS and ARGV: as for `enqueue`, and the beginning of the channels.
     static let enqueueShared = Script(
         text: """
+            \(purging(queue: "KEYS[3]", expiry: "KEYS[4]"))
             local left = redis.call('PTTL', KEYS[1])
             if left == -2 then
                 local turn = redis.call('GET', KEYS[5])
                 if turn and string.sub(turn, 17, 17) ~= 's' then
                     left = redis.call('PTTL', KEYS[5])
                 elseif turn ~= ARGV[1] then
-                    local waiting = redis.call('ZRANGE', KEYS[3], 0, 15, 'WITHSCORES')
+                    local waiting = redis.call('ZRANGE', KEYS[3], 0, 63, 'WITHSCORES')
                     for place = 1, #waiting, 2 do
+                        local member = waiting[place]
                         if tonumber(waiting[place + 1]) >= tonumber(ARGV[2]) then break end
-                        if string.sub(waiting[place], 17, 17) ~= 's' then
-                            left = redis.call('PTTL', KEYS[2])
-                            break
+                        if string.sub(member, 17, 17) ~= 's' then
+                            local text = 'not yet ' .. string.sub(member, 17) .. ' ' .. KEYS[3]
+                            local receivers = redis.pcall('PUBLISH', ARGV[5] .. string.sub(member, 1, 16), text)
+                            if type(receivers) ~= 'number' or receivers > 0 then
+                                left = redis.call('PTTL', KEYS[2])
+                                break
+                            end
+                            redis.call('ZREM', KEYS[3], member)
+                            redis.call('ZREM', KEYS[4], member)
                         end
                     end
                 end
             end
             \(enqueuing(queue: "KEYS[3]", expiry: "KEYS[4]"))
             """,
-        digest: "7d5c770d1d81502a3476eae329f2911a930f2cf4"
+        digest: "28e153ee76c599bce22506b8f81af11dc2e9920f"
     )
 
     /// Gives up a place in the queue for a lock; a client that was woken by then, and does not take a lock that is free,
-    /// wakes the next.
+    /// wakes the next. So does one that waited to have it alone, and kept it from those who want to share it.
     ///
     /// 1: somebody is woken, 0: nobody.
     ///
@@ -134,10 +152,15 @@ extension Script {
         text: """
             redis.call('ZREM', KEYS[3], ARGV[1])
             if redis.call('GET', KEYS[4]) == ARGV[1] then redis.call('DEL', KEYS[4]) end
-            if redis.call('ZREM', KEYS[2], ARGV[1]) == 1 or redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+            local waited = redis.call('ZREM', KEYS[2], ARGV[1]) == 1
+            if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+            if waited then
+                local first = redis.call('ZRANGE', KEYS[2], 0, 0)[1]
+                if not first or string.sub(first, 17, 17) ~= 's' then return 0 end
+            end
             \(waking(channel: "ARGV[2]", time: "ARGV[3]"))
             return wake(KEYS[2], KEYS[4])
             """,
-        digest: "277da36ae0b43a3906b66ee09ff1962940f2dccb"
+        digest: "9c056b6776913bdd57636ee5a467a3f6b9dec97b"
     )
 }

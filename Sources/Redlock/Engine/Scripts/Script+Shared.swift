@@ -11,12 +11,29 @@ extension Script {
         local now = time[1] * 1000 + math.floor(time[2] / 1000)
         """
 
-    /// Takes out of `readers` whose time is over, and has the key end with the last of the others.
+    /// Takes out of `readers` whose time is over; before anything is added, as a user may not be allowed to.
+    private static func purging(_ readers: String) -> String {
+        "redis.call('ZREMRANGEBYSCORE', \(readers), '-inf', now)"
+    }
+
+    /// Has the key end with the last of those who share; `last` is that one.
     private static func settling(_ readers: String) -> String {
         """
-        redis.call('ZREMRANGEBYSCORE', \(readers), '-inf', now)
         local last = redis.call('ZRANGE', \(readers), -1, -1, 'WITHSCORES')
         if last[1] then redis.call('PEXPIREAT', \(readers), last[2]) end
+        """
+    }
+
+    /// Adds one who shares, and has the key end with the last; takes it out again where the key would not end.
+    private static func adding(_ readers: String) -> String {
+        """
+        redis.call('ZADD', \(readers), now + ARGV[2], ARGV[1])
+        local last = redis.call('ZRANGE', \(readers), -1, -1, 'WITHSCORES')
+        local isEnding = redis.pcall('PEXPIREAT', \(readers), last[2])
+        if type(isEnding) ~= 'number' then
+            redis.call('ZREM', \(readers), ARGV[1])
+            return isEnding
+        end
         """
     }
 
@@ -43,7 +60,7 @@ extension Script {
             local turn = redis.call('GET', KEYS[6])
             if turn and not isShared(turn) then return -1 - redis.call('PTTL', KEYS[6]) end
             if turn ~= ARGV[3] then
-                local waiting = redis.call('ZRANGE', KEYS[4], 0, 15, 'WITHSCORES')
+                local waiting = redis.call('ZRANGE', KEYS[4], 0, 63, 'WITHSCORES')
                 for place = 1, #waiting, 2 do
                     local member = waiting[place]
                     if tonumber(waiting[place + 1]) >= tonumber(ARGV[4]) then break end
@@ -60,8 +77,8 @@ extension Script {
                 end
             end
             \(clock)
-            redis.call('ZADD', KEYS[3], now + ARGV[2], ARGV[1])
-            \(settling("KEYS[3]"))
+            \(purging("KEYS[3]"))
+            \(adding("KEYS[3]"))
             if turn == ARGV[3] then redis.call('DEL', KEYS[6]) end
             redis.pcall('ZREM', KEYS[4], ARGV[3])
             redis.pcall('ZREM', KEYS[5], ARGV[3])
@@ -73,7 +90,7 @@ extension Script {
             end
             return 1
             """,
-        digest: "dde3b8ac5f4255222ceca038dc2700b232b58e79"
+        digest: "f52c6c04cb1337402d7e6bcbf4e3e7d32cd4efeb"
     )
 
     /// Raises the time of one who shares the lock to the TTL; never adds one, never shortens a time.
@@ -89,12 +106,11 @@ extension Script {
             local left = ends - now
             if left <= 0 then return -2 end
             if left < tonumber(ARGV[2]) then
-                redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
-                \(settling("KEYS[1]"))
+                \(adding("KEYS[1]"))
             end
             return left
             """,
-        digest: "4743be675dc15744a5e33ffe1d0e1a6b156a450e"
+        digest: "8d3f4f12483fda0005509cddd8f8f57a1ada0f81"
     )
 
     /// Adds somebody who shares the lock again on a node that lost that, unless somebody has it alone there.
@@ -106,11 +122,11 @@ extension Script {
         text: """
             if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
             \(clock)
-            redis.call('ZADD', KEYS[2], now + ARGV[2], ARGV[1])
-            \(settling("KEYS[2]"))
+            \(purging("KEYS[2]"))
+            \(adding("KEYS[2]"))
             return 1
             """,
-        digest: "c5fa189e1d73a4d2d9ad12f7ed4591a43b81eefb"
+        digest: "02aa23c6cd9293a5f81e8924826169ccdec7e544"
     )
 
     /// Takes out one who shares the lock; the last wakes the first who waits for it.
@@ -122,11 +138,12 @@ extension Script {
         text: """
             if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
             \(clock)
+            \(purging("KEYS[1]"))
             \(settling("KEYS[1]"))
             if last[1] then return 1 end
             \(waking(channel: "ARGV[2]", time: "ARGV[3]"))
             return 1 + wake(KEYS[2], KEYS[3])
             """,
-        digest: "30c5b4175c36170c8b8236be09f7d54e7b66ee57"
+        digest: "797edbcd1d3055098d1a083b4920e446a1f59f4f"
     )
 }

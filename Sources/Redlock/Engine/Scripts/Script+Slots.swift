@@ -6,12 +6,13 @@
 /// be many.
 extension Script {
     /// Tells in `left` how long the first slot to be free is still held, -1: for ever, and -2 if one is free, the first of
-    /// which is `free`.
-    private static func lookingForFreeSlot(start: String, end: String, count: String) -> String {
+    /// which, from some number on and round, is `free`.
+    private static func lookingForFreeSlot(start: String, end: String, count: String, from: String = "0") -> String {
         """
         local free
         local left = -1
-        for slot = 0, \(count) - 1 do
+        for step = 0, \(count) - 1 do
+            local slot = (\(from) + step) % \(count)
             local life = redis.call('PTTL', \(start) .. string.format('%03d', slot) .. \(end))
             if life == -2 then
                 free = string.format('%03d', slot)
@@ -33,7 +34,8 @@ extension Script {
     ///
     /// KEYS: record, agreed number, queue, queue by expiry, turn. ARGV: as for `acquire` up to the life of a counter, then
     /// what a slot and a fence begin with, how both end, how many slots there are, member, ticket, whether it is to be granted
-    /// in turn, time of a turn in milliseconds, beginning of the channels, id of the admitted record.
+    /// in turn, time of a turn in milliseconds, beginning of the channels, with which slot to begin, id of the admitted
+    /// record.
     static let acquireSlot = Script(
         text: """
             \(admitting)
@@ -44,7 +46,7 @@ extension Script {
                     if redis.call('EXISTS', ARGV[7] .. string.format('%03d', slot) .. ARGV[9]) == 1 then return agreed end
                 end
             end
-            \(lookingForFreeSlot(start: "ARGV[7]", end: "ARGV[9]", count: "limit"))
+            \(lookingForFreeSlot(start: "ARGV[7]", end: "ARGV[9]", count: "limit", from: "ARGV[16]"))
             if not free then return {left < 0 and -9007199254740991 or -1 - left, 0} end
             local turn = redis.call('GET', KEYS[5])
             if ARGV[13] == '1' and turn ~= ARGV[11] then
@@ -61,7 +63,7 @@ extension Script {
             redis.pcall('ZREM', KEYS[4], ARGV[11])
             return {last - ARGV[3] + 1, tonumber(free)}
             """,
-        digest: "1a8183ab05111e20f64f5680dbf45a174c2cb050"
+        digest: "f3f7a7c3aae57add53129f0c0227b5dc8ab9d735"
     )
 
     /// Deletes every slot that is held under the owner token, whichever that is, and wakes the first who waits.
@@ -84,7 +86,7 @@ extension Script {
             \(waking(channel: "ARGV[2]", time: "ARGV[3]"))
             return 1 + wake(KEYS[1], KEYS[2], nil, nil, ARGV[4] ~= '' and ARGV[4])
             """,
-        digest: "5db1a612a51fe6bbae801d39945691a2179dede5"
+        digest: "c46da9baaed0cdee157b0423536ebf9201828e41"
     )
 
     /// Takes a place in the queue for a slot.
@@ -93,6 +95,7 @@ extension Script {
     /// milliseconds, whether it is taken also where a slot is free, what a slot begins with, how it ends, how many there are.
     static let enqueueForSlot = Script(
         text: """
+            \(purging(queue: "KEYS[1]", expiry: "KEYS[2]"))
             \(lookingForFreeSlot(start: "ARGV[5]", end: "ARGV[6]", count: "ARGV[7]"))
             if left == -2 then
                 local turn = redis.call('GET', KEYS[3])
@@ -100,7 +103,7 @@ extension Script {
             end
             \(enqueuing(queue: "KEYS[1]", expiry: "KEYS[2]"))
             """,
-        digest: "76c0bdcc86705557036c5b3f32ab6e0ed5687755"
+        digest: "074823c3ec2cbef6de1896b14b8bcf7a20806433"
     )
 
     /// Gives up a place in the queue for a slot, as `leaveQueue` does for a lock.
@@ -117,6 +120,6 @@ extension Script {
             \(waking(channel: "ARGV[2]", time: "ARGV[3]"))
             return wake(KEYS[1], KEYS[3])
             """,
-        digest: "845b9b881fa4f3408644ce58f69bfdcc693c8acb"
+        digest: "c489a62a61eda256665134c789c3f6fbf2b658e2"
     )
 }

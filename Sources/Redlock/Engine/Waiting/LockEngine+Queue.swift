@@ -14,8 +14,19 @@ extension LockEngine {
     /// The same as the nodes count it.
     var turnMilliseconds: Int64 { max(1, graceOfTheFirstNanoseconds / 1_000_000) }
 
-    /// The place of whoever comes now, among all who want the same in turn.
-    var ticketOfNow: Int64 { admission.nodeMicroseconds ?? surroundings.wallMicroseconds }
+    /// The place of the first in a line among all who want the same: when it came, by the clocks of the nodes.
+    ///
+    /// Those of clients may be apart by much more; theirs counts only where no node has a vote, so that there is nothing to
+    /// be had.
+    private func ticket(of line: WaitingLine) -> Int64 {
+        let now = admission.medianMicroseconds
+        guard let operation = line.first else { return now ?? surroundings.wallMicroseconds }
+        if let ticket = operation.ticket { return ticket }
+        let waited = operation.begun.nanoseconds(until: surroundings.now) / 1_000
+        let ticket = (now ?? surroundings.wallMicroseconds) - waited
+        if now != nil { operation.ticket = ticket }
+        return ticket
+    }
 
     /// When a client looks for itself that should have been woken: between these.
     private static let fallbackNanoseconds: ClosedRange<Int64> = 4_000_000_000...6_000_000_000
@@ -38,7 +49,7 @@ extension LockEngine {
         if let place = line.place, place.name != name { leaveQueue(line) }
         if line.place == nil {
             let member = wakeUps.member(of: line)
-            let ticket = line.first?.ticket ?? ticketOfNow
+            let ticket = ticket(of: line)
             line.place = WaitingLine.Place(name: name, queue: queue, member: member, ticket: ticket)
             wakeUps.placeTaken(line)
         }
@@ -58,7 +69,7 @@ extension LockEngine {
         return NodeCommand.Turn(
             queue: queue,
             member: line.place?.member ?? wakeUps.member(of: line),
-            ticket: line.place?.ticket ?? line.first?.ticket ?? ticketOfNow,
+            ticket: line.place?.ticket ?? ticket(of: line),
             isAwaited: terms.isFair,
             milliseconds: turnMilliseconds
         )
@@ -101,7 +112,9 @@ extension LockEngine {
         send(
             command,
             to: nodes.intersection(connectedNodes),
-            receiver: LeaveExchange(command, place, engine: self)
+            receiver: LeaveExchange(command, place, engine: self),
+            // Nobody will hear any more that a node does not have the script.
+            form: isShuttingDown ? .whole : .digest
         )
     }
 

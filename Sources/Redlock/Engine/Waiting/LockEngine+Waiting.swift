@@ -141,7 +141,7 @@ extension LockEngine {
     /// The nodes have answered the release of a lease, and told whether it woke somebody.
     func releaseAnswered(_ lease: HeldLease, wokeSomebody: Bool) {
         let end = surroundings.now.advanced(byNanoseconds: graceOfTheFirstNanoseconds)
-        if wokeSomebody { noteTurnOfOthers(lease.claim, until: end) }
+        if wokeSomebody { noteTurnOfOthers(lease.claim.asAskedFor, until: end) }
         guard let line = lease.line, line.releasing === lease else { return }
         line.releasing = nil
         guard !line.isEmpty, line.holder == nil, line.attempt == nil else { return attend(to: line) }
@@ -197,7 +197,6 @@ extension LockEngine {
             return
         }
         line.holderExpiry = nil
-        line.otherSlotCount = nil
         // Read before anything is sent: the validity of the lease counts from here.
         let start = surroundings.now
         let attempt = AcquireAttempt(
@@ -279,7 +278,9 @@ extension LockEngine {
         case .failed(let reason):
             release(attempt)
             let blocker = reason == .contended ? line.blocker : nil
-            attemptFailed(line, WaitingLine.Failure(reason: reason, problems: attempt.problems, blocker: blocker))
+            let failure = WaitingLine.Failure(reason: reason, problems: attempt.problems, blocker: blocker)
+            if let count = attempt.agreedSlotCount { return refuse(line, failure, agreedSlotCount: count) }
+            attemptFailed(line, failure)
         }
     }
 
@@ -304,7 +305,6 @@ extension LockEngine {
     private func attemptFailed(_ line: WaitingLine, _ failure: WaitingLine.Failure) {
         line.failed(failure, at: surroundings.now)
         if failure.reason == .contended { lockContended(line.resource) }
-        if let count = line.otherSlotCount { return refuse(line, agreedSlotCount: count) }
         // Before anybody leaves, so that no attempt begins at once.
         retryLater(line)
         for operation in line.operations where !goesOnWaiting(operation, in: line) { giveUp(operation) }
@@ -312,7 +312,8 @@ extension LockEngine {
     }
 
     /// Ends all who wait for slots of which there are not as many as they believe.
-    private func refuse(_ line: WaitingLine, agreedSlotCount: Int64) {
+    private func refuse(_ line: WaitingLine, _ failure: WaitingLine.Failure, agreedSlotCount: Int64) {
+        line.failed(failure, at: surroundings.now)
         guard case .slot(_, let name, let count) = line.claim else { return }
         let message =
             "\"\(name.text)\" has \(agreedSlotCount) slots, as those have agreed who hold them, and \(count) were asked "

@@ -87,8 +87,8 @@ final class WaitingLine {
     /// The name that somebody had when the nodes were last asked.
     var blocker: ResourceName?
 
-    /// How many slots there are, if not as many as were asked for.
-    var otherSlotCount: Int64?
+    /// With which slot nodes are to begin when they look for a free one: they have granted different ones before.
+    var firstSlot = 0
 
     /// How the last attempt failed, and when; nil if none did, or one succeeded since.
     private(set) var lastFailure: (failure: Failure, time: Instant)?

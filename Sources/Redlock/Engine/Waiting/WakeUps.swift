@@ -17,8 +17,8 @@ final class WakeUps {
     /// Those that refused a subscription or a place once, of which it was told.
     private var refusing: NodeSet = []
     private var isListening = false
-    /// The lines that have a place, by what messages call it.
-    private var lines: [String: WaitingLine] = [:]
+    /// The lines that have a place, by what messages call it: compared as names are, by their bytes.
+    private var lines: [ResourceName: WaitingLine] = [:]
     private var lastNumber = 0
     private var idleTimer: (any LoopTimer)?
 
@@ -35,21 +35,21 @@ final class WakeUps {
     }
 
     /// The line that a message is for: the place is what follows the identifier of this client, and the queue.
-    func line(ofPlace address: String) -> WaitingLine? { lines[address] }
+    func line(ofPlace address: String) -> WaitingLine? { lines[ResourceName(address)] }
 
     /// The lines that have a place, in the order of their tickets, as that of a dictionary differs from run to run.
     var linesInQueues: [WaitingLine] {
         lines.sorted { first, second in
             let (one, other) = (first.value.place?.ticket ?? 0, second.value.place?.ticket ?? 0)
-            return one != other ? one < other : first.key.utf8.lexicographicallyPrecedes(second.key.utf8)
+            return one != other ? one < other : first.key.text.utf8.lexicographicallyPrecedes(second.key.text.utf8)
         }.map(\.value)
     }
 
     /// Whether a line has the same place anew.
     func hasPlace(likeIt place: WaitingLine.Place) -> Bool { lines[address(place)] != nil }
 
-    private func address(_ place: WaitingLine.Place) -> String {
-        "\(place.member.dropFirst(client.utf8.count)) \(place.queue.queue)"
+    private func address(_ place: WaitingLine.Place) -> ResourceName {
+        ResourceName("\(place.member.dropFirst(client.utf8.count)) \(place.queue.queue)")
     }
 
     /// Notes that a line waits in a queue; whoever wakes it can be heard from soon on.

@@ -30,7 +30,9 @@ extension SimulatedServer {
                 return false
             }
             if attempt == 0, let named, try isMember(named, of: queue.queue) { first = named }
-            if let limit, let score = try score(queue.queue, first), score >= limit.ticket { return false }
+            if let limit {
+                guard let score = try? score(queue.queue, first), score < limit.ticket else { return false }
+            }
             guard (try? removeScore(queue.queue, first)) != nil, let receivers = tell(queue, first, "0") else {
                 return false
             }
@@ -52,6 +54,11 @@ extension SimulatedServer {
     }
 
     func enqueue(_ place: NodeCommand.Place) throws(CommandError) -> RESPValue {
+        let now = Double(try currentMicroseconds() / 1_000)
+        for gone in try range(place.queue.expiry, upTo: now, 8) {
+            _ = try removeScore(place.queue.queue, gone)
+            _ = try removeScore(place.queue.expiry, gone)
+        }
         let left =
             switch place.wanted {
             case .alone(let keys): try lifeOfWhatKeeps(keys, place)
@@ -62,11 +69,6 @@ extension SimulatedServer {
             _ = try removeScore(place.queue.queue, place.member)
             _ = try removeScore(place.queue.expiry, place.member)
             return .integer(0)
-        }
-        let now = Double(try currentMicroseconds() / 1_000)
-        for gone in try range(place.queue.expiry, upTo: now, 8) {
-            _ = try removeScore(place.queue.queue, gone)
-            _ = try removeScore(place.queue.expiry, gone)
         }
         try addScore(place.queue.queue, Double(place.ticket), place.member)
         try addScore(place.queue.expiry, now + Double(place.lifeMilliseconds), place.member)
@@ -108,9 +110,12 @@ extension SimulatedServer {
         let turn = try get(place.queue.turn)?.string
         if let turn, !isShared(turn) { return try remainingLife(place.queue.turn) }
         guard turn != place.member else { return left }
-        for (member, ticket) in try range(withScores: place.queue.queue, 16) {
+        for (member, ticket) in try range(withScores: place.queue.queue, 64) {
             if ticket >= Double(place.ticket) { break }
-            if !isShared(member) { return try remainingLife(keys.readers) }
+            guard !isShared(member) else { continue }
+            if (tell(place.queue, member, "not yet") ?? 1) > 0 { return try remainingLife(keys.readers) }
+            _ = try removeScore(place.queue.queue, member)
+            _ = try removeScore(place.queue.expiry, member)
         }
         return left
     }
@@ -123,10 +128,16 @@ extension SimulatedServer {
     ) throws(CommandError) -> RESPValue {
         _ = try removeScore(queue.expiry, member)
         if try get(queue.turn)?.string == member { let _: Int64 = try delete(queue.turn) }
-        if try removeScore(queue.queue, member) == 1 { return .integer(0) }
+        let hasWaited = try removeScore(queue.queue, member) == 1
         switch wanted {
-        case .alone(let keys), .shared(let keys): if try exists(keys.lock) { return .integer(0) }
-        case .slot(let slots): if try firstFree(slots).number == nil { return .integer(0) }
+        case .alone(let keys), .shared(let keys):
+            if try exists(keys.lock) { return .integer(0) }
+            if hasWaited {
+                guard let first = try range(queue.queue, 1).first, isShared(first) else { return .integer(0) }
+            }
+        case .slot(let slots):
+            if hasWaited { return .integer(0) }
+            if try firstFree(slots).number == nil { return .integer(0) }
         }
         return .integer(try wake(queue, turnMilliseconds: turnMilliseconds) ? 1 : 0)
     }
@@ -152,8 +163,8 @@ extension SimulatedServer {
             return .integer(LuaNumber.integer(-1 - Double(left)))
         }
         let now = Double(try currentMicroseconds() / 1_000)
-        try addScore(keys.readers, now + Double(acquisition.ttlMilliseconds), acquisition.ownerToken.secretText)
-        _ = try settle(keys.readers, now)
+        try removeScores(keys.readers, upTo: now)
+        try addShare(keys.readers, acquisition.ownerToken, until: now + Double(acquisition.ttlMilliseconds))
         try endPlace(turn, whoseTurn)
         for _ in 0..<8 {
             guard let next = (try? range(turn.queue.queue, 1))?.first, isShared(next) else { break }
@@ -168,7 +179,7 @@ extension SimulatedServer {
         _ turn: NodeCommand.Turn,
         _ keys: NodeCommand.LockKeys
     ) throws(CommandError) -> Int64? {
-        for (member, ticket) in try range(withScores: turn.queue.queue, 16) {
+        for (member, ticket) in try range(withScores: turn.queue.queue, 64) {
             if ticket >= Double(turn.ticket) { break }
             guard !isShared(member) else { continue }
             let left = try remainingLife(keys.readers)
@@ -183,9 +194,20 @@ extension SimulatedServer {
         return nil
     }
 
-    /// Takes out whose time is over; whether anybody is left.
-    private func settle(_ readers: String, _ now: Double) throws(CommandError) -> Bool {
-        try removeScores(readers, upTo: now)
+    /// Adds one who shares; takes it out again where the key would not end.
+    private func addShare(_ readers: String, _ ownerToken: OwnerToken, until end: Double) throws(CommandError) {
+        try addScore(readers, end, ownerToken.secretText)
+        guard let last = try lastScore(readers) else { return }
+        do throws(CommandError) {
+            try setEnd(readers, last)
+        } catch {
+            _ = try removeScore(readers, ownerToken.secretText)
+            throw error
+        }
+    }
+
+    /// Has the key end with the last of those who share; whether anybody is left.
+    private func settle(_ readers: String) throws(CommandError) -> Bool {
         guard let last = try lastScore(readers) else { return false }
         try setEnd(readers, last)
         return true
@@ -202,8 +224,7 @@ extension SimulatedServer {
         let left = end - now
         if left <= 0, !defects.contains(.extendRecreatesMissingKey) { return .integer(-2) }
         if left < Double(ttlMilliseconds) {
-            try addScore(keys.readers, now + Double(ttlMilliseconds), ownerToken.secretText)
-            _ = try settle(keys.readers, now)
+            try addShare(keys.readers, ownerToken, until: now + Double(ttlMilliseconds))
         }
         return .integer(LuaNumber.integer(max(0, left)))
     }
@@ -215,8 +236,8 @@ extension SimulatedServer {
     ) throws(CommandError) -> RESPValue {
         if !defects.contains(.repairOverwritesForeignKey), try exists(keys.lock) { return .integer(0) }
         let now = Double(try currentMicroseconds() / 1_000)
-        try addScore(keys.readers, now + Double(ttlMilliseconds), ownerToken.secretText)
-        _ = try settle(keys.readers, now)
+        try removeScores(keys.readers, upTo: now)
+        try addShare(keys.readers, ownerToken, until: now + Double(ttlMilliseconds))
         return .integer(1)
     }
 
@@ -228,7 +249,8 @@ extension SimulatedServer {
         guard try removeScore(release.keys.readers, ownerToken.secretText) > 0 else { return .integer(0) }
         let now = Double(try currentMicroseconds() / 1_000)
         if defects.contains(.oneSharerReleasesAll) { let _: Int64 = try delete(release.keys.readers) }
-        if try settle(release.keys.readers, now) { return .integer(1) }
+        try removeScores(release.keys.readers, upTo: now)
+        if try settle(release.keys.readers) { return .integer(1) }
         return .integer(try wake(release.queue, turnMilliseconds: turnMilliseconds) ? 2 : 1)
     }
 }

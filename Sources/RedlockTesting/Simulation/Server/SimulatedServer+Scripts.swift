@@ -24,8 +24,8 @@ extension SimulatedServer {
         case .repair(let repair): return try self.repair(repair)
         case .repairShared(let keys, let ownerToken, let ttlMilliseconds):
             return try repairShared(keys, ownerToken, ttlMilliseconds: ttlMilliseconds)
-        case .acquireSlot(let acquisition, let slots, let turn):
-            return try acquireSlot(acquisition, slots, turn, recordID: recordID)
+        case .acquireSlot(let acquisition, let slots, let turn, let first):
+            return try acquireSlot(acquisition, slots, turn, first: first, recordID: recordID)
         case .releaseSlot(let slots, let queue, let ownerToken, let turnMilliseconds, let first):
             return try releaseSlot(slots, queue, ownerToken, turnMilliseconds: turnMilliseconds, first: first)
         case .release(let releases, let ownerToken, let turnMilliseconds, let first):

@@ -11,10 +11,11 @@ extension SimulatedServer {
         return String(repeating: "0", count: max(0, 3 - digits.count)) + digits
     }
 
-    /// The first slot that is free, or how long the first to be free is still held.
-    func firstFree(_ slots: NodeCommand.Slots) throws(CommandError) -> (number: Int?, left: Int64) {
+    /// The first slot that is free, from a number on and round, or how long the first to be free is still held.
+    func firstFree(_ slots: NodeCommand.Slots, from first: Int = 0) throws(CommandError) -> (number: Int?, left: Int64) {
         var left: Int64 = -1
-        for slot in 0..<max(0, slots.count) {
+        for step in 0..<max(0, slots.count) {
+            let slot = (first + step) % slots.count
             let life = try remainingLife(slots.lockStart + number(slot) + slots.end)
             if life == -2 { return (slot, -2) }
             if life >= 0, left < 0 || life < left { left = life }
@@ -26,12 +27,13 @@ extension SimulatedServer {
         _ acquisition: NodeCommand.Acquisition,
         _ slots: NodeCommand.Slots,
         _ turn: NodeCommand.Turn,
+        first: Int,
         recordID: RecordID
     ) throws(CommandError) -> RESPValue {
         let head = RecordHead(try get(acquisition.record)?.string)
         guard head.id == recordID.bits || defects.contains(.acquireIgnoresRecord) else { return .integer(0) }
         if let agreed = try otherAgreement(slots) { return .integer(agreed) }
-        let (free, left) = try firstFree(slots)
+        let (free, left) = try firstFree(slots, from: first)
         guard let slot = free ?? (defects.contains(.slotIgnoresHeldKey) ? 0 : nil) else {
             return .array([.integer(Self.refusal(left)), .integer(0)])
         }

@@ -184,7 +184,7 @@ extension NodeCommand {
         case .release(let releases, let token, _, _): "release \(releases.map(\.keys).text) as \(token.shortText)"
         case .releaseShared(let release, let token, _): "share \(release.keys.lock) no more as \(token.shortText)"
         case .releasePlain(let lock, let token): "release \(lock) as \(token.shortText)"
-        case .acquireSlot(let acquisition, let slots, _):
+        case .acquireSlot(let acquisition, let slots, _, _):
             "acquire one of \(slots.count) slots\(slots.end) for \(acquisition.ttlMilliseconds) ms as "
                 + acquisition.ownerToken.shortText
         case .releaseSlot(let slots, _, let token, _, _): "release a slot\(slots.end) as \(token.shortText)"
