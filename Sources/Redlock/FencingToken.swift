@@ -8,7 +8,7 @@
 /// Tokens of one resource are unique and increase in the order of the grants, whatever the clocks do, while the counters
 /// on the nodes survive. A node that lost its counter goes on from the time, which is that of the nodes, so tokens still
 /// increase as long as the clocks of the nodes agree within their quarantine. Tokens of different resources have nothing
-/// to do with each other.
+/// to do with each other, nor have those of different slots under one name.
 public struct FencingToken: Hashable, Sendable, Comparable {
     /// The number, from 1 to 2^53.
     public let rawValue: Int64

@@ -38,7 +38,7 @@ extension RedlockClient {
     /// Runs the body while holding the lock, alone or together with others.
     ///
     /// Those who share a lock keep out whoever wants it alone, and one who waits to have it alone keeps out those who come
-    /// later to share it, so that nobody waits for ever. A lease is renewed and lost by itself, whatever becomes of those of
+    /// later to share it, so that those who come and go do not keep it waiting for ever. A lease is renewed and lost by itself, whatever becomes of those of
     /// the others. A task that shares a lock cannot take it alone as well: that is refused with `heldByTask`, as two who try
     /// would wait for each other.
     ///
@@ -80,7 +80,7 @@ extension RedlockClient {
 
     /// Acquires the lock if it can be had now, alone or together with others.
     ///
-    /// - Returns: the lease, or nil if somebody holds the lock.
+    /// - Returns: the lease, or nil if somebody holds the lock, or has waited to have it alone while others share it.
     /// - Throws: as `acquire`, but for `timedOut`.
     public func tryAcquire<Mode: LockMode>(
         _ resource: String,

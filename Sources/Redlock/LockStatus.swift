@@ -77,7 +77,10 @@ public struct LockStatus: Hashable, Sendable {
     /// Who has the lock alone, as a quorum of nodes agrees.
     public let holder: Holder?
 
-    /// Those who share the lock, as a quorum of nodes agrees of each; 32 at most.
+    /// How many of those who share a lock one node tells of.
+    static let mostSharers = 32
+
+    /// Those who share the lock, as a quorum of nodes agrees of each; of many, each node tells of 32.
     public let sharers: [Holder]
 
     /// The highest fencing token that any node has reserved, as far as the nodes that answered know; nil if none was, and

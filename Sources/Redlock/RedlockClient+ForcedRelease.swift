@@ -9,7 +9,8 @@ extension RedlockClient {
     /// does not renew goes on until its validity ends. Only a store that compares fencing tokens is safe from what it still
     /// does.
     ///
-    /// - Parameter status: what `inspect(_:)` told. Keys that fewer nodes than a quorum have are deleted as well.
+    /// - Parameter status: what `inspect(_:)` told. Keys that fewer nodes than a quorum have are deleted as well. Where more
+    ///   than 32 share the lock, those who come meanwhile may lose it too.
     /// - Returns: whether a quorum of nodes still held it for one of these owners.
     /// - Throws: `RedlockError` with `quorumUnavailable` if too few nodes answered, then or now, or too few have a vote to
     ///   raise the fence; in the last case nothing was released.
@@ -20,8 +21,16 @@ extension RedlockClient {
         for ownerToken in status.ownerTokens {
             if try await release(status.claim, ownerToken: ownerToken) { wasHeld = true }
         }
-        for ownerToken in status.sharerTokens {
-            if try await release(status.resource, mode: .shared, ownerToken: ownerToken) { wasHeld = true }
+        // A picture tells of some of many who share, so that a full one is followed by another.
+        var sharers = Set(status.sharerTokens)
+        var released: Set<OwnerToken> = []
+        while !sharers.isEmpty {
+            for ownerToken in sharers {
+                if try await release(status.resource, mode: .shared, ownerToken: ownerToken) { wasHeld = true }
+            }
+            released.formUnion(sharers)
+            guard status.sharerTokens.count >= LockStatus.mostSharers else { break }
+            sharers = Set(try await inspect(status.name).sharerTokens).subtracting(released)
         }
         return wasHeld
     }

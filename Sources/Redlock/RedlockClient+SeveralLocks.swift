@@ -4,7 +4,7 @@ extension RedlockClient {
     /// Runs the body while holding several locks, which are had together or not at all.
     ///
     /// Nothing is held while waiting for the rest, so that two who want the same locks in opposite orders do not wait for each
-    /// other. The order of the names does not matter, and one that is there twice counts once. The lease is one: it is
+    /// other; so whoever wants many locks that are rarely free at the same time may wait for long. The order of the names does not matter, and one that is there twice counts once. The lease is one: it is
     /// renewed, lost and released for all of them, with one validity; its fencing token is that of each.
     ///
     /// - Parameters:

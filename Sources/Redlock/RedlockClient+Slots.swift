@@ -4,7 +4,7 @@ extension RedlockClient {
     /// Runs the body while holding one of several slots, so that no more than so many bodies run at a time.
     ///
     /// Each slot is a lock of its own on a quorum of nodes, with its own fencing tokens: counting holders by majority would let
-    /// too many in. ``Lease/slot`` tells which it is, from 0. Slots have nothing to do with a lock of the same name.
+    /// too many in. ``Lease/slot`` tells which it is, from 0; a store compares the tokens of each slot by itself. Slots have nothing to do with a lock of the same name.
     ///
     /// Clients agree on the limit by whoever came first: another one is refused as long as a slot is held.
     ///
@@ -42,6 +42,20 @@ extension RedlockClient {
         renewal: Renewal = .none
     ) async throws -> Lease<Fenced> {
         try await acquire(Claim.slot(of: resource, count: limit), options, renewal)
+    }
+
+    /// What the nodes say about one slot now, as `inspect(_:)` does about a lock.
+    ///
+    /// - Parameters:
+    ///   - resource: the name of what there are several of.
+    ///   - slot: the number of the slot, 0 to 255.
+    /// - Throws: `RedlockError` with `invalidArgument` for a name or a number that cannot be used.
+    public func inspect(_ resource: String, slot: Int) async throws -> LockStatus {
+        try ResourceName.validate(resource)
+        guard (0..<Claim.maximumSlotCount).contains(slot) else {
+            throw RedlockError(.invalidArgument, "slots have numbers from 0 to \(Claim.maximumSlotCount - 1)")
+        }
+        return try await inspect(ResourceName(resource, kind: .slot(slot)))
     }
 
     /// Acquires one of several slots if one is free.

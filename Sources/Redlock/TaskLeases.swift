@@ -35,14 +35,22 @@ extension LockClient {
         guard !TaskLeases.all.isEmpty else { return }
         for lease in TaskLeases.held(of: engine) {
             guard let name = claim.names.first(where: lease.held.claim.names.contains) else { continue }
-            let isUpgrade = lease.held.claim.isShared && !claim.isShared
-            let message =
-                isUpgrade
-                ? "this task shares the lock \"\(name.text)\", and would wait for itself to have it alone: "
-                    + "take it alone from the start, or end the shared lease first"
-                : "this task already runs under the lock \"\(name.text)\", and would wait for itself: "
-                    + "use the lease that it has, or withLock with the option reentrant"
+            let message = Self.reason(lease.held.claim, name.text, claim)
             throw RedlockError(.heldByTask, resource: name.text, message)
         }
+    }
+
+    private static func reason(_ held: Claim, _ name: String, _ wanted: Claim) -> String {
+        if case .slot = held {
+            return "this task already holds a slot of \"\(name)\", and would wait for itself if no other is free: "
+                + "use the one that it has, or ask without waiting"
+        }
+        if held.isShared && !wanted.isShared {
+            return "this task shares the lock \"\(name)\", and would wait for itself to have it alone: "
+                + "take it alone from the start, or end the shared lease first"
+        }
+        let start = "this task already runs under the lock \"\(name)\", and would wait for itself: "
+        let isCovered = held.isShared == wanted.isShared && wanted.names.allSatisfy(held.names.contains)
+        return start + "use the lease that it has" + (isCovered ? ", or withLock with the option reentrant" : "")
     }
 }

@@ -34,6 +34,17 @@ struct ReleaseCommand: ResourceCommand {
     @Flag(help: "Take the lock away from whoever holds it; asks first on a terminal.")
     var force = false
 
+    @Option(
+        name: .long,
+        parsing: .unconditional,
+        help: ArgumentHelp("With --force: this slot of NAME, from 0.", valueName: "number")
+    )
+    var slot: Int?
+
+    func validate() throws {
+        guard slot == nil || force else { throw ValidationError("--slot goes with --force") }
+    }
+
     @Argument(help: ArgumentHelp("What is locked.", valueName: "name"))
     var name: String
 
@@ -42,7 +53,7 @@ struct ReleaseCommand: ResourceCommand {
     func run() throws {
         let options = connection.partialSettings.or(profile.partialSettings)
         let (path, name, printsJSON, isForced) = (connection.config, name, output.json, force)
-        let (reporter, mode) = (output.reporter(resource: name), mode)
+        let (reporter, mode, slot) = (output.reporter(resource: name), mode, slot)
         try InterruptibleOperation.run {
             let token = isForced ? nil : try OwnerTokenInput.read()
             let settings = try await Settings.resolve(options: options, configurationPath: path)
@@ -56,7 +67,10 @@ struct ReleaseCommand: ResourceCommand {
                 wasHeld = try await settings.calling { try await client.release(name, ownerToken: token) }
             } else {
                 let client = try settings.makeStandardClient(for: "release --force", reporter)
-                let status = try await settings.calling { try await client.inspect(name) }
+                let status = try await settings.calling {
+                    if let slot { return try await client.inspect(name, slot: slot) }
+                    return try await client.inspect(name)
+                }
                 if !status.isFree {
                     let isWanted = Confirmation.given(for: Self.question(status))
                     try Task.checkCancellation()
@@ -73,7 +87,8 @@ struct ReleaseCommand: ResourceCommand {
             guard wasHeld else {
                 let message =
                     isForced
-                    ? "\"\(name)\" was not held by a quorum" : "\"\(name)\" was not held with this owner token any more"
+                    ? "\"\(name)\" was not held by a quorum"
+                    : "\"\(name)\" was not held with this owner token any more" + mode.hint
                 throw CommandFailure(exitCode: ExitStatus.conflict, message)
             }
             return ExitStatus.success
@@ -83,7 +98,7 @@ struct ReleaseCommand: ResourceCommand {
     private static func question(_ status: LockStatus) -> String {
         let holders = ([status.holder].compactMap { $0 } + status.sharers).map { HolderText($0, at: Date()).present }
         let holder = holders.isEmpty ? "somebody, though by no quorum" : holders.joined(separator: ", and by ")
-        return "\"\(status.resource)\" is held by \(holder), who may still be at work. Take it away?"
+        return "\"\(status.title)\" is held by \(holder), who may still be at work. Take it away?"
     }
 }
 

@@ -19,7 +19,7 @@ struct RunCommand: ResourceCommand {
             its whole process group. In its environment are REDLOCK_NAME, REDLOCK_OWNER, \
             REDLOCK_FENCING_TOKEN (not with --compatible and --shared), with --slots REDLOCK_SLOT, from 0, and with \
             --max-hold REDLOCK_DEADLINE_MS: the Unix time in milliseconds by which the hold ends. Of several names, \
-            REDLOCK_NAME has one in each line, and the fencing token is that of each. The fencing token is a number that grows with every grant of NAME: a \
+            REDLOCK_NAME has one in each line, and the fencing token is that of each; each slot has tokens of its own. The fencing token is a number that grows with every grant of NAME: a \
             store that keeps the highest it saw, and refuses a lower one, is safe from a command that wrote too late. \
             Passwords are removed from it. \
             Processes that the command leaves behind when it ends by itself go on, without the lock.

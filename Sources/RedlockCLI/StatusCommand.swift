@@ -17,9 +17,12 @@ struct StatusCommand: ResourceCommand {
             Since when it is held, the host, the process and the note are told by the holder: its clock may differ from \
             yours, and a lock that a client hands from one of its tasks to the next shows when the client got it.
 
-            With --json prints {"name", "held", "free", "quorumReachable", "owner", "host", "process", \
-            "sinceMilliseconds", "note", "remainingMilliseconds", "lastFencingToken", "waitingClients", "nodes": [{"node", \
-            "state": "free" | "held" | "notALock" | "unavailable", "owner", "host", "process", "sinceMilliseconds", "note", \
+            A lock that is shared has no owner but "sharers", each with the fields of an owner; many are not all told. --slot \
+            looks at one slot of NAME instead of the lock.
+
+            With --json prints {"name", "slot", "held", "free", "quorumReachable", "owner", "host", "process", \
+            "sinceMilliseconds", "note", "remainingMilliseconds", "sharers", "lastFencingToken", "waitingClients", "nodes": \
+            [{"node", "state": "free" | "held" | "shared" | "notALock" | "unavailable", "owner", "host", "process", "sinceMilliseconds", "note", \
             "remainingMilliseconds", "holder", "reason", "voteCounts", "voteReason"}]}, with null where there is nothing \
             to say ("held" and "free" when no quorum can tell); "holder" tells holders apart that have the same label. \
             "sinceMilliseconds" is Unix time. \
@@ -36,6 +39,13 @@ struct StatusCommand: ResourceCommand {
     @OptionGroup var profile: ProfileOptions
     @OptionGroup var output: OutputOptions
 
+    @Option(
+        name: .long,
+        parsing: .unconditional,
+        help: ArgumentHelp("Look at this slot of NAME, from 0; not with --compatible.", valueName: "number")
+    )
+    var slot: Int?
+
     @Argument(help: ArgumentHelp("What to look at.", valueName: "name"))
     var name: String
 
@@ -43,15 +53,22 @@ struct StatusCommand: ResourceCommand {
 
     func run() throws {
         let options = connection.partialSettings.or(profile.partialSettings)
-        let (path, name, printsJSON) = (connection.config, name, output.json)
+        let (path, name, slot, printsJSON) = (connection.config, name, slot, output.json)
         let reporter = output.reporter(resource: name)
         try InterruptibleOperation.run {
             let settings = try await Settings.resolve(options: options, configurationPath: path)
+            if slot != nil { try settings.requireStandardProfile(for: "status --slot") }
             let client = try settings.makeClient(reporter)
             let text = try await settings.calling {
                 // First the votes: then a node that hangs has a reason, and the look at the lock is fresh.
                 let votes = try await (client as? RedlockClient)?.diagnose()
-                return StatusText(try await client.inspect(name), votes: votes, quorum: settings.values.quorum)
+                let status: LockStatus
+                if let slot, let client = client as? RedlockClient {
+                    status = try await client.inspect(name, slot: slot)
+                } else {
+                    status = try await client.inspect(name)
+                }
+                return StatusText(status, votes: votes, quorum: settings.values.quorum)
             }
             try StandardOutput.writeResult(printsJSON ? text.json.text : text.lines.joined(separator: "\n"))
             guard text.verdict != .unknown else {

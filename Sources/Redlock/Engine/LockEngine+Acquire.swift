@@ -63,10 +63,13 @@ extension LockEngine {
         }
         let lookupTime = min(configuration.nodeTimeout.nanoseconds, 40_000_000)
         read(blocker, within: lookupTime) { [unowned self] status in
+            // Those who share a lock keep nobody from sharing it; one who waits to have it alone does.
+            let sharer = operation.claim.isShared ? nil : status.sharers.first
             let error = RedlockError.timedOut(
                 blocker.text,
                 waitedMilliseconds: waited,
-                holder: status.holder ?? status.sharers.first
+                holder: status.holder ?? sharer,
+                isKeptForOther: operation.claim.isShared && status.holder == nil && !status.sharers.isEmpty
             )
             finish(operation, .failure(error))
         }
@@ -90,9 +93,13 @@ extension RedlockError {
     static func timedOut(
         _ resource: String,
         waitedMilliseconds: Int64,
-        holder: LockStatus.Holder?
+        holder: LockStatus.Holder?,
+        isKeptForOther: Bool = false
     ) -> RedlockError {
-        var message = "\"\(resource)\" is held"
+        var message =
+            isKeptForOther
+            ? "\"\(resource)\" is shared by others, and kept for a client that waits to have it alone"
+            : "\"\(resource)\" is held"
         if let holder {
             message += " by \(holder.label ?? "a client of another kind")"
             if let remaining = holder.remaining {

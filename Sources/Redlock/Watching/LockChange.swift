@@ -20,7 +20,7 @@ public enum LockChange: Hashable, Sendable {
     /// Nodes still have the key of the holder that is told as last seen, but at two looks fewer than a quorum, whatever
     /// those say that did not answer.
     case lost(LockStatus, by: LockStatus.Holder)
-    /// So many more than before share the lock.
+    /// So many more than before share the lock; all who do, when the watching begins.
     case sharersJoined(LockStatus, count: Int)
     /// So many fewer than before share the lock: they gave it up, or their time was over.
     case sharersLeft(LockStatus, count: Int)

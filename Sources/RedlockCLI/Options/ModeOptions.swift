@@ -15,6 +15,9 @@ struct ModeOptions: ParsableArguments {
         guard !(shared && exclusive) else { throw ValidationError("--shared and --exclusive exclude each other") }
     }
 
+    /// What may be wrong where a token holds nothing.
+    var hint: String { shared ? "" : "; what was taken with --shared needs it here as well" }
+
     /// The client for a lock that is shared; nil where it is to be had alone.
     ///
     /// - Throws: `UsageError` if the compatible profile was asked for.

@@ -53,7 +53,7 @@ struct StatusText {
         }
         let token = status.lastFencingToken.map { "; fencing tokens reserved up to \($0)" } ?? ""
         let waiting = Self.waitingText(status).map { "; \($0)" } ?? ""
-        return (["\(status.resource): \(summary)\(token)\(waiting)"] + nodes).map(Reporter.inOneLine)
+        return (["\(status.title): \(summary)\(token)\(waiting)"] + nodes).map(Reporter.inOneLine)
     }
 
     /// How many wait; nil if nobody does, or nobody knows.
@@ -138,6 +138,7 @@ struct StatusText {
         return .object(
             [
                 ("name", .string(status.resource)),
+                ("slot", .optional(status.slot)),
                 ("held", held),
                 ("free", verdict == .unknown ? .null : .boolean(verdict == .free)),
                 ("quorumReachable", .boolean(verdict != .unknown)),

@@ -64,10 +64,11 @@ final class Judge: @unchecked Sendable {
         let ttl: Int64
 
         private let lease: any JudgedLease
+        private let surroundings: SimulatedSurroundings
 
         init(
             client: Int,
-            process: SimulatedProcess,
+            of simulated: SimulatedClient,
             lease: any JudgedLease,
             slotCount: Int? = nil,
             ttl: Int64,
@@ -75,7 +76,8 @@ final class Judge: @unchecked Sendable {
         ) {
             self.ttl = ttl
             self.client = client
-            self.process = process
+            process = simulated.process
+            surroundings = simulated.surroundings
             self.lease = lease
             self.isWatched = isWatched
             resources = lease.slot.map { ["\(lease.resource) slot \($0)"] } ?? lease.resources
@@ -84,7 +86,12 @@ final class Judge: @unchecked Sendable {
         }
 
         var isValid: Bool { lease.isValid }
-        var remaining: Duration { lease.remaining }
+
+        /// How much was left when the step began in which the client went on; whether it is lost by now is another matter.
+        var leftAtGrant: Duration {
+            lease.validUntil - surroundings.clockInstant(of: process.executor.stepBegan)
+        }
+
         var isShared: Bool { token == nil }
 
         /// Who has what.
@@ -209,10 +216,8 @@ final class Judge: @unchecked Sendable {
         if let (name, count) = holding.slots { lookAtAgreement(on: count, of: name, holding) }
         // A body begins some steps later.
         guard !holding.isWatched else { return }
-        let process = holding.process
-        let elapsed = process.executor.stepBegan.nanoseconds(until: process.now)
-        if holding.remaining + .nanoseconds(elapsed) < .nanoseconds(holding.ttl / 2) {
-            violated(.lateGrant, "\(holding.resources[0]) was granted with \(holding.remaining) left")
+        if holding.leftAtGrant < .nanoseconds(holding.ttl / 2) {
+            violated(.lateGrant, "\(holding.resources[0]) was granted with \(holding.leftAtGrant) left")
         }
     }
 
@@ -297,7 +302,7 @@ protocol JudgedLease: Sendable {
     var resources: [String] { get }
     var slot: Int? { get }
     var isValid: Bool { get }
-    var remaining: Duration { get }
+    var validUntil: ContinuousClock.Instant { get }
     /// Nil where the lock is shared.
     var judgedToken: Int64? { get }
 }

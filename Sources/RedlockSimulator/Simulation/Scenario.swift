@@ -94,8 +94,8 @@ struct Scenario: Sendable {
         delays = quick...quick * pick([1, 4, 20, 60])
         isDurable = pick([true, true, false])
         // The more of them look at each other's clocks, the shorter.
-        let usual = 60 * .second / Int64(nodeCount * clientCount)
-        faultsEnd = max(min(usual, 80 * .second), 3 * maximumTTL + 3 * .second)
+        let usual = 32 * .second / Int64(nodeCount * clientCount)
+        faultsEnd = max(min(usual, 80 * .second), 3 * maximumTTL + 2 * .second)
         longestRest = faultsEnd / pick([3, 4, 12])
         // As many locks are taken, however many take them.
         longestRest *= Int64(tasksPerClient)

@@ -26,7 +26,7 @@ extension Simulation {
                             try await client.redlock.withLock(resource, options: options) { [self] lease in
                                 let holding = Judge.Holding(
                                     client: member.number,
-                                    process: client.process,
+                                    of: client,
                                     lease: lease,
                                     ttl: scenario.maximumTTL,
                                     isWatched: true

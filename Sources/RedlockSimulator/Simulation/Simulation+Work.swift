@@ -132,7 +132,7 @@ extension Simulation {
         plan.watch.judge(judge)
         let holding = Judge.Holding(
             client: member.number,
-            process: client.process,
+            of: client,
             lease: lease,
             slotCount: plan.slotCount,
             ttl: plan.ttl,
@@ -230,7 +230,7 @@ extension Simulation {
     ) async {
         let holding = Judge.Holding(
             client: member.number,
-            process: client.process,
+            of: client,
             lease: lease,
             slotCount: wish.slotCount,
             ttl: ttl,

@@ -141,8 +141,10 @@ extension Script {
         digest: "28e153ee76c599bce22506b8f81af11dc2e9920f"
     )
 
-    /// Gives up a place in the queue for a lock; a client that was woken by then, and does not take a lock that is free,
-    /// wakes the next. So does one that waited to have it alone, and kept it from those who want to share it.
+    /// Gives up a place in the queue for a lock.
+    ///
+    /// A client that was woken by then, and does not take a lock that is free, wakes the next. So does one that waited to have
+    /// it alone, and kept it from those who want to share it.
     ///
     /// 1: somebody is woken, 0: nobody.
     ///

@@ -12,7 +12,8 @@ extension SimulatedServer {
     }
 
     /// The first slot that is free, from a number on and round, or how long the first to be free is still held.
-    func firstFree(_ slots: NodeCommand.Slots, from first: Int = 0) throws(CommandError) -> (number: Int?, left: Int64) {
+    func firstFree(_ slots: NodeCommand.Slots, from first: Int = 0) throws(CommandError) -> (number: Int?, left: Int64)
+    {
         var left: Int64 = -1
         for step in 0..<max(0, slots.count) {
             let slot = (first + step) % slots.count
