@@ -75,9 +75,12 @@ struct KindsOfLockTests {
             for name in ["a", "b"] {
                 #expect(try await Executable.run(["run", "-n", name, "--", "true"], redis: redis.urls).exitCode == 1)
             }
-            let other = try await Executable.run(["run", "-n", "c", "b", "--", "true"], redis: redis.urls)
-            #expect(other.exitCode == 1)
-            #expect(other.errors.contains("\"b\""), "the one that is held is named: \(other.errors)")
+            for wait in ["0", "0.5"] {
+                let arguments = ["run", "-w", wait, "a0", "b", "--", "true"]
+                let other = try await Executable.run(arguments, redis: redis.urls)
+                #expect(other.exitCode == 1)
+                #expect(other.errors.contains("\"b\" is held by"), "the one that is held is named: \(other.errors)")
+            }
             #expect(try await Executable.run(["run", "-n", "c", "--", "true"], redis: redis.urls).exitCode == 0)
             holder.send(SIGTERM)
             _ = try await holder.result()

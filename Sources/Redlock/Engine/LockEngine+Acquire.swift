@@ -39,10 +39,10 @@ extension LockEngine {
     /// within moments.
     func giveUp(_ operation: AcquireOperation) {
         let failure = operation.line?.failure
+        let blocker = operation.line?.blocker ?? operation.claim.names[0]
         leave(operation)
         let waited = operation.begun.nanoseconds(until: surroundings.now) / 1_000_000
         let resource = operation.claim.resource
-        let blocker = failure?.blocker ?? operation.claim.names[0]
         guard failure?.reason == .contended else {
             var problems = failure?.problems ?? [:]
             if problems.isEmpty { problems = self.problems(ofNodesOutside: votingNodes) }

@@ -277,8 +277,7 @@ extension LockEngine {
             if impatientCount > 0 { refuseThoseWhoDoNotWait(in: line) }
         case .failed(let reason):
             release(attempt)
-            let blocker = reason == .contended ? line.blocker : nil
-            let failure = WaitingLine.Failure(reason: reason, problems: attempt.problems, blocker: blocker)
+            let failure = WaitingLine.Failure(reason: reason, problems: attempt.problems)
             if let count = attempt.agreedSlotCount { return refuse(line, failure, agreedSlotCount: count) }
             attemptFailed(line, failure)
         }

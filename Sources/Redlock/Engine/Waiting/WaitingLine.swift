@@ -16,8 +16,6 @@ final class WaitingLine {
         let reason: AcquireRound.Failure
         /// What each node contributed; empty if the nodes were not asked.
         var problems: [Int: String] = [:]
-        /// The name that somebody has; nil if that is not known.
-        var blocker: ResourceName?
     }
 
     /// The place of this client in the queues of the nodes.
