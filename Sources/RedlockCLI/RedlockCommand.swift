@@ -65,8 +65,9 @@ struct RedlockCommand: AsyncParsableCommand {
                         holderHost, holderProcess, holderNote,
                         holderRemainingMilliseconds, nodesWithoutVote: [{node, reason,
                         quarantineMilliseconds}], empty unless a quorum of votes is missing
-              acquired  owner, fencingToken (null with --compatible),
-                        waitedMilliseconds, validityMilliseconds
+              acquired  owner, fencingToken (null with --compatible and --shared),
+                        slot (null but with --slots), waitedMilliseconds,
+                        validityMilliseconds
               signal    signal
               exited    exitCode, signal
               lost      reason (lost, maximumHold), signal, killAfterMilliseconds
@@ -76,8 +77,8 @@ struct RedlockCommand: AsyncParsableCommand {
                         asked); with timedOut also holder, holderSinceMilliseconds,
                         holderHost, holderProcess, holderNote
                         The code is timedOut, quorumUnavailable, votesMissing,
-                        enrolmentRefused, lost, maximumHold, notHeld, usage, systemError,
-                        internalError, notExecutable, notFound, interrupted or
+                        enrolmentRefused, slotCountRefused, lost, maximumHold, notHeld, usage,
+                        systemError, internalError, notExecutable, notFound, interrupted or
                         clientShutDown.
             """,
         version: "0.1.0",

@@ -121,12 +121,12 @@ struct RunCommand: ResourceCommand {
     private var command: [String] { words.suffix(commandCount) }
 
     func validate() throws {
+        guard !names.isEmpty else { throw ValidationError("no name; write redlock run NAME -- COMMAND") }
         switch (command.isEmpty, shellLine) {
         case (true, nil): throw ValidationError("no command; write redlock run NAME -- COMMAND, or -c 'LINE'")
         case (false, _?): throw ValidationError("-c and a command after -- exclude each other")
         default: break
         }
-        guard !names.isEmpty else { throw ValidationError("no name; write redlock run NAME -- COMMAND") }
     }
 
     private var wish: LockWish {

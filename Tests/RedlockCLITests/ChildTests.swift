@@ -179,7 +179,7 @@ struct ReporterTests {
             ),
             (
                 .acquired(owner: "o", fencingToken: nil, slot: nil, waited: .zero, validity: .seconds(9)), "acquired",
-                ["owner", "fencingToken", "waitedMilliseconds", "validityMilliseconds"]
+                ["owner", "fencingToken", "slot", "waitedMilliseconds", "validityMilliseconds"]
             ),
             (
                 .lost(reason: .lost, signal: SignalName(number: SIGTERM), killAfter: .zero), "lost",
