@@ -11,14 +11,6 @@ import Testing
 struct FairnessTests {
     private static let fair = LockOptions(fair: true)
 
-    private func others(_ count: Int, _ redis: LocalRedisSet) async throws -> [RedlockClient] {
-        try await (0..<count).asyncMap { _ in
-            let client = try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing)
-            try await client.waitUntilAllNodesAnswer()
-            return client
-        }
-    }
-
     private func waitUntilQueued(_ count: Int, _ redis: LocalRedisSet) async throws {
         while try await redis.servers.asyncMap({ try await $0.send("ZCARD", "redlock:queue:report") ?? "" })
             .contains(where: { $0 != "\(count)" })
@@ -29,7 +21,7 @@ struct FairnessTests {
     private func overtakings(_ options: LockOptions, _ redis: LocalRedisSet, _ holder: RedlockClient) async throws
         -> Int
     {
-        let clients = try await others(2, redis)
+        let clients = try await RedlockClient.connected(2, to: redis)
         var overtakings = 0
         for _ in 0..<15 {
             let lease = try await holder.acquire("report")
@@ -79,7 +71,7 @@ struct FairnessTests {
     @Test
     func orderIsThatOfTheCalls() async throws {
         try await Layout.three.withClient { holder, redis in
-            let clients = try await others(2, redis)
+            let clients = try await RedlockClient.connected(2, to: redis)
             let lease = try await holder.acquire("report", options: Self.fair)
             let (order, continuation) = AsyncStream.makeStream(of: Int.self)
             // Of the first client, those wait that come first, third and fifth, and so on.
@@ -109,7 +101,7 @@ struct FairnessTests {
     @Test
     func everyClientGetsItsShare() async throws {
         try await Layout.five.withClient { first, redis in
-            let clients = [first] + (try await others(3, redis))
+            let clients = [first] + (try await RedlockClient.connected(3, to: redis))
             let counters = clients.map { _ in Counter() }
             let inside = Counter()
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -143,7 +135,7 @@ struct FairnessTests {
     func whoeverDoesNotComeLosesTheTurn(isListening: Bool) async throws {
         try await Layout.three.withClient { holder, redis in
             let lease = try await holder.acquire("report")
-            let clients = try await others(2, redis)
+            let clients = try await RedlockClient.connected(2, to: redis)
             let ghosts = ["0123456789abcdef", "fedcba9876543210"]
             for server in redis.servers {
                 for (place, ghost) in ghosts.enumerated() {

@@ -65,6 +65,18 @@ extension String {
 }
 
 extension RedlockClient {
+    /// Another client of servers that are enrolled, which has met all of them.
+    static func connected(to redis: LocalRedisSet) async throws -> RedlockClient {
+        let client = try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing)
+        try await client.waitUntilAllNodesAnswer()
+        return client
+    }
+
+    /// As many of them.
+    static func connected(_ count: Int, to redis: LocalRedisSet) async throws -> [RedlockClient] {
+        try await (0..<count).asyncMap { _ in try await connected(to: redis) }
+    }
+
     /// A client of servers that were just started for a test.
     static func enrolled(
         _ redis: LocalRedisSet,

@@ -9,16 +9,10 @@ import Testing
 /// Several locks that are had together or not at all.
 @Suite(.serialized)
 struct SeveralLocksTests {
-    private func another(_ redis: LocalRedisSet) async throws -> RedlockClient {
-        let client = try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing)
-        try await client.waitUntilAllNodesAnswer()
-        return client
-    }
-
     @Test
     func allOrNone() async throws {
         try await Layout.five.withClient { client, redis in
-            let other = try await another(redis)
+            let other = try await RedlockClient.connected(to: redis)
             let held = try await other.acquire("b")
             #expect(try await client.tryAcquire(["a", "b", "c"]) == nil)
             // Nothing is left of the attempt.
@@ -62,7 +56,10 @@ struct SeveralLocksTests {
     @Test
     func oppositeOrdersDoNotWaitForEachOther() async throws {
         try await Layout.three.withClient { first, redis in
-            let clients = [first, try await another(redis), try await another(redis), try await another(redis)]
+            let clients = [
+                first, try await RedlockClient.connected(to: redis), try await RedlockClient.connected(to: redis),
+                try await RedlockClient.connected(to: redis),
+            ]
             let counters = [Counter(), Counter(), Counter()]
             let began = ContinuousClock.now
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -94,7 +91,9 @@ struct SeveralLocksTests {
     @Test
     func isWokenByWhoeverHasTheOneThatIsMissing() async throws {
         try await Layout.five.withClient { waiter, redis in
-            let (one, other) = (try await another(redis), try await another(redis))
+            let (one, other) = (
+                try await RedlockClient.connected(to: redis), try await RedlockClient.connected(to: redis)
+            )
             let a = try await one.acquire("a")
             let b = try await other.acquire("b")
             let waiting = Task {
@@ -119,7 +118,9 @@ struct SeveralLocksTests {
     @Test
     func whoeverCannotHaveAllLeavesTheTurnToOthers() async throws {
         try await Layout.five.withClient { waiter, redis in
-            let (one, other) = (try await another(redis), try await another(redis))
+            let (one, other) = (
+                try await RedlockClient.connected(to: redis), try await RedlockClient.connected(to: redis)
+            )
             let a = try await one.acquire("a")
             let b = try await other.acquire("b")
             let both = Task { try await waiter.acquire(["a", "b"]) }

@@ -45,14 +45,6 @@ struct SharedLockTests {
         }
     }
 
-    private func others(_ count: Int, _ redis: LocalRedisSet) async throws -> [RedlockClient] {
-        try await (0..<count).asyncMap { _ in
-            let client = try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing)
-            try await client.waitUntilAllNodesAnswer()
-            return client
-        }
-    }
-
     /// Has 20 readers and 5 writers go in and out, each in a client of its own or with others.
     private func crowd(_ clients: [RedlockClient], writersTake resource: String) async throws -> Room {
         let room = Room()
@@ -81,7 +73,7 @@ struct SharedLockTests {
     @Test
     func readersAreTogetherAndWritersAlone() async throws {
         try await Layout.five.withClient { first, redis in
-            let clients = [first] + (try await others(4, redis))
+            let clients = [first] + (try await RedlockClient.connected(4, to: redis))
             let room = try await crowd(clients, writersTake: "data")
             #expect(room.meetings == 0)
             #expect(room.mostReaders > 1)
@@ -94,7 +86,7 @@ struct SharedLockTests {
     @Test
     func writersWithAnotherLockMeetReaders() async throws {
         try await Layout.three.withClient { first, redis in
-            let clients = [first] + (try await others(2, redis))
+            let clients = [first] + (try await RedlockClient.connected(2, to: redis))
             let room = try await crowd(clients, writersTake: "something else")
             #expect(room.meetings > 0)
             for client in clients.dropFirst() { await client.shutdown() }
@@ -131,7 +123,7 @@ struct SharedLockTests {
     @Test
     func waitingWriterIsNotStarved() async throws {
         try await Layout.five.withClient { writer, redis in
-            let readers = try await others(4, redis)
+            let readers = try await RedlockClient.connected(4, to: redis)
             let longest = try await underConstantReaders(readers) {
                 var longest = Duration.zero
                 for _ in 0..<10 {
@@ -150,7 +142,7 @@ struct SharedLockTests {
     @Test
     func writerThatDoesNotWaitIsStarved() async throws {
         try await Layout.five.withClient { writer, redis in
-            let readers = try await others(4, redis)
+            let readers = try await RedlockClient.connected(4, to: redis)
             let tries = try await underConstantReaders(readers) {
                 let end = ContinuousClock.now + .seconds(3)
                 var refusals = 0
@@ -169,7 +161,7 @@ struct SharedLockTests {
     @Test(arguments: [true, false])
     func readersEnterWhenTheWriterGivesUp(isShutDown: Bool) async throws {
         try await Layout.three.withClient { reader, redis in
-            let clients = try await others(2, redis)
+            let clients = try await RedlockClient.connected(2, to: redis)
             let first = try await reader.acquire("data", mode: .shared)
             let writing = Task { try await clients[0].acquire("data") }
             while try await redis[0].send("ZCARD", "redlock:queue:data") != "1" {
@@ -248,7 +240,7 @@ struct SharedLockTests {
     @Test
     func sharedAndAloneExcludeEachOther() async throws {
         try await Layout.three.withClient { client, redis in
-            let other = try await others(1, redis)[0]
+            let other = try await RedlockClient.connected(to: redis)
             let alone = try await client.acquire("data", mode: .exclusive)
             #expect(try await other.tryAcquire("data", mode: .shared) == nil)
             #expect(try await client.tryAcquire("data", mode: .shared) == nil)
@@ -274,7 +266,7 @@ struct SharedLockTests {
     @Test
     func lastReaderWakesTheWriter() async throws {
         try await Layout.five.withClient { writer, redis in
-            let readers = try await others(2, redis)
+            let readers = try await RedlockClient.connected(2, to: redis)
             let first = try await readers[0].acquire("data", mode: .shared)
             let second = try await readers[1].acquire("data", mode: .shared)
             let waiting = Task {

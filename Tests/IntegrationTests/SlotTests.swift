@@ -9,18 +9,12 @@ import Testing
 /// Slots: several locks under one name, of which whoever asks gets one.
 @Suite(.serialized)
 struct SlotTests {
-    private func another(_ redis: LocalRedisSet) async throws -> RedlockClient {
-        let client = try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing)
-        try await client.waitUntilAllNodesAnswer()
-        return client
-    }
-
     private func key(_ slot: Int) -> String { "redlock:slot:00\(slot):gpu" }
 
     @Test
     func thereAreAsManyAsThereAre() async throws {
         try await Layout.five.withClient { client, redis in
-            let other = try await another(redis)
+            let other = try await RedlockClient.connected(to: redis)
             let first = try #require(try await client.tryAcquireSlot(of: "gpu", limit: 3))
             let second = try #require(try await other.tryAcquireSlot(of: "gpu", limit: 3))
             let third = try #require(try await client.tryAcquireSlot(of: "gpu", limit: 3))
@@ -91,7 +85,7 @@ struct SlotTests {
     @Test
     func numberIsAgreedOn() async throws {
         try await Layout.three.withClient { client, redis in
-            let other = try await another(redis)
+            let other = try await RedlockClient.connected(to: redis)
             let lease = try await client.acquireSlot(of: "gpu", limit: 2)
             for call in [
                 { _ = try await other.acquireSlot(of: "gpu", limit: 3) },
@@ -120,7 +114,7 @@ struct SlotTests {
     @Test
     func neverMoreInsideThanThereAreSlots() async throws {
         try await Layout.five.withClient { first, redis in
-            let clients = [first] + (try await (0..<3).asyncMap { _ in try await another(redis) })
+            let clients = [first] + (try await RedlockClient.connected(3, to: redis))
             let inside = Counter()
             let slots = [Counter(), Counter(), Counter()]
             try await withThrowingTaskGroup(of: Void.self) { group in

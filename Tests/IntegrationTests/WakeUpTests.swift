@@ -9,12 +9,6 @@ import Testing
 /// Clients that wait for a lock of another one: the nodes wake who is to have it next.
 @Suite(.serialized)
 struct WakeUpTests {
-    private func client(_ redis: LocalRedisSet) async throws -> RedlockClient {
-        let client = try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing)
-        try await client.waitUntilAllNodesAnswer()
-        return client
-    }
-
     /// How many clients wait on the node that knows of most.
     private func queued(_ name: String, _ redis: LocalRedisSet) async throws -> Int {
         try await redis.servers.asyncMap { Int(try await $0.send("ZCARD", "redlock:queue:" + name) ?? "") ?? 0 }.max()
@@ -50,7 +44,7 @@ struct WakeUpTests {
     @Test
     func isWokenInsteadOfAsking() async throws {
         try await Layout.five.withClient { holder, redis in
-            let waiter = try await client(redis)
+            let waiter = try await RedlockClient.connected(to: redis)
             let lease = try await holder.acquire("report")
             let waiting = Task { try await waiter.acquire("report") }
             try await waitUntilQueued(1, "report", redis)
@@ -93,7 +87,7 @@ struct WakeUpTests {
     func clientsAreServedInTheOrderOfTheirTickets() async throws {
         try await Layout.three.withClient { holder, redis in
             let lease = try await holder.acquire("report")
-            let clients = try await (0..<5).asyncMap { _ in try await client(redis) }
+            let clients = try await RedlockClient.connected(5, to: redis)
             let order = try await withThrowingTaskGroup(of: Void.self) { group in
                 let (places, continuation) = AsyncStream.makeStream(of: Int.self)
                 for (place, client) in clients.enumerated() {
@@ -121,7 +115,7 @@ struct WakeUpTests {
     @Test
     func heirIsWokenBeforeTheFirst() async throws {
         try await Layout.three.withClient { holder, redis in
-            let clients = try await (0..<4).asyncMap { _ in try await client(redis) }
+            let clients = try await RedlockClient.connected(4, to: redis)
             let lease = try await holder.acquire("report")
             let (order, continuation) = AsyncStream.makeStream(of: Int.self)
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -150,7 +144,9 @@ struct WakeUpTests {
     @Test
     func whoeverGivesUpLeavesTheQueues() async throws {
         try await Layout.three.withClient { holder, redis in
-            let (first, second) = (try await client(redis), try await client(redis))
+            let (first, second) = (
+                try await RedlockClient.connected(to: redis), try await RedlockClient.connected(to: redis)
+            )
             let lease = try await holder.acquire("report")
             let cancelled = Task { try await first.acquire("report") }
             try await waitUntilQueued(1, "report", redis)
@@ -170,8 +166,8 @@ struct WakeUpTests {
     func clientsThatAreGoneKeepNobodyWaiting(isListening: Bool) async throws {
         try await Layout.three.withClient { holder, redis in
             let lease = try await holder.acquire("report")
-            let waiter = try await client(redis)
-            let subscriber = try await client(redis)
+            let waiter = try await RedlockClient.connected(to: redis)
+            let subscriber = try await RedlockClient.connected(to: redis)
             let ghost = "0123456789abcdef"
             for server in redis.servers {
                 _ = try await server.send("ZADD", "redlock:queue:report", "1", ghost + "x")
@@ -196,7 +192,7 @@ struct WakeUpTests {
     @Test
     func whoeverWaitsKnowsWhenTheKeyOfAGoneHolderEnds() async throws {
         try await Layout.five.withClient { holder, redis in
-            let waiters = try await (0..<3).asyncMap { _ in try await client(redis) }
+            let waiters = try await RedlockClient.connected(3, to: redis)
             let lease = try await holder.acquire("report", options: LockOptions(ttl: .seconds(3)))
             let acquired = ContinuousClock.now
             await lease.detach()
@@ -232,7 +228,7 @@ struct WakeUpTests {
     @Test(arguments: ["\u{301}x", "\u{200D}", "two words", "a\u{FE0F}:b"])
     func whateverTheNameIsWoken(name: String) async throws {
         try await Layout.three.withClient { holder, redis in
-            let waiter = try await client(redis)
+            let waiter = try await RedlockClient.connected(to: redis)
             let lease = try await holder.acquire(name)
             let waiting = Task { try await waiter.acquire(name) }
             try await waitUntilQueued(1, name, redis)
@@ -246,7 +242,7 @@ struct WakeUpTests {
     @Test
     func namesThatLookAlikeAreWokenEach() async throws {
         try await Layout.three.withClient { holder, redis in
-            let waiter = try await client(redis)
+            let waiter = try await RedlockClient.connected(to: redis)
             for (one, other) in [("caf\u{E9}", "cafe\u{301}"), ("cafe\u{301}", "caf\u{E9}")] {
                 let leases = [try await holder.acquire(one), try await holder.acquire(other)]
                 let waiting = [one, other].map { name in Task { try await waiter.acquire(name) } }
@@ -264,7 +260,7 @@ struct WakeUpTests {
     @Test
     func oneThatNeverStopsLeavesOthersTheirTurn() async throws {
         try await Layout.three.withClient { greedy, redis in
-            let waiter = try await client(redis)
+            let waiter = try await RedlockClient.connected(to: redis)
             let greed = Task {
                 while !Task.isCancelled { try await greedy.withLock("report") { _ in } }
             }
@@ -281,7 +277,7 @@ struct WakeUpTests {
     @Test
     func locksAreListedWithThoseWhoWait() async throws {
         try await Layout.three.withClient { holder, redis in
-            let waiter = try await client(redis)
+            let waiter = try await RedlockClient.connected(to: redis)
             let names = ["reports/a", "reports/b*", "reports/caf\u{E9}", "other", "re[p]orts"]
             for name in names { _ = try await holder.acquire(name) }
             let waiting = Task { try await waiter.acquire("reports/a") }
@@ -306,7 +302,7 @@ struct WakeUpTests {
     @Test
     func whoeverDoesNotWaitIsToldWhatIsTrueNow() async throws {
         try await Layout.three.withClient { holder, redis in
-            let client = try await client(redis)
+            let client = try await RedlockClient.connected(to: redis)
             let lease = try await holder.acquire("report")
             let waiting = Task { try await client.acquire("report") }
             try await waitUntilQueued(1, "report", redis)
@@ -328,7 +324,7 @@ struct WakeUpTests {
     @Test
     func serversThatRefusePlacesAreAsked() async throws {
         try await Layout.three.withClient { holder, redis in
-            let waiter = try await client(redis)
+            let waiter = try await RedlockClient.connected(to: redis)
             for server in redis.servers { _ = try await server.send("SET", "redlock:queue:report", "no queue") }
             let lease = try await holder.acquire("report")
             let waiting = Task { try await waiter.acquire("report") }
@@ -342,7 +338,7 @@ struct WakeUpTests {
     @Test
     func manyClientsAreAllServed() async throws {
         try await Layout.five.withClient { first, redis in
-            let clients = [first] + (try await (0..<7).asyncMap { _ in try await client(redis) })
+            let clients = [first] + (try await RedlockClient.connected(7, to: redis))
             let counter = Counter()
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for client in clients {
@@ -377,7 +373,7 @@ struct WakeUpTests {
             return clients.split(whereSeparator: \.isNewline).count { $0.contains("sub=1") }
         }
         try await Layout.three.withClient { holder, redis in
-            let waiter = try await client(redis)
+            let waiter = try await RedlockClient.connected(to: redis)
             let lease = try await holder.acquire("report")
             #expect(try await subscriptions(redis) == 0)
             let waiting = Task { try await waiter.acquire("report") }
