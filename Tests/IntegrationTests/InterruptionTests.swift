@@ -219,7 +219,10 @@ func expectGone(
     }
 }
 
-/// Waits for a condition that must come true soon.
+/// What a test waited for did not happen.
+struct Overdue: Error {}
+
+/// Waits for a condition that must come true soon; if it does not, the test fails and ends.
 func eventually(
     within time: Duration = .seconds(10),
     sourceLocation: SourceLocation = #_sourceLocation,
@@ -231,4 +234,5 @@ func eventually(
         try await Task.sleep(for: .milliseconds(20))
     }
     Issue.record("did not come true within \(time)", sourceLocation: sourceLocation)
+    throw Overdue()
 }

@@ -90,9 +90,12 @@ struct Executable {
             process.executableURL = URL(fileURLWithPath: Executable.path)
             process.arguments = arguments
             process.environment = environment
-            process.standardInput = try FileHandle(forReadingFrom: folder.appendingPathComponent("input"))
-            process.standardOutput = try FileHandle(forWritingTo: folder.appendingPathComponent("output"))
-            process.standardError = try FileHandle(forWritingTo: folder.appendingPathComponent("errors"))
+            let input = try FileHandle(forReadingFrom: folder.appendingPathComponent("input"))
+            let output = try FileHandle(forWritingTo: folder.appendingPathComponent("output"))
+            let errors = try FileHandle(forWritingTo: folder.appendingPathComponent("errors"))
+            // `Process` never lets go of them, and crashes once there are more than 1,024 descriptors.
+            defer { for handle in [input, output, errors] { try? handle.close() } }
+            (process.standardInput, process.standardOutput, process.standardError) = (input, output, errors)
             let continuation = ended.continuation
             process.terminationHandler = { _ in continuation.finish() }
             try process.run()
@@ -117,6 +120,7 @@ struct Executable {
             guard let path = ProcessInfo.processInfo.environment["REDLOCK_TEST_TRACE"],
                 let file = FileHandle(forWritingAtPath: path)
             else { return }
+            defer { try? file.close() }
             let told = process.arguments?.first == "acquire" ? errors : output + errors
             _ = try? file.seekToEnd()
             try? file.write(contentsOf: Data(told.utf8))
@@ -131,6 +135,8 @@ struct Executable {
             }
             for await _ in ended.stream {}
             watchdog.cancel()
+            // Of a task that is cancelled, the stream ends at once.
+            guard !process.isRunning else { throw CancellationError() }
             addToTrace()
             return Result(exitCode: process.terminationStatus, output: output, errors: errors)
         }
@@ -165,7 +171,12 @@ func withEnrolledRedis<Value>(
     }
 }
 
-/// Waits for a condition, half a minute at most; then the test fails.
+/// What a test waited for did not happen.
+struct Overdue: Error, CustomStringConvertible {
+    let description: String
+}
+
+/// Waits for a condition, half a minute at most; then the test fails and ends.
 func eventually(
     _ what: String,
     sourceLocation: SourceLocation = #_sourceLocation,
@@ -176,6 +187,7 @@ func eventually(
         try await Task.sleep(for: .milliseconds(20))
     }
     Issue.record("did not happen: \(what)", sourceLocation: sourceLocation)
+    throw Overdue(description: what)
 }
 
 /// Whether a process of this id runs (one that has ended and was not waited for does not).
