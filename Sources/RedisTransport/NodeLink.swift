@@ -288,6 +288,11 @@ public final class NodeLink {
         }
     }
 
+    /// Nothing can be sent any more on a connection, which has not told everybody yet that it ended.
+    func connectionIsEnding(_ connection: RedisConnection, _ failure: NodeFailure) {
+        if case .ready(let current, _) = state, current === connection { self.failure = failure }
+    }
+
     func connectionEnded(_ connection: RedisConnection, _ failure: NodeFailure) {
         switch state {
         case .connecting(let attempt) where attempt.connection === connection:

@@ -138,6 +138,8 @@ final class RedisConnection: ChannelInboundHandler {
         for command in inDoubt { command.receiver.failed(failure, at: node) }
         flush()
         state = .ended
+        // Whoever is told that its last word failed must not take the link for one that can be used.
+        link?.connectionIsEnding(self, failure)
         let lastWords = awaited
         awaited.removeAll()
         let context = self.context

@@ -327,6 +327,8 @@ struct NodeLinkTrafficTests {
                 try await probe.wait { $0.failures.count == 3 }
                 #expect(probe.failures.allSatisfy { $0.kind == .timedOut })
                 #expect(probe.replies.isEmpty)
+                // Behind the last word, nothing more can be sent.
+                #expect(probe.usabilityAtFailures == [true, true, false])
             }
         }
     }

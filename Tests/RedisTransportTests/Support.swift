@@ -21,6 +21,8 @@ final class LinkProbe: NodeLinkDelegate, ReplyReceiver, @unchecked Sendable {
 
     private let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
     private let told = Mutex<[Event]>([])
+    /// For each failure, whether the link seemed to be usable when it was told.
+    private let usability = Mutex<[Bool]>([])
     private let lastWord: [String]?
     /// Sent in place of the first command that is answered, while that answer is handed out.
     private let substitute: (command: [String], inheritsDeadline: Bool)?
@@ -72,6 +74,7 @@ final class LinkProbe: NodeLinkDelegate, ReplyReceiver, @unchecked Sendable {
     var events: [Event] { told.withLock { $0 } }
     var replies: [RESPValue] { events.compactMap { if case .reply(let reply) = $0 { reply } else { nil } } }
     var failures: [NodeFailure] { events.compactMap { if case .failed(let failure) = $0 { failure } else { nil } } }
+    var usabilityAtFailures: [Bool] { usability.withLock { $0 } }
     var downs: [NodeFailure] { events.compactMap { if case .down(let failure) = $0 { failure } else { nil } } }
     var readyCount: Int { events.count { if case .ready = $0 { true } else { false } } }
 
@@ -141,6 +144,7 @@ final class LinkProbe: NodeLinkDelegate, ReplyReceiver, @unchecked Sendable {
     }
 
     func failed(_ failure: NodeFailure, at node: Int) {
+        usability.withLock { $0.append(link?.failure == nil) }
         told.withLock { $0.append(.failed(failure)) }
         guard let lastWord, !hasSpokenLastWord else { return }
         hasSpokenLastWord = true
