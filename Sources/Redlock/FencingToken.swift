@@ -16,6 +16,9 @@ public struct FencingToken: Hashable, Sendable, Comparable {
     /// The highest number that is granted: scripts on the nodes count in doubles, which are exact up to 2^53.
     static let highest: Int64 = (1 << 53) - (1 << 20)
 
+    /// What no counter on a node passes: whoever has reached the highest gets none any more.
+    static let highestOnNodes: Int64 = 1 << 53
+
     /// The token of a number that was kept, for example by a store.
     public init(rawValue: Int64) {
         self.rawValue = rawValue

@@ -336,18 +336,24 @@ private enum GrantReply {
         case (.slot, .integer(let agreed)) where agreed > 0: self = .otherSlotCount(agreed)
         case (.slot(_, let name, let count), .array(let parts)):
             guard let (code, slot) = Self.pair(parts), code != 0, (0..<Int64(count)).contains(slot) else { return nil }
-            self = code > 0 ? .granted(token: code, slot: Int(slot)) : Self.held(code, name)
+            self.init(code, slot: Int(slot), heldName: name)
         case (.all(let names), .array(let parts)):
             guard let (code, place) = Self.pair(parts), code != 0, (0...Int64(names.count)).contains(place) else {
                 return nil
             }
-            self = code > 0 ? .granted(token: code, slot: nil) : Self.held(code, names[max(0, Int(place) - 1)])
+            self.init(code, heldName: names[max(0, Int(place) - 1)])
         case (.exclusive(let name), .integer(let code)):
-            self = code > 0 ? .granted(token: code, slot: nil) : Self.held(code, name)
+            self.init(code, heldName: name)
         case (.shared(let name), .integer(let code)):
             self = code > 0 ? .granted(token: nil, slot: nil) : Self.held(code, name)
         default: return nil
         }
+    }
+
+    /// What a positive code grants, or who has what name by a negative one; nil for a token beyond all that nodes count to.
+    private init?(_ code: Int64, slot: Int? = nil, heldName: ResourceName) {
+        guard code <= FencingToken.highestOnNodes else { return nil }
+        self = code > 0 ? .granted(token: code, slot: slot) : Self.held(code, heldName)
     }
 
     private static func pair(_ parts: [RESPValue]) -> (Int64, Int64)? {
