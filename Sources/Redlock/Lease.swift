@@ -66,7 +66,7 @@ public final class Lease<Fencing: LeaseFencing>: LeaseOfAnyKind {
     /// knows the token could release the other's lock. If it was handed over before, this is a token that holds nothing.
     public var ownerToken: OwnerToken {
         held.refuseHandOver()
-        guard held.state.withLock({ $0.handOver }) == .refused else {
+        guard case .refused = held.state.withLock({ $0.handOver }) else {
             return OwnerToken(highBits: 0, lowBits: 0, label: ownerLabel)
         }
         // Whoever has the token may end the lease without this client: those who wait for it here ask the nodes.
@@ -147,6 +147,7 @@ public final class Lease<Fencing: LeaseFencing>: LeaseOfAnyKind {
     /// is cancelled.
     public func release() async {
         await held.release()
+        held.engine.wakeLoop()
     }
 
     /// Releases the lease, and wakes the named client before all others that wait for the lock.
@@ -166,8 +167,7 @@ public final class Lease<Fencing: LeaseFencing>: LeaseOfAnyKind {
         let held = self.held
         await withCheckedContinuation { continuation in
             held.engine.submit { engine in
-                // One that was released, lost or handed over is not the holder's to give away.
-                if held.isKept { engine.detach(held) }
+                engine.detach(held)
                 continuation.resume()
                 engine.callIdleWaiters()
             }

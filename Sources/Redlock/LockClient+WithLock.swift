@@ -48,31 +48,28 @@ extension LockClient {
         operation.canceller = canceller
         return try await withSpan("redlock.withLock") { span in
             span.attributes["redlock.resource"] = claim.resource
-            let held = try await acquire(operation)
-            let lease = Lease<Kind>(held, of: core)
-            defer { withExtendedLifetime(lease) {} }
-            let outcome = await run(body, with: lease, canceller)
-            // Asked before the release: afterwards, nobody loses the lease any more.
-            let isLost = held.isLost
-            await held.release(endsBody: true)
-            if isLost { throw held.lossError() }
-            return try outcome.get()
+            return try await runInChild(body, operation, canceller).get()
         }
     }
 
     /// Runs the body as a child task, so that it can be cancelled without cancelling the caller.
-    private func run<Kind, Result>(
+    ///
+    /// The child acquires and releases as well: whoever hands the lock over lets the body of the next go on at once.
+    private func runInChild<Kind, Result>(
         _ body: (Lease<Kind>) async throws -> Result,
-        with lease: Lease<Kind>,
+        _ operation: AcquireOperation,
         _ canceller: BodyCanceller,
         isolation: isolated (any Actor)? = #isolation
     ) async -> Swift.Result<Result, any Error> {
         await withoutActuallyEscaping(body) { body in
             // Mentioned so that this closure runs where the caller does.
             _ = isolation
-            let scope = BodyScope(body: body)
-            async let outcome = scope.run(lease, canceller)
-            return await outcome.value
+            let scope = BodyScope(body: body, operation: operation, canceller: canceller, core: core)
+            async let outcome = scope.run()
+            let value = await outcome.value
+            // If the child has handed the lock over, the next one is on its way by now.
+            core.engine.wakeLoop()
+            return value
         }
     }
 }
@@ -87,8 +84,26 @@ private struct BodyScope<Kind: LeaseFencing, Result>: @unchecked Sendable {
     }
 
     let body: (Lease<Kind>) async throws -> Result
+    let operation: AcquireOperation
+    let canceller: BodyCanceller
+    let core: LockClientCore
 
-    func run(_ lease: Lease<Kind>, _ canceller: BodyCanceller) async -> Outcome {
+    func run() async -> Outcome {
+        do {
+            let lease = Lease<Kind>(try await core.acquire(operation), of: core)
+            defer { withExtendedLifetime(lease) {} }
+            let outcome = await outcome(under: lease)
+            // Asked before the release: afterwards, nobody loses the lease any more.
+            let isLost = lease.held.isLost
+            await lease.held.release(endsBody: true)
+            if isLost { throw lease.held.lossError() }
+            return outcome
+        } catch {
+            return Outcome(value: .failure(error))
+        }
+    }
+
+    private func outcome(under lease: Lease<Kind>) async -> Outcome {
         canceller.begin()
         defer { canceller.end() }
         do {

@@ -194,13 +194,13 @@ extension LockClient {
 
     func acquire<Kind>(_ claim: Claim, _ options: LockOptions, _ renewal: Renewal) async throws -> Lease<Kind> {
         let operation = try operation(claim, options, options.wait, renewal: renewal, namesHolder: true)
-        return Lease(try await acquire(operation), of: core)
+        return Lease(try await core.acquire(operation), of: core)
     }
 
     func tryAcquire<Kind>(_ claim: Claim, _ options: LockOptions, _ renewal: Renewal) async throws -> Lease<Kind>? {
         let operation = try operation(claim, options, .none, renewal: renewal, namesHolder: false)
         do {
-            return Lease(try await acquire(operation), of: core)
+            return Lease(try await core.acquire(operation), of: core)
         } catch let error as RedlockError where error.code == .timedOut {
             return nil
         }
@@ -218,7 +218,9 @@ extension LockClient {
         let terms = try LeaseTerms(options, renewal: renewal, configuration: engine.configuration)
         return AcquireOperation(claim, terms: terms, wait: wait, namesHolder: namesHolder)
     }
+}
 
+extension LockClientCore {
     func acquire(_ operation: AcquireOperation) async throws -> HeldLease {
         let engine = self.engine
         return try await withTaskCancellationHandler {

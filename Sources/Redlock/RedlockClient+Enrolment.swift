@@ -114,7 +114,9 @@ extension RedlockClient {
         try await engine.waitUntilConnected()
         let (voting, life) = await engine.onLoop { engine in
             // What is left of its block may lie below.
-            for line in engine.lines.values where line.claim.names.contains(name) { line.holder?.refuseHandOver() }
+            for line in engine.lines.values where line.claim.names.contains(name) {
+                line.holder?.refuseFurtherHandOver()
+            }
             return (engine.votingNodes, engine.counterLifeMilliseconds(token: token.rawValue))
         }
         let engine = self.engine

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import LocalRedis
+import NIOCore
+import NIOPosix
 import RedlockTesting
 import Synchronization
 import Testing
@@ -96,6 +99,89 @@ struct HandOverTests {
             #expect(book.entries.map(\.task) == Array(0..<10))
             #expect(try await scriptCalls(redis) >= 22)
         }
+    }
+
+    /// The next is in at once, even while the loop of the client does other things; what comes from the nodes takes its turn
+    /// on the loop.
+    @Test
+    func handingOverDoesNotWaitForTheLoop() async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        try await withLocalRedis(nodes: 3) { redis in
+            try await RedlockClient.enrolNewSet(nodes: redis.urls, configuration: .patient)
+            for handOverTime in [Duration.seconds(30), .zero] {
+                let client = try RedlockClient(
+                    nodes: redis.urls,
+                    configuration: configuration(handOverTime: handOverTime),
+                    eventLoopGroup: group
+                )
+                let lease = try await client.acquire("line")
+                async let entered = client.withLock("line") { _ in ContinuousClock.now }
+                while await client.waiting(for: "line") < 1 { try await Task.sleep(for: .milliseconds(1)) }
+                group.next().execute { Thread.sleep(forTimeInterval: 0.5) }
+                let released = ContinuousClock.now
+                await lease.release()
+                let waited = try await entered - released
+                // The control is the same without handing over.
+                if handOverTime == .zero {
+                    #expect(waited >= .milliseconds(400))
+                } else {
+                    #expect(waited < .milliseconds(400))
+                }
+                await client.shutdown()
+            }
+        }
+        try await group.shutdownGracefully()
+    }
+
+    /// Tasks give up, are cancelled and run out of time at the very moment at which the lock comes to them: each is answered
+    /// once, nobody is inside with somebody else, and nothing stays locked.
+    @Test
+    func whoeverLeavesAtTheMomentOfHandingOverLosesNothing() async throws {
+        try await Layout.three.withClient(configuration: configuration(handOverTime: .seconds(30))) { client, redis in
+            let book = Book()
+            var (entered, left) = (0, 0)
+            var random = SeededRandom(seed: 7)
+            for _ in 0..<40 {
+                let pauses = (0..<24).map { _ in Int.random(in: 0..<3_000, using: &random) }
+                await withTaskGroup(of: Bool.self) { group in
+                    for (task, pause) in pauses.enumerated() {
+                        group.addTask { await self.enterOrLeave(task, after: .microseconds(pause), client, book) }
+                    }
+                    for await isIn in group { if isIn { entered += 1 } else { left += 1 } }
+                }
+            }
+            #expect(book.most == 1)
+            #expect(entered + left == 40 * 24)
+            // As many as those that stay at least.
+            #expect(entered >= 40 * 8)
+            #expect(book.entries.count >= entered)
+            let tokens = book.entries.map(\.token)
+            #expect(zip(tokens, tokens.dropFirst()).allSatisfy { $0 < $1 })
+            try await expectGone("line".lockKey, from: redis)
+        }
+    }
+
+    /// Takes the lock for a moment; of three tasks, one runs out of time and one is cancelled unless it has had it by then.
+    private func enterOrLeave(
+        _ task: Int,
+        after pause: Duration,
+        _ client: RedlockClient,
+        _ book: Book
+    ) async -> Bool {
+        var options = LockOptions()
+        if task % 3 == 1 { options.wait = .atMost(pause) }
+        let work = Task { [options] in
+            try await client.withLock("line", options: options) { lease in
+                book.enter(task, lease.fencingToken)
+                await Task.yield()
+                book.leave()
+            }
+        }
+        if task % 3 == 2 {
+            try? await Task.sleep(for: pause)
+            work.cancel()
+        }
+        return (try? await work.value) != nil
     }
 
     /// A block has 16 tokens: whoever comes after that asks the nodes, and gets a token of another block.

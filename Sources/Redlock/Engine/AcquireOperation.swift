@@ -4,7 +4,8 @@ import LockCore
 
 /// One call to acquire: it waits in the line of its resource until there is a lease, an error, or no more time.
 ///
-/// `@unchecked Sendable`: made by the caller, touched on the loop only from then on.
+/// `@unchecked Sendable`: made by the caller, and touched on the loop only from then on; but for the completion, which
+/// whoever hands a lock over to it calls, and nobody else any more.
 final class AcquireOperation: @unchecked Sendable {
     let claim: Claim
     let terms: LeaseTerms
@@ -12,7 +13,9 @@ final class AcquireOperation: @unchecked Sendable {
     /// Whether an error about contention is to say who holds the lock.
     let namesHolder: Bool
 
-    var completion: ((Result<HeldLease, any Error>) -> Void)?
+    typealias Completion = @Sendable (Result<HeldLease, any Error>) -> Void
+
+    var completion: Completion?
     /// What cancels the body that is to run under the lease.
     var canceller: BodyCanceller?
     var isCancelled = false
@@ -33,6 +36,4 @@ final class AcquireOperation: @unchecked Sendable {
         self.wait = wait
         self.namesHolder = namesHolder
     }
-
-    var isFinished: Bool { completion == nil }
 }

@@ -25,18 +25,19 @@ final class HeldLease: @unchecked Sendable {
         var validUntil: Instant
         var loss: LossReason?
         var isReleased = false
-        var handOver = HandOver.possible
+        var handOver = HandOver.possible(to: nil)
         /// What the nodes said to the last extension that did not succeed.
         var problems: [RedlockError.NodeReport] = []
     }
 
-    /// Whether the lock may go to another task of the client when the lease ends.
+    /// Whether the lock goes to another task of the client when the lease ends.
     enum HandOver: Sendable {
-        case possible
+        /// It goes to the operation that is named; without one, it is released.
+        case possible(to: AcquireOperation?)
         /// Somebody has seen the owner token, by which the lock can be released, or raised the counter.
         case refused
-        /// Another task has the lock under the same owner token.
-        case done
+        /// Another task has the lock under the same owner token, by this lease.
+        case done(HeldLease)
     }
 
     /// The grant at the nodes that a lease, and all those that it was handed over to, go back to.
@@ -108,7 +109,9 @@ final class HeldLease: @unchecked Sendable {
     }
 
     /// The lock of a lease that ends now, under the next token of its block, for the next who waits.
-    init(takingOver former: HeldLease, for operation: AcquireOperation, now: Instant) {
+    ///
+    /// Made by whoever ends the former lease, on whatever thread; the engine follows with `followExtensions`.
+    init(takingOver former: HeldLease, for operation: AcquireOperation, validUntil: Instant, now: Instant) {
         canceller = operation.canceller
         let step: Int64 = isPlanted(.tokenReusedAtHandOver) ? 0 : 1
         fencingToken = former.fencingToken.map { FencingToken(rawValue: $0.rawValue + step) }
@@ -119,7 +122,6 @@ final class HeldLease: @unchecked Sendable {
         engine = former.engine
         granted = now
         isRenewed = operation.terms.renewal == .automatic
-        let validUntil = former.validUntil
         nextDue = validUntil
         nextRenewal = validUntil
         holdEnd =
@@ -127,6 +129,10 @@ final class HeldLease: @unchecked Sendable {
             ?? Instant(nanoseconds: .max)
         state = Mutex(State(validUntil: min(validUntil, holdEnd)))
         block = former.block
+    }
+
+    /// Takes over what is known of the nodes' keys from the lease before.
+    func followExtensions(of former: HeldLease) {
         lastExtensions = former.lastExtensions
     }
 
@@ -178,15 +184,29 @@ final class HeldLease: @unchecked Sendable {
 extension HeldLease {
     /// Releases the lease, unless that was done before.
     ///
+    /// Where the lock is handed over, the loop is not woken: that takes longer than all the rest, and is up to the caller
+    /// once the next one is on its way.
+    ///
     /// - Parameters:
     ///   - endsBody: whether this is the end of the body that ran under the lease.
     ///   - heir: the client that is to have the lock next, if it waits.
     func release(endsBody: Bool = false, heir: ClientIdentifier? = nil) async {
-        let isFirst = state.withLock { state in
-            defer { state.isReleased = true }
-            return !state.isReleased
+        let now = engine.surroundings.now
+        let (isFirst, next) = state.withLock { state in
+            let isFirst = !state.isReleased
+            state.isReleased = true
+            return (isFirst, isFirst && heir == nil ? handOver(&state, now: now) : nil)
         }
         guard isFirst || endsBody else { return }
+        if let next {
+            // Left first, so that the engine hears of the next lease before it hears of its end.
+            engine.leave { engine in
+                if endsBody { engine.bodyCount -= 1 }
+                engine.handedOver(self, to: next)
+            }
+            if !LeaseKeeper.isInTime(for: next.lease, now: now) { engine.wakeLoop() }
+            return next.begin()
+        }
         // Unsafe only in name: the engine completes every release exactly once, and this is the hot path.
         await withUnsafeContinuation { continuation in
             engine.submit { engine in

@@ -65,11 +65,21 @@ final class LeaseKeeper {
         timer = engine.surroundings.schedule(at: next) { [weak self] in self?.tick() }
     }
 
+    /// Whether the keeper, which looks after the former lease until then, takes over this one early enough by itself.
+    static func isInTime(for lease: HeldLease, now: Instant) -> Bool {
+        now.advanced(byNanoseconds: 2 * longestTickNanoseconds) < lease.lossDeadline
+    }
+
     private func tick() {
         timer = nil
+        engine.takeInbox()
         let now = engine.surroundings.now
         while let lease = leases.first, lease.nextDue <= now {
-            if now >= lease.lossDeadline {
+            if lease.isHandedOver {
+                // The next one has its own deadlines, as soon as the engine has followed.
+                lease.nextDue = now.advanced(byNanoseconds: Self.longestTickNanoseconds)
+                leases.update(lease)
+            } else if now >= lease.lossDeadline {
                 lose(lease, lease.isAtHoldEnd ? .maximumHold : .expired)
             } else if lease.nextRenewal <= now, !lease.isExtending {
                 renew(lease)
@@ -135,15 +145,22 @@ final class LeaseKeeper {
             completion(.tooLate, [:])
             return
         }
-        lease.isExtending = true
+        setExtending(lease, true)
+        // The next one is renewed by itself.
+        guard !lease.isHandedOver else {
+            setExtending(lease, false)
+            completion(.tooLate, [:])
+            return
+        }
         // What a node holds for longer must be released for longer.
         if timing.ttlMilliseconds > lease.attempt.timing.ttlMilliseconds { lease.attempt.timing = timing }
         engine.extend(lease, timing: timing) { [weak self] decision, problems in
-            lease.isExtending = false
             guard let self, lease.isKept else {
+                lease.isExtending = false
                 completion(.tooLate, problems)
                 return
             }
+            setExtending(lease, false)
             switch decision {
             case .extended(let extended):
                 let capped = min(extended, lease.holdEnd)
@@ -176,6 +193,12 @@ final class LeaseKeeper {
         }
     }
 
+    /// A lease is not handed over while it is extended.
+    private func setExtending(_ lease: HeldLease, _ isExtending: Bool) {
+        lease.isExtending = isExtending
+        if let line = lease.line, line.holder === lease { engine.nameSuccessor(in: line) }
+    }
+
     private func note(_ problems: [Int: String], of lease: HeldLease) {
         let report = engine.report(problems, otherwise: "has it, or did not answer yet")
         lease.state.withLock { $0.problems = report }
@@ -186,8 +209,10 @@ final class LeaseKeeper {
     /// Ends a lease that its holder still relies on; nothing brings it back.
     func lose(_ lease: HeldLease, _ reason: LossReason) {
         guard lease.isKept else { return }
-        remove(lease)
         lease.state.withLock { $0.loss = reason }
+        // The one that it went to is lost when the engine follows.
+        guard !lease.isHandedOver else { return }
+        remove(lease)
         if !isPlanted(.lossNotTold) { lease.canceller?.cancel() }
         lease.callEndHandlers()
         engine.leaseLost(lease, reason)

@@ -5,8 +5,8 @@ import LockCore
 extension LockEngine {
     /// Begins an acquisition; its completion is called exactly once.
     func begin(_ operation: AcquireOperation) {
-        guard !operation.isCancelled else { return finish(operation, .failure(CancellationError())) }
-        guard !isShuttingDown else { return finish(operation, .failure(RedlockError.shutDown)) }
+        guard !operation.isCancelled else { return fail(operation, CancellationError()) }
+        guard !isShuttingDown else { return fail(operation, RedlockError.shutDown) }
         operation.begun = surroundings.now
         if case .atMost(let time) = operation.wait {
             let wait = max(time.nanoseconds, configuration.nodeTimeout.nanoseconds)
@@ -22,14 +22,14 @@ extension LockEngine {
         operation.isCancelled = true
         // Not begun yet: `begin` sees the mark.
         guard operation.number != nil else { return }
-        finish(operation, .failure(CancellationError()))
+        fail(operation, CancellationError())
     }
 
     private func setDeadlineTimer(_ operation: AcquireOperation) {
         guard let deadline = operation.deadline else { return }
         operation.deadlineTimer = surroundings.schedule(at: deadline) { [unowned self] in
             operation.deadlineTimer = nil
-            if !operation.isFinished { giveUp(operation) }
+            giveUp(operation)
         }
     }
 
@@ -38,6 +38,7 @@ extension LockEngine {
     /// Ends with the error that the last attempt stands for; contention is told with the holder, if it can be learnt
     /// within moments.
     func giveUp(_ operation: AcquireOperation) {
+        guard !isHandedOver(to: operation) else { return }
         let failure = operation.line?.failure
         let blocker = operation.line?.blocker ?? operation.claim.names[0]
         leave(operation)
@@ -56,10 +57,10 @@ extension LockEngine {
                 message,
                 nodes: report(problems, otherwise: votingNodes.isEmpty ? "no answer" : "usable")
             )
-            return finish(operation, .failure(error))
+            return fail(operation, error)
         }
         guard operation.namesHolder, blocker.kind == .lock else {
-            return finish(operation, .failure(RedlockError.timedOut(resource, waitedMilliseconds: waited, holder: nil)))
+            return fail(operation, RedlockError.timedOut(resource, waitedMilliseconds: waited, holder: nil))
         }
         let lookupTime = min(configuration.nodeTimeout.nanoseconds, 40_000_000)
         read(blocker, within: lookupTime) { [unowned self] status in
@@ -71,19 +72,26 @@ extension LockEngine {
                 holder: status.holder ?? sharer,
                 isKeptForOther: operation.claim.isShared && status.holder == nil && !status.sharers.isEmpty
             )
-            finish(operation, .failure(error))
+            fail(operation, error)
         }
     }
 
-    func finish(_ operation: AcquireOperation, _ result: Result<HeldLease, any Error>) {
+    /// Ends an acquisition that came to nothing.
+    func fail(_ operation: AcquireOperation, _ error: any Error) {
+        guard !isHandedOver(to: operation) else { return }
         // Without one, it was cancelled while the holder was being looked up: the answer has been given.
         guard let completion = operation.completion else { return }
         operation.completion = nil
+        settle(operation)
+        lockNotObtained(operation.claim.resource, error)
+        completion(.failure(error))
+    }
+
+    /// Forgets an acquisition that has its answer.
+    func settle(_ operation: AcquireOperation) {
         leave(operation)
         acquisitions.remove(operation.number)
         operation.number = nil
-        if case .failure(let error) = result { lockNotObtained(operation.claim.resource, error) }
-        completion(result)
     }
 }
 

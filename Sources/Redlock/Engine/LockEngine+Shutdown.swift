@@ -10,12 +10,7 @@ extension LockEngine {
         let graceEnd = surroundings.now.advanced(byNanoseconds: graceNanoseconds)
         whenIdle(until: graceEnd) { [self] in
             let longestLife = keeper.all.map(\.validUntil).max() ?? surroundings.now
-            for lease in keeper.all {
-                keeper.lose(lease, .shutDown)
-                lease.state.withLock { if !lease.hasBody { $0.isReleased = true } }
-                // What runs under a lease ends before it is released; a lease without a body ends here.
-                if !lease.hasBody { release(lease) {} }
-            }
+            for lease in keeper.all { endForShutdown(lease) }
             let answersEnd = surroundings.now.advanced(byNanoseconds: configuration.nodeTimeout.nanoseconds * 2)
             whenIdle(until: max(longestLife, answersEnd)) { [self] in
                 disconnect()
@@ -31,6 +26,15 @@ extension LockEngine {
         disconnect()
     }
 
+    /// Ends a lease that its holder still relies on, as the client is shut down.
+    func endForShutdown(_ lease: HeldLease) {
+        keeper.lose(lease, .shutDown)
+        // What runs under a lease ends before it is released; a lease without a body ends here.
+        guard !lease.hasBody, !lease.isHandedOver else { return }
+        lease.state.withLock { $0.isReleased = true }
+        release(lease) {}
+    }
+
     private func disconnect() {
         // Whoever waited gives up its place.
         flush()
@@ -44,7 +48,7 @@ extension LockEngine {
         parkedLines = []
         deferredAttempts.removeAll()
         resumeThoseWhoWaitForNodes()
-        for operation in acquisitions.inOrder { finish(operation, .failure(RedlockError.shutDown)) }
+        for operation in acquisitions.inOrder { fail(operation, RedlockError.shutDown) }
     }
 
     // MARK: Idleness

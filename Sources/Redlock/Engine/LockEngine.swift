@@ -95,7 +95,23 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
         if mustWake { surroundings.runOnLoop { self.takeInbox() } }
     }
 
-    private func takeInbox() {
+    /// Leaves work for the loop without waking it; the caller sees to that, or the next tick of the keeper does.
+    func leave(_ work: @escaping Work) {
+        inbox.withLock { $0.work.append(work) }
+    }
+
+    /// Has the loop do what was left for it.
+    func wakeLoop() {
+        let mustWake = inbox.withLock { inbox in
+            guard !inbox.isLoopWoken, !inbox.work.isEmpty else { return false }
+            inbox.isLoopWoken = true
+            return true
+        }
+        if mustWake { surroundings.runOnLoop { self.takeInbox() } }
+    }
+
+    /// Does what was handed in.
+    func takeInbox() {
         inbox.withLock { inbox in
             swap(&inbox.work, &workAtHand)
             inbox.isLoopWoken = false

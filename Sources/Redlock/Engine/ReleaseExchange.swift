@@ -164,11 +164,14 @@ extension LockEngine {
     ///
     /// - Parameter heir: the client that is to have the lock next, if it waits; then it is not handed over.
     func release(_ lease: HeldLease, heir: ClientIdentifier? = nil, completion: @escaping () -> Void) {
-        metrics.released(heldNanoseconds: lease.granted.nanoseconds(until: surroundings.now))
-        if heir == nil, handOver(lease) {
-            if isPlanted(.releasedAtHandOver) { release(lease.attempt) }
+        let now = surroundings.now
+        // Whoever is next may have come just now.
+        if heir == nil, let next = lease.state.withLock({ lease.handOver(&$0, now: now) }) {
+            handedOver(lease, to: next)
+            next.begin()
             return completion()
         }
+        metrics.released(heldNanoseconds: lease.granted.nanoseconds(until: now))
         // Counted first, so that nobody takes the engine for idle in between.
         releaseCount += 1
         if !isPlanted(.renewedAfterRelease) { keeper.remove(lease) }
@@ -182,9 +185,14 @@ extension LockEngine {
         }
     }
 
-    /// Ends a lease and leaves its lock to whoever has the owner token.
+    /// Ends a lease and leaves its lock to whoever has the owner token; not one that was released, lost or handed over,
+    /// which is not its holder's to give away.
     func detach(_ lease: HeldLease) {
-        lease.state.withLock { $0.isReleased = true }
+        let isHeld = lease.state.withLock { state in
+            defer { state.isReleased = true }
+            return !state.isReleased
+        }
+        guard isHeld, lease.isKept else { return }
         keeper.remove(lease)
         ledger.giveAway(lease.ownerToken, timing: lease.attempt.timing)
         lease.attempt.stop()

@@ -7,49 +7,114 @@ import Synchronization
 ///
 /// The key stays as it is, under the same owner token; the next holder gets the next fencing token of the block that was
 /// reserved with the grant. A grant that was handed over began, in the order of tokens, when its block was reserved.
+///
+/// The engine names who is next while the lease is held. Whoever ends the lease hands it over by itself, from its own
+/// thread, under the mutex of the lease; the engine follows. In between, the former lease stands for both: it is not
+/// renewed any more, and what ends it ends the next one too.
 extension LockEngine {
-    /// Gives a lease that ends now to the next task that waits for its resource, if that may have it.
-    ///
-    /// - Returns: whether it was handed over; if not, it is to be released.
-    func handOver(_ lease: HeldLease) -> Bool {
-        guard let line = lease.line, line.holder === lease, let next = line.first,
-            lease.mayBeHandedOver(to: next, now: surroundings.now)
-        else { return false }
+    /// Names the first of a line as the one who has the lock next, if it may have the lease of this client.
+    func nameSuccessor(in line: WaitingLine) {
+        guard let lease = line.holder else { return }
+        let next = line.first.flatMap { lease.maySuit($0) ? $0 : nil }
+        lease.state.withLock { state in
+            if case .possible = state.handOver { state.handOver = .possible(to: next) }
+        }
+    }
+
+    /// Whether the lock was handed over to an operation, whose task has its answer by that; if not, it is not named any
+    /// more, so that the engine may answer.
+    func isHandedOver(to operation: AcquireOperation) -> Bool {
+        guard let line = operation.line, line.first === operation, let lease = line.holder else { return false }
+        return lease.state.withLock { state in
+            switch state.handOver {
+            case .done: return true
+            case .refused: return false
+            case .possible:
+                state.handOver = .possible(to: nil)
+                return false
+            }
+        }
+    }
+
+    /// Follows a lock that went from one task to the next.
+    func handedOver(_ lease: HeldLease, to next: Succession) {
+        metrics.released(heldNanoseconds: lease.granted.nanoseconds(until: next.lease.granted))
+        metrics.handedOver()
         keeper.remove(lease)
         lease.callEndHandlers()
-        metrics.handedOver()
-        grant(HeldLease(takingOver: lease, for: next, now: surroundings.now), to: next, in: line)
-        return true
+        next.lease.followExtensions(of: lease)
+        if isPlanted(.releasedAtHandOver) { release(lease.attempt) }
+        // It may have been taken away by its owner token meanwhile, so that others ask the nodes already.
+        let line = lease.line.flatMap { $0.holder === lease ? $0 : nil }
+        keep(next.lease, for: next.operation, in: line)
+        switch lease.state.withLock({ $0.loss }) {
+        case .shutDown: endForShutdown(next.lease)
+        case let loss?: keeper.lose(next.lease, loss)
+        case nil: break
+        }
+        callIdleWaiters()
+    }
+}
+
+/// A lock that was handed over, and to whom.
+struct Succession: Sendable {
+    let operation: AcquireOperation
+    let lease: HeldLease
+    /// Lets the task go on that has the lock now; taken out beforehand, as the engine forgets it when it follows.
+    private let completion: AcquireOperation.Completion?
+
+    fileprivate init(of operation: AcquireOperation, under lease: HeldLease) {
+        self.operation = operation
+        self.lease = lease
+        completion = operation.completion
+    }
+
+    /// Lets the task go on that has the lock now.
+    func begin() {
+        completion?(.success(lease))
     }
 }
 
 extension HeldLease {
-    /// Whether the lease is good enough for the next task, and others than the tasks of this client had their turn.
-    ///
-    /// If so, the lease is marked: from then on, nobody sees its owner token any more, which is the next one's.
-    fileprivate func mayBeHandedOver(to next: AcquireOperation, now: Instant) -> Bool {
+    /// Whether the lease, as it is now, would do for the next operation; asked on the loop.
+    fileprivate func maySuit(_ next: AcquireOperation) -> Bool {
         // What an extension that is under way brings, the next would not hear of.
-        guard isKept, !isLost, !isExtending, !next.terms.isFair, next.terms.areAlike(terms),
-            attempt.timing == terms.timing
-        else {
-            return false
-        }
-        guard block.began.nanoseconds(until: now) < engine.configuration.handOverTime.nanoseconds else { return false }
+        isKept && !isExtending && !next.terms.isFair && next.terms.areAlike(terms) && attempt.timing == terms.timing
+    }
+
+    /// Hands the lock over to the operation that is named, if the lease is good enough for it, and others than the tasks
+    /// of this client had their turn.
+    ///
+    /// From then on, nobody sees the owner token of this lease any more, which is the next one's. The caller tells the
+    /// engine, and then begins what is next.
+    func handOver(_ state: inout State, now: Instant) -> Succession? {
+        guard case .possible(let next?) = state.handOver, state.loss == nil, now < state.validUntil else { return nil }
+        guard block.began.nanoseconds(until: now) < engine.configuration.handOverTime.nanoseconds else { return nil }
         if let lastToken = block.lastToken, let fencingToken, fencingToken.rawValue >= lastToken,
             !isPlanted(.handedOverBeyondBlock)
         {
-            return false
+            return nil
         }
         let least = terms.timing.leastRemainingNanoseconds + next.terms.cancellationMarginNanoseconds
-        guard now.nanoseconds(until: validUntil) >= least || isPlanted(.handedOverTooLate) else { return false }
-        return state.withLock { state in
-            if state.handOver == .possible { state.handOver = .done }
-            return state.handOver == .done
-        }
+        guard now.nanoseconds(until: state.validUntil) >= least || isPlanted(.handedOverTooLate) else { return nil }
+        let lease = HeldLease(takingOver: self, for: next, validUntil: state.validUntil, now: now)
+        state.handOver = .done(lease)
+        return Succession(of: next, under: lease)
+    }
+
+    /// Whether another task has the lock, though the engine may not have followed yet.
+    var isHandedOver: Bool {
+        state.withLock { if case .done = $0.handOver { true } else { false } }
     }
 
     /// Has the lock released when the lease ends, whoever waits for it.
     func refuseHandOver() {
-        state.withLock { if $0.handOver == .possible { $0.handOver = .refused } }
+        state.withLock { if case .possible = $0.handOver { $0.handOver = .refused } }
+    }
+
+    /// Has the lock released when the lease ends, or the one that it went to.
+    func refuseFurtherHandOver() {
+        refuseHandOver()
+        if case .done(let next) = state.withLock({ $0.handOver }) { next.refuseHandOver() }
     }
 }

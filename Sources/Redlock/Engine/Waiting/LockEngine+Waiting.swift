@@ -21,6 +21,7 @@ extension LockEngine {
             askSooner(for: line)
         }
         attend(to: line)
+        if line.first === operation { nameSuccessor(in: line) }
     }
 
     /// Whether somebody has the lock, or whoever came before would get it first, so that there is nothing to try.
@@ -85,6 +86,7 @@ extension LockEngine {
         let wasFirst = line.remove(operation)
         if wasFirst { passOn(line, from: operation) }
         attendUnlessForgotten(line)
+        if wasFirst { nameSuccessor(in: line) }
     }
 
     /// Gives the attempt that is under way to the next in the line, if both asked for the same; or takes it back.
@@ -284,17 +286,26 @@ extension LockEngine {
     }
 
     /// Gives a lease to the first in a line.
-    func grant(_ lease: HeldLease, to operation: AcquireOperation, in line: WaitingLine) {
-        if lease.claim.isForOne {
-            lease.line = line
-            line.holder = lease
-        }
+    private func grant(_ lease: HeldLease, to operation: AcquireOperation, in line: WaitingLine) {
+        let completion = operation.completion
+        keep(lease, for: operation, in: lease.claim.isForOne ? line : nil)
+        completion?(.success(lease))
+    }
+
+    /// Keeps a lease from now on that was granted or handed over.
+    ///
+    /// - Parameter line: where others wait for the end of the lease; nil where they do not.
+    func keep(_ lease: HeldLease, for operation: AcquireOperation, in line: WaitingLine?) {
+        lease.line = line
+        line?.holder = lease
         keeper.add(lease)
         if lease.hasBody { bodyCount += 1 }
         lockGranted(lease, waitedNanoseconds: operation.begun.nanoseconds(until: surroundings.now))
-        finish(operation, .success(lease))
+        operation.completion = nil
+        settle(operation)
+        guard let line else { return }
         // In turn means among the tasks of all clients: the next of this one stands in the queue while the first holds.
-        if line.holder === lease, line.first?.terms.isFair == true { takePlace(line, isEvenIfFree: true) }
+        if line.first?.terms.isFair == true { takePlace(line, isEvenIfFree: true) }
     }
 
     private func refuseThoseWhoDoNotWait(in line: WaitingLine) {
@@ -320,7 +331,7 @@ extension LockEngine {
         let error = RedlockError(.slotCountRefused, resource: name.text, message)
         // Before anybody leaves, so that no attempt begins at once.
         retryLater(line)
-        for operation in line.operations { finish(operation, .failure(error)) }
+        for operation in line.operations { fail(operation, error) }
     }
 
     private func goesOnWaiting(_ operation: AcquireOperation, in line: WaitingLine) -> Bool {
