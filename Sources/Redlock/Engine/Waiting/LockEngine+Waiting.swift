@@ -58,7 +58,7 @@ extension LockEngine {
         line.stopRetryTimer()
         schedule(.look, for: line, at: end)
         line.isGivingWay = true
-        takePlace(line, isEvenIfFree: true)
+        if line.place == nil { takePlace(line, isEvenIfFree: true) }
     }
 
     /// Ends the pause before the next step, as somebody has come who may not have the time, unless what is known is fresh
