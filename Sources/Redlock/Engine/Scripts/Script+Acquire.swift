@@ -47,7 +47,7 @@ extension Script {
     private static let refusingIfHeld = """
         if redis.call('EXISTS', KEYS[2], KEYS[4]) > 0 then
             local left = math.max(redis.call('PTTL', KEYS[2]), redis.call('PTTL', KEYS[4]))
-            return left < 0 and -9007199254740991 or -1 - left
+            return \(refusal)
         end
         """
 
@@ -115,7 +115,7 @@ extension Script {
             for place = 2, #KEYS, 3 do
                 if redis.call('EXISTS', KEYS[place], KEYS[place + 2]) > 0 then
                     local left = math.max(redis.call('PTTL', KEYS[place]), redis.call('PTTL', KEYS[place + 2]))
-                    return {left < 0 and -9007199254740991 or -1 - left, (place + 1) / 3}
+                    return {\(refusal), (place + 1) / 3}
                 end
             end
             local time = redis.call('TIME')

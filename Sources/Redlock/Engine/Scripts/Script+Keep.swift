@@ -104,8 +104,7 @@ extension Script {
             if type(waiting) ~= 'number' then waiting = false end
             local readers = {}
             if redis.call('EXISTS', KEYS[3]) == 1 then
-                local time = redis.call('TIME')
-                local now = time[1] * 1000 + math.floor(time[2] / 1000)
+                \(clock)
                 local found = redis.call('ZRANGEBYSCORE', KEYS[3], '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 32)
                 for place = 1, #found, 2 do
                     readers[place] = found[place]
@@ -114,7 +113,7 @@ extension Script {
             end
             return {redis.call('GET', KEYS[1]), left, redis.call('GET', KEYS[2]), waiting, readers}
             """,
-        digest: "0ae1e8abe3ca0e3023e1b2086f6eda1abb4dc242"
+        digest: "cc51a1973a6bb089e2dea33e29999ee1c9934845"
     )
 
     /// The same without a counter, a queue and those who share.

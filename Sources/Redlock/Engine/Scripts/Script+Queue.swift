@@ -5,6 +5,18 @@
 /// A member of a queue is the identifier of a client, 16 characters, and what the client knows the place by, which begins with
 /// `s` if it wants to share the lock.
 extension Script {
+    /// Declares `tell`, which sends a message to a member of a queue and tells how many heard it; false where the user may not
+    /// do that.
+    static func telling(channel: String) -> String {
+        """
+        local function tell(queue, member, rank)
+            local text = rank .. ' ' .. string.sub(member, 17) .. ' ' .. queue
+            local receivers = redis.pcall('PUBLISH', \(channel) .. string.sub(member, 1, 16), text)
+            return type(receivers) == 'number' and receivers
+        end
+        """
+    }
+
     /// Declares `wake`, which wakes the first of a queue and tells the three behind it to look for themselves if those before
     /// take their time.
     ///
@@ -18,11 +30,7 @@ extension Script {
     /// waits. 1: somebody is woken, 0: nobody.
     static func waking(channel: String, time: String) -> String {
         """
-        local function tell(queue, member, rank)
-            local text = rank .. ' ' .. string.sub(member, 17) .. ' ' .. queue
-            local receivers = redis.pcall('PUBLISH', \(channel) .. string.sub(member, 1, 16), text)
-            return type(receivers) == 'number' and receivers
-        end
+        \(telling(channel: channel))
         local function wake(queue, turn, member, ticket, named)
             for _ = 1, 8 do
                 local waiting = redis.pcall('ZRANGE', queue, 0, 3)
@@ -59,8 +67,7 @@ extension Script {
     /// Takes out of a queue who did not renew its place in time, a few at once.
     static func purging(queue: String, expiry: String) -> String {
         """
-        local time = redis.call('TIME')
-        local now = time[1] * 1000 + math.floor(time[2] / 1000)
+        \(clock)
         for _, gone in ipairs(redis.call('ZRANGEBYSCORE', \(expiry), '-inf', now, 'LIMIT', 0, 8)) do
             redis.call('ZREM', \(queue), gone)
             redis.call('ZREM', \(expiry), gone)
@@ -119,14 +126,13 @@ extension Script {
                 if turn and string.sub(turn, 17, 17) ~= 's' then
                     left = redis.call('PTTL', KEYS[5])
                 elseif turn ~= ARGV[1] then
+                    \(telling(channel: "ARGV[5]"))
                     local waiting = redis.call('ZRANGE', KEYS[3], 0, 63, 'WITHSCORES')
                     for place = 1, #waiting, 2 do
                         local member = waiting[place]
                         if tonumber(waiting[place + 1]) >= tonumber(ARGV[2]) then break end
                         if string.sub(member, 17, 17) ~= 's' then
-                            local text = 'not yet ' .. string.sub(member, 17) .. ' ' .. KEYS[3]
-                            local receivers = redis.pcall('PUBLISH', ARGV[5] .. string.sub(member, 1, 16), text)
-                            if type(receivers) ~= 'number' or receivers > 0 then
+                            if tell(KEYS[3], member, 'not yet') ~= 0 then
                                 left = redis.call('PTTL', KEYS[2])
                                 break
                             end
@@ -138,8 +144,17 @@ extension Script {
             end
             \(enqueuing(queue: "KEYS[3]", expiry: "KEYS[4]"))
             """,
-        digest: "28e153ee76c599bce22506b8f81af11dc2e9920f"
+        digest: "a0f883cca9b340f583abffae717ae5e61a1101e2"
     )
+
+    /// Takes a member out of a queue, and its turn from it; `waited` tells whether it had not been woken.
+    static func leaving(queue: String, expiry: String, turn: String) -> String {
+        """
+        redis.call('ZREM', \(expiry), ARGV[1])
+        if redis.call('GET', \(turn)) == ARGV[1] then redis.call('DEL', \(turn)) end
+        local waited = redis.call('ZREM', \(queue), ARGV[1]) == 1
+        """
+    }
 
     /// Gives up a place in the queue for a lock.
     ///
@@ -152,9 +167,7 @@ extension Script {
     /// time of a turn in milliseconds.
     static let leaveQueue = Script(
         text: """
-            redis.call('ZREM', KEYS[3], ARGV[1])
-            if redis.call('GET', KEYS[4]) == ARGV[1] then redis.call('DEL', KEYS[4]) end
-            local waited = redis.call('ZREM', KEYS[2], ARGV[1]) == 1
+            \(leaving(queue: "KEYS[2]", expiry: "KEYS[3]", turn: "KEYS[4]"))
             if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
             if waited then
                 local first = redis.call('ZRANGE', KEYS[2], 0, 0)[1]

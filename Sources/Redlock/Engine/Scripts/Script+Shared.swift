@@ -5,12 +5,6 @@
 /// They are the members of a sorted set, each with the time at which its share ends. The key ends with the last of them, so
 /// that it is there as long as anybody has a share.
 extension Script {
-    /// Tells the time of the node, in milliseconds, in `now`.
-    private static let clock = """
-        local time = redis.call('TIME')
-        local now = time[1] * 1000 + math.floor(time[2] / 1000)
-        """
-
     /// Takes out of `readers` whose time is over; before anything is added, as a user may not be allowed to.
     private static func purging(_ readers: String) -> String {
         "redis.call('ZREMRANGEBYSCORE', \(readers), '-inf', now)"
@@ -49,14 +43,10 @@ extension Script {
             \(admitting)
             if redis.call('EXISTS', KEYS[2]) == 1 then
                 local left = redis.call('PTTL', KEYS[2])
-                return left < 0 and -9007199254740991 or -1 - left
+                return \(refusal)
             end
             local function isShared(member) return string.sub(member, 17, 17) == 's' end
-            local function tell(member, rank)
-                local text = rank .. ' ' .. string.sub(member, 17) .. ' ' .. KEYS[4]
-                local receivers = redis.pcall('PUBLISH', ARGV[6] .. string.sub(member, 1, 16), text)
-                return type(receivers) ~= 'number' or receivers > 0
-            end
+            \(telling(channel: "ARGV[6]"))
             local turn = redis.call('GET', KEYS[6])
             if turn and not isShared(turn) then return -1 - redis.call('PTTL', KEYS[6]) end
             if turn ~= ARGV[3] then
@@ -66,7 +56,7 @@ extension Script {
                     if tonumber(waiting[place + 1]) >= tonumber(ARGV[4]) then break end
                     if not isShared(member) then
                         local left = redis.call('PTTL', KEYS[3])
-                        if tell(member, left > 0 and 'not yet' or 0) then
+                        if tell(KEYS[4], member, left > 0 and 'not yet' or 0) ~= 0 then
                             if left > 0 then return -1 - left end
                             redis.call('ZREM', KEYS[4], member)
                             redis.call('SET', KEYS[6], member, 'PX', ARGV[5])
@@ -86,11 +76,11 @@ extension Script {
                 local next = redis.pcall('ZRANGE', KEYS[4], 0, 0)[1]
                 if not next or not isShared(next) then break end
                 redis.pcall('ZREM', KEYS[4], next)
-                if tell(next, 0) then break end
+                if tell(KEYS[4], next, 0) ~= 0 then break end
             end
             return 1
             """,
-        digest: "f52c6c04cb1337402d7e6bcbf4e3e7d32cd4efeb"
+        digest: "b4cd5730a001aa201d27dd92208c18c97923ed08"
     )
 
     /// Raises the time of one who shares the lock to the TTL; never adds one, never shortens a time.

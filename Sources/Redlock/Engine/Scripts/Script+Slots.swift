@@ -47,7 +47,7 @@ extension Script {
                 end
             end
             \(lookingForFreeSlot(start: "ARGV[7]", end: "ARGV[9]", count: "limit", from: "ARGV[16]"))
-            if not free then return {left < 0 and -9007199254740991 or -1 - left, 0} end
+            if not free then return {\(refusal), 0} end
             local turn = redis.call('GET', KEYS[5])
             if ARGV[13] == '1' and turn ~= ARGV[11] then
                 if turn then return {-1 - redis.call('PTTL', KEYS[5]), 0} end
@@ -112,14 +112,13 @@ extension Script {
     /// turn in milliseconds, what a slot begins with, how it ends, how many there are.
     static let leaveQueueForSlot = Script(
         text: """
-            redis.call('ZREM', KEYS[2], ARGV[1])
-            if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('DEL', KEYS[3]) end
-            if redis.call('ZREM', KEYS[1], ARGV[1]) == 1 then return 0 end
+            \(leaving(queue: "KEYS[1]", expiry: "KEYS[2]", turn: "KEYS[3]"))
+            if waited then return 0 end
             \(lookingForFreeSlot(start: "ARGV[4]", end: "ARGV[5]", count: "ARGV[6]"))
             if not free then return 0 end
             \(waking(channel: "ARGV[2]", time: "ARGV[3]"))
             return wake(KEYS[1], KEYS[3])
             """,
-        digest: "c489a62a61eda256665134c789c3f6fbf2b658e2"
+        digest: "82036d55c27d1a67935fd54bc4062d362be905b8"
     )
 }

@@ -13,3 +13,15 @@ package struct Script: Sendable {
     /// The scripts of the compatible profile.
     package static let compatible = [extend, releasePlain, readPlain]
 }
+
+/// What more than one script says.
+extension Script {
+    /// Tells the time of the node, in milliseconds, in `now`.
+    static let clock = """
+        local time = redis.call('TIME')
+        local now = time[1] * 1000 + math.floor(time[2] / 1000)
+        """
+
+    /// What is answered where a lock is held for another `left` milliseconds: -1 - n, for ever if n is 2^53 - 2.
+    static let refusal = "left < 0 and -9007199254740991 or -1 - left"
+}
