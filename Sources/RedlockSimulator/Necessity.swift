@@ -20,6 +20,8 @@ struct Necessity: Sendable {
         let worlds: UInt64
         let violations: Int
         let rule: String
+        /// What led to the first violation with every guard in its place.
+        var story: [String] = []
     }
 
     let assumption: String
@@ -30,8 +32,15 @@ struct Necessity: Sendable {
     /// With every guard in its place: nothing may be violated.
     func guarded(worlds: UInt64) -> Outcome {
         let result = Campaign(seeds: 0..<worlds) { mutant.honestScenario(seed: $0) }.run()
-        let rule = result.violations.first.map { "\($0.violation.rule.rawValue), seed \($0.seed)" } ?? "none"
-        return Outcome(worlds: result.worlds, violations: result.violations.count, rule: rule)
+        guard let first = result.violations.first else {
+            return Outcome(worlds: result.worlds, violations: 0, rule: "none")
+        }
+        return Outcome(
+            worlds: result.worlds,
+            violations: result.violations.count,
+            rule: "\(first.violation.rule.rawValue), seed \(first.seed)",
+            story: Replay(mutant.honestScenario(seed: first.seed), first.violation).lines()
+        )
     }
 
     /// Without the guard: something must be violated.

@@ -34,6 +34,7 @@ struct NecessityCommand: ParsableCommand {
             print(
                 "\(row.assumption.padded(to: 15)) \(row.meaning.padded(to: 54)) \(kept.padded(to: 28)) \(broken)"
             )
+            for line in guarded.story { print("    \(line)") }
         }
         print("\(rows.count) rows, \(wrong) not as they must be")
         if wrong > 0 { throw ExitCode.failure }

@@ -140,7 +140,17 @@ extension Simulation {
         let longest = scenario.maximumTTL
         let distance = Int64.random(in: isSmall ? 1...longest / 5 : longest * 6 / 5...20 * longest, using: &random)
         // One at a time: where a majority is set alike, it is the client that seems to be wrong.
-        node.clock.step(by: Bool.random(using: &random) ? distance : -distance, at: world.now)
+        let step = Bool.random(using: &random) ? distance : -distance
+        node.clock.step(by: step, at: world.now)
+        note(ClockStep(node: node.number, time: world.now, distance: step))
+    }
+
+    /// Several faults may set a majority forward alike, one after the other, before anybody looks at them.
+    private func note(_ step: ClockStep) {
+        recentSteps.removeAll { world.now - $0.time > 2 * .second }
+        recentSteps.append(step)
+        let alike = recentSteps.filter { $0.distance > 0 && abs($0.distance - step.distance) <= scenario.maximumTTL }
+        if Set(alike.map(\.node)).count > scenario.nodeCount / 2 { judge.majorityOfClocksWasSetAlike() }
     }
 
     private func runWildly(_ node: SimulatedNode, _ fault: PlannedFault, _ random: inout SeededRandom) {

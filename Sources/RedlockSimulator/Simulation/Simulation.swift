@@ -36,6 +36,13 @@ final class Simulation: @unchecked Sendable {
         }
     }
 
+    /// A clock of a server that was set by a fault.
+    struct ClockStep {
+        let node: Int
+        let time: Int64
+        let distance: Int64
+    }
+
     /// The time of day at the beginning of every world.
     static let beginning: Int64 = 1_767_225_600 * .second
 
@@ -54,6 +61,8 @@ final class Simulation: @unchecked Sendable {
     private(set) var isDone = false
     private(set) var faultCount = 0
     private var lastFault: Int64 = 0
+    /// How the clocks of servers were set within the last moments.
+    var recentSteps: [ClockStep] = []
     /// The processes that died.
     private(set) var dead: Set<Int> = []
     /// What each node knew early on.
