@@ -62,7 +62,7 @@ final class LeaseKeeper {
         guard timer == nil || next < timerInstant else { return }
         timer?.cancel()
         timerInstant = next
-        timer = engine.surroundings.schedule(at: next) { [weak self] in self?.tick() }
+        timer = engine.surroundings.schedule(at: next) { [engine] in engine.keeper.tick() }
     }
 
     /// Whether the keeper, which looks after the former lease until then, takes over this one early enough by itself.
@@ -123,8 +123,8 @@ final class LeaseKeeper {
         let start = engine.surroundings.now
         lease.nextRenewal = Instant(nanoseconds: .max)
         reschedule(lease)
-        extend(lease, timing: lease.terms.timing) { [weak self, weak lease] decision, _ in
-            guard let self, let lease, lease.isRenewed else { return }
+        extend(lease, timing: lease.terms.timing) { [self] decision, _ in
+            guard lease.isRenewed else { return }
             switch decision {
             case .extended: lease.nextRenewal = renewalInstant(lease, from: start)
             case .inconclusive: lease.nextRenewal = retryInstant(lease)
@@ -154,8 +154,8 @@ final class LeaseKeeper {
         }
         // What a node holds for longer must be released for longer.
         if timing.ttlMilliseconds > lease.attempt.timing.ttlMilliseconds { lease.attempt.timing = timing }
-        engine.extend(lease, timing: timing) { [weak self] decision, problems in
-            guard let self, lease.isKept else {
+        engine.extend(lease, timing: timing) { [self, engine] decision, problems in
+            guard lease.isKept else {
                 lease.isExtending = false
                 completion(.tooLate, problems)
                 return

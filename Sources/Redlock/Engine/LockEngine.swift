@@ -255,9 +255,9 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
 
     private func wait(_ waiter: ConnectionWaiter, for patience: Duration) {
         let end = surroundings.now.advanced(byNanoseconds: patience.nanoseconds)
-        waiter.timer = surroundings.schedule(at: end) { [weak self] in
+        waiter.timer = surroundings.schedule(at: end) { [self] in
             waiter.isPatienceOver = true
-            self?.resumeThoseWhoWaitForNodes()
+            resumeThoseWhoWaitForNodes()
         }
         continueWaiting(waiter)
     }

@@ -23,7 +23,8 @@ final class NIOSurroundings: Surroundings {
     private let logger: Logger
     private var links: [NodeLink] = []
     private var subscriptions: [SubscriptionLink] = []
-    private weak var listener: (any SubscriptionLinkDelegate)?
+    /// The engine, which these surroundings belong to; not weak, as that makes every use of the engine slower.
+    private unowned var listener: (any SubscriptionLinkDelegate)?
     private var encoder = CommandEncoder()
     private var randomNumbers = SystemRandomNumberGenerator()
 

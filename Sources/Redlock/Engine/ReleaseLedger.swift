@@ -89,8 +89,7 @@ final class ReleaseLedger {
     private func retryLater() {
         guard retryTimer == nil, !engine.isShuttingDown else { return }
         let next = engine.surroundings.now.advanced(byNanoseconds: Self.retryNanoseconds)
-        retryTimer = engine.surroundings.schedule(at: next) { [weak self] in
-            guard let self else { return }
+        retryTimer = engine.surroundings.schedule(at: next) { [self, engine] in
             retryTimer = nil
             forgetExpired()
             for node in engine.connectedNodes { retry(at: node) }

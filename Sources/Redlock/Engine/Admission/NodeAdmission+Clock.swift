@@ -62,7 +62,7 @@ extension NodeAdmission {
         engine.readClocks(of: engine.connectedNodes)
         incident?.timer = engine.surroundings.schedule(
             at: now.advanced(byNanoseconds: engine.configuration.nodeTimeout.nanoseconds)
-        ) { [weak self] in self?.firstPatienceIsOver() }
+        ) { [engine] in engine.admission.firstPatienceIsOver() }
     }
 
     /// A majority that says the same decides at once.
@@ -84,7 +84,7 @@ extension NodeAdmission {
         let patience = engine.configuration.connectTimeout.nanoseconds + engine.configuration.nodeTimeout.nanoseconds
         self.incident?.timer = engine.surroundings.schedule(
             at: engine.surroundings.now.advanced(byNanoseconds: patience)
-        ) { [weak self] in self?.closeIncident(.either) }
+        ) { [engine] in engine.admission.closeIncident(.either) }
     }
 
     private func closeIncident(_ culprit: ClockComparison.Culprit) {

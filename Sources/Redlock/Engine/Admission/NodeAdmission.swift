@@ -301,8 +301,9 @@ final class NodeAdmission {
     private func startHeartbeat() {
         guard heartbeat == nil else { return }
         let next = engine.surroundings.now.advanced(byNanoseconds: Self.heartbeatNanoseconds)
-        heartbeat = engine.surroundings.schedule(at: next) { [weak self] in
-            guard let self else { return }
+        // Timers hold on to the engine: it is there as long as anything of it runs.
+        heartbeat = engine.surroundings.schedule(at: next) { [self, engine] in
+            defer { withExtendedLifetime(engine) {} }
             heartbeat = nil
             beat()
             if nodes.contains(where: \.isConnected) { startHeartbeat() }

@@ -382,9 +382,9 @@ extension LockEngine {
     /// Takes the next step for a line at the instant.
     func schedule(_ step: WaitingLine.Step, for line: WaitingLine, at due: Instant) {
         let number = line.retryNumber + 1
-        let timer = surroundings.schedule(at: due) { [weak self] in
+        let timer = surroundings.schedule(at: due) { [self] in
             // One that is on its way already cannot be cancelled.
-            guard let self, line.retryTimer != nil, line.retryNumber == number else { return }
+            guard line.retryTimer != nil, line.retryNumber == number else { return }
             line.retryTimerEnded()
             switch step {
             case .attempt: attend(to: line)

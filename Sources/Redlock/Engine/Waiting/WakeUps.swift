@@ -67,8 +67,7 @@ final class WakeUps {
         lines[address(place)] = nil
         guard lines.isEmpty, isListening, !engine.isShuttingDown else { return }
         let end = engine.surroundings.now.advanced(byNanoseconds: Self.idleNanoseconds)
-        idleTimer = engine.surroundings.schedule(at: end) { [weak self] in
-            guard let self else { return }
+        idleTimer = engine.surroundings.schedule(at: end) { [self, engine] in
             idleTimer = nil
             isListening = false
             nodes = []

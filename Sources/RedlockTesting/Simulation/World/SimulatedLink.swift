@@ -28,7 +28,8 @@ final class SimulatedLink {
     let route: SimulatedRoute
     let process: SimulatedProcess
     private let configuration: Configuration
-    weak var delegate: (any NodeLinkDelegate)?
+    /// Nil once the link is closed.
+    var delegate: (any NodeLinkDelegate)?
     private var state = State.idle
     private var attempts = 0
     private var readySince: Int64 = 0
@@ -84,6 +85,7 @@ final class SimulatedLink {
         failure = end
         deadlineTimer?.cancel()
         if case .ready(let connection) = before { connection.end(end) }
+        delegate = nil
     }
 
     /// Ends the connection, in which whoever uses it found something wrong.

@@ -54,7 +54,7 @@ package final class SimulatedNode {
     /// Whether it carries out what it is sent; while it does not, commands wait.
     package private(set) var isRunning = true
     /// Who looks on when the server carries a command out.
-    package weak var observer: (any SimulatedNodeObserver)?
+    package unowned var observer: (any SimulatedNodeObserver)?
 
     /// Which life of the server it is: connections end with it.
     private(set) var life = 0

@@ -80,21 +80,22 @@ package final class SimulatedProcess: @unchecked Sendable {
 
     /// Does something when the clock of timers has gone on for some nanoseconds.
     func schedule(afterNanoseconds delay: Int64, _ work: @escaping () -> Void) -> SimulatedTimer {
-        let timer = SimulatedTimer(target: monotonicClock.read(at: world.now) + max(0, delay), work: work)
-        schedule(timer)
+        let timer = SimulatedTimer(target: monotonicClock.read(at: world.now) + max(0, delay))
+        schedule(timer, work)
         return timer
     }
 
-    private func schedule(_ timer: SimulatedTimer) {
+    private func schedule(_ timer: SimulatedTimer, _ work: @escaping () -> Void) {
         // A clock that stands still belongs to a process that does not run; it is looked at again when it does.
         let time = monotonicClock.time(ofReading: timer.target, from: world.now) ?? world.now + 1_000_000
         timer.event = world.scheduleCancellable(at: time) { [self] in
-            if isFree { fire(timer) } else { enter { [self] in fire(timer) } }
+            if isFree { fire(timer, work) } else { enter { [self] in fire(timer, work) } }
         }
     }
 
-    private func fire(_ timer: SimulatedTimer) {
-        if monotonicClock.read(at: world.now) < timer.target { schedule(timer) } else { timer.fire() }
+    private func fire(_ timer: SimulatedTimer, _ work: @escaping () -> Void) {
+        guard !timer.isCancelled else { return }
+        if monotonicClock.read(at: world.now) < timer.target { schedule(timer, work) } else { work() }
     }
 
     // MARK: Faults
@@ -136,26 +137,19 @@ package final class SimulatedProcess: @unchecked Sendable {
     }
 }
 
-/// A timer of a simulated process.
+/// A timer of a simulated process; what it does, its event in the world knows alone, so that both end with the world.
 final class SimulatedTimer: LoopTimer {
     /// What the clock of timers shows when it is due.
     let target: Int64
     fileprivate var event: SimulatedEvent?
-    private var work: (() -> Void)?
+    fileprivate private(set) var isCancelled = false
 
-    fileprivate init(target: Int64, work: @escaping () -> Void) {
+    fileprivate init(target: Int64) {
         self.target = target
-        self.work = work
-    }
-
-    fileprivate func fire() {
-        let work = self.work
-        self.work = nil
-        work?()
     }
 
     func cancel() {
-        work = nil
+        isCancelled = true
         event?.cancel()
     }
 }

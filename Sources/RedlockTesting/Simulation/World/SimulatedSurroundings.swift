@@ -9,7 +9,7 @@ package final class SimulatedSurroundings: Surroundings {
     private let process: SimulatedProcess
     private var links: [SimulatedLink] = []
     private var subscriptions: [SimulatedSubscription] = []
-    private weak var listener: (any SubscriptionLinkDelegate)?
+    private var listener: (any SubscriptionLinkDelegate)?
     private var linkConfiguration: SimulatedLink.Configuration?
     private let origin = ContinuousClock.now
     /// Who looks on when the client sends a command to a node.
@@ -80,6 +80,7 @@ package final class SimulatedSurroundings: Surroundings {
     package func disconnect() {
         for link in links { link.close() }
         stopListening()
+        listener = nil
     }
 
     package func listen(on channel: String) {
@@ -116,6 +117,7 @@ package final class SimulatedSurroundings: Surroundings {
     func cutOff() {
         for link in links { link.cutOff() }
         for subscription in subscriptions { subscription.cutOff() }
+        listener = nil
     }
 
     package func failure(of node: Int) -> NodeFailure? {
