@@ -113,10 +113,7 @@ extension RedlockClient {
         }
         try await engine.waitUntilConnected()
         let (voting, life) = await engine.onLoop { engine in
-            // What is left of its block may lie below.
-            for line in engine.lines.values where line.claim.names.contains(name) {
-                line.holder?.refuseFurtherHandOver()
-            }
+            engine.closeBlocks(of: name)
             return (engine.votingNodes, engine.counterLifeMilliseconds(token: token.rawValue))
         }
         let engine = self.engine
@@ -143,6 +140,8 @@ extension RedlockClient {
             let message = "too few nodes raised the fence of \"\(name.text)\""
             throw RedlockError(.quorumUnavailable, resource: name.text, message, nodes: report)
         }
+        // Once more, as an attempt may have been under way, which the nodes answered before.
+        await engine.onLoop { $0.closeBlocks(of: name) }
         return FencingToken(rawValue: highest)
     }
 }

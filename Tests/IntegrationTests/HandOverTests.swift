@@ -184,6 +184,141 @@ struct HandOverTests {
         return (try? await work.value) != nil
     }
 
+    /// Whether something has happened.
+    private final class Flag: Sendable {
+        private let state = Mutex(false)
+        var isSet: Bool { state.withLock { $0 } }
+        func set() { state.withLock { $0 = true } }
+    }
+
+    /// The owner token of a lock as somebody may know it who looks into a node, and not by asking the lease for it.
+    private func ownerToken(of name: String, _ redis: LocalRedisSet) async throws -> OwnerToken {
+        try #require(OwnerToken(secretText: try await redis[0].send("GET", name.lockKey) ?? ""))
+    }
+
+    /// Of a lock that was released by its owner token and taken by another client, the former holder hands nothing over.
+    @Test
+    func whatWasReleasedByItsTokenIsNotHandedOver() async throws {
+        try await Layout.three.withClient(configuration: configuration(handOverTime: .seconds(30))) { client, redis in
+            let other = try await RedlockClient.connected(to: redis)
+            let options = LockOptions(ttl: .seconds(3))
+            let lease = try await client.acquire("line", options: options)
+            let token = try await ownerToken(of: "line", redis)
+            async let othersLease = other.acquire("line", options: LockOptions(ttl: .seconds(10)))
+            try await eventually { try await redis[0].send("ZCARD", "redlock:queue:line") == "1" }
+            let inside = Flag()
+            let waiter = Task { try await client.withLock("line", options: options) { _ in inside.set() } }
+            while await client.waiting(for: "line") == 0 { try await Task.sleep(for: .milliseconds(1)) }
+            #expect(try await client.release("line", ownerToken: token))
+            let second = try await othersLease
+            #expect(!inside.isSet)
+            await lease.release()
+            try await Task.sleep(for: .milliseconds(200))
+            #expect(second.isValid)
+            #expect(!inside.isSet)
+            await second.release()
+            try await waiter.value
+            await other.shutdown()
+        }
+    }
+
+    /// The same where the task that waits is in by its own attempt: the release of the former holder changes nothing for it.
+    @Test
+    func whatWasReleasedByItsTokenMakesNoLeaseOfNobody() async throws {
+        try await Layout.three.withClient(configuration: configuration(handOverTime: .seconds(30))) { client, redis in
+            let options = LockOptions(ttl: .seconds(3))
+            let lease = try await client.acquire("line", options: options)
+            let token = try await ownerToken(of: "line", redis)
+            let inside = Flag()
+            let waiter = Task {
+                try await client.withLock("line", options: options) { _ in
+                    inside.set()
+                    try await Task.sleep(for: .milliseconds(1_500))
+                }
+            }
+            while await client.waiting(for: "line") == 0 { try await Task.sleep(for: .milliseconds(1)) }
+            #expect(try await client.release("line", ownerToken: token))
+            while !inside.isSet { try await Task.sleep(for: .milliseconds(1)) }
+            await lease.release()
+            #expect(await client.engine.onLoop { ($0.keeper.count, $0.bodyCount) } == (1, 1))
+            try await waiter.value
+            #expect(await client.engine.onLoop { ($0.keeper.count, $0.bodyCount) } == (0, 0))
+        }
+    }
+
+    /// A task that is cancelled at that moment is answered once.
+    @Test
+    func whoeverIsCancelledBehindAReleaseByTokenIsAnsweredOnce() async throws {
+        try await Layout.three.withClient(configuration: configuration(handOverTime: .seconds(30))) { client, redis in
+            let lease = try await client.acquire("line")
+            let token = try await ownerToken(of: "line", redis)
+            let waiter = Task { await (try await client.acquire("line")).release() }
+            while await client.waiting(for: "line") == 0 { try await Task.sleep(for: .milliseconds(1)) }
+            #expect(try await client.release("line", ownerToken: token))
+            client.engine.submit { _ in Thread.sleep(forTimeInterval: 0.2) }
+            try await Task.sleep(for: .milliseconds(2))
+            waiter.cancel()
+            await lease.release()
+            _ = await waiter.result
+            try await expectGone("line".lockKey, from: redis)
+        }
+    }
+
+    /// The clock of this client is found to be wrong when a lock was handed over and the engine has not followed yet: the
+    /// next holder loses it, and not the one who had released it in time.
+    @Test
+    func lossInBetweenIsThatOfTheNext() async throws {
+        try await Layout.three.withClient(configuration: configuration(handOverTime: .seconds(30))) { client, _ in
+            let lease = try await client.acquire("line", renewal: .automatic)
+            let waiter = Task {
+                try await client.withLock("line") { _ in try await Task.sleep(for: .seconds(20)) }
+            }
+            while await client.waiting(for: "line") == 0 { try await Task.sleep(for: .milliseconds(1)) }
+            client.engine.submit { _ in Thread.sleep(forTimeInterval: 0.2) }
+            try await Task.sleep(for: .milliseconds(20))
+            client.engine.submit { $0.keeper.loseAll(.ownClock) }
+            let began = ContinuousClock.now
+            await lease.held.release()
+            let error = await #expect(throws: RedlockError.self) { try await waiter.value }
+            #expect(error?.code == .lost)
+            #expect(ContinuousClock.now - began < .seconds(5))
+            #expect(await lease.ended() == false)
+        }
+    }
+
+    /// What was lost is not its holder's to give away: its key is still released.
+    @Test
+    func detachingWhatWasLostKeepsNothingLocked() async throws {
+        try await Layout.three.withClient(configuration: configuration(handOverTime: .seconds(30))) { client, redis in
+            let options = LockOptions(ttl: .seconds(20), maximumHold: .milliseconds(300))
+            let lease = try await client.acquire("line", options: options)
+            #expect(await lease.ended())
+            await lease.detach()
+            await lease.release()
+            try await expectGone("line".lockKey, from: redis)
+        }
+    }
+
+    /// A fence that is raised while an attempt is under way: no token of its block comes afterwards.
+    @Test
+    func raisedFenceHoldsForAnAttemptUnderWay() async throws {
+        try await Layout.three.withClient(configuration: configuration(handOverTime: .seconds(30))) { client, _ in
+            let before = try await client.acquire("line")
+            await before.release()
+            let fence = FencingToken(rawValue: before.fencingToken.rawValue + 100_000_000)
+            async let lease = client.acquire("line")
+            async let raised = client.raiseFence(of: "line", toAtLeast: fence)
+            let first = try await lease
+            _ = try await raised
+            async let next = client.acquire("line")
+            while await client.waiting(for: "line") == 0 { try await Task.sleep(for: .milliseconds(1)) }
+            await first.release()
+            let second = try await next
+            #expect(second.fencingToken > fence)
+            await second.release()
+        }
+    }
+
     /// A block has 16 tokens: whoever comes after that asks the nodes, and gets a token of another block.
     @Test
     func noTokenIsGivenTwiceHoweverManyWait() async throws {

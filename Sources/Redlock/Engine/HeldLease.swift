@@ -19,7 +19,8 @@ enum LossReason: Sendable {
 
 /// A lease as the engine keeps it.
 ///
-/// `@unchecked Sendable`: the state that callers read is guarded by a mutex; the rest is touched on the loop only.
+/// `@unchecked Sendable`: the state that callers read is guarded by a mutex; the rest is touched on the loop only,
+/// from the moment at which the engine hears of the lease.
 final class HeldLease: @unchecked Sendable {
     struct State: Sendable {
         var validUntil: Instant
@@ -36,8 +37,8 @@ final class HeldLease: @unchecked Sendable {
         case possible(to: AcquireOperation?)
         /// Somebody has seen the owner token, by which the lock can be released, or raised the counter.
         case refused
-        /// Another task has the lock under the same owner token, by this lease.
-        case done(HeldLease)
+        /// Another task has the lock under the same owner token; by this lease, as long as the engine has not followed.
+        case done(HeldLease?)
     }
 
     /// The grant at the nodes that a lease, and all those that it was handed over to, go back to.
@@ -66,7 +67,9 @@ final class HeldLease: @unchecked Sendable {
     var line: WaitingLine?
     let granted: Instant
     var isRenewed: Bool
-    var isExtending = false
+    /// How many extensions are under way.
+    var extensionCount = 0
+    var isExtending: Bool { extensionCount > 0 }
     /// When the keeper must next look at the lease.
     var nextDue: Instant
     var nextRenewal: Instant
@@ -110,7 +113,7 @@ final class HeldLease: @unchecked Sendable {
 
     /// The lock of a lease that ends now, under the next token of its block, for the next who waits.
     ///
-    /// Made by whoever ends the former lease, on whatever thread; the engine follows with `followExtensions`.
+    /// Made by whoever ends the former lease, on whatever thread; the engine adds the rest with `followExtensions`.
     init(takingOver former: HeldLease, for operation: AcquireOperation, validUntil: Instant, now: Instant) {
         canceller = operation.canceller
         let step: Int64 = isPlanted(.tokenReusedAtHandOver) ? 0 : 1
@@ -199,12 +202,13 @@ extension HeldLease {
         }
         guard isFirst || endsBody else { return }
         if let next {
+            let deadline = next.lease.lossDeadline
             // Left first, so that the engine hears of the next lease before it hears of its end.
             engine.leave { engine in
                 if endsBody { engine.bodyCount -= 1 }
-                engine.handedOver(self, to: next)
+                engine.follow(self, to: next)
             }
-            if !LeaseKeeper.isInTime(for: next.lease, now: now) { engine.wakeLoop() }
+            if !LeaseKeeper.isInTime(for: deadline, now: engine.surroundings.now) { engine.wakeLoop() }
             return next.begin()
         }
         // Unsafe only in name: the engine completes every release exactly once, and this is the hot path.

@@ -65,9 +65,10 @@ final class LeaseKeeper {
         timer = engine.surroundings.schedule(at: next) { [engine] in engine.keeper.tick() }
     }
 
-    /// Whether the keeper, which looks after the former lease until then, takes over this one early enough by itself.
-    static func isInTime(for lease: HeldLease, now: Instant) -> Bool {
-        now.advanced(byNanoseconds: 2 * longestTickNanoseconds) < lease.lossDeadline
+    /// Whether the keeper, which looks after the former lease until then, by itself takes over one early enough that is lost
+    /// at the deadline.
+    static func isInTime(for deadline: Instant, now: Instant) -> Bool {
+        now.advanced(byNanoseconds: 2 * longestTickNanoseconds) < deadline
     }
 
     private func tick() {
@@ -145,22 +146,21 @@ final class LeaseKeeper {
             completion(.tooLate, [:])
             return
         }
-        setExtending(lease, true)
+        countExtension(of: lease, 1)
         // The next one is renewed by itself.
         guard !lease.isHandedOver else {
-            setExtending(lease, false)
+            countExtension(of: lease, -1)
             completion(.tooLate, [:])
             return
         }
         // What a node holds for longer must be released for longer.
         if timing.ttlMilliseconds > lease.attempt.timing.ttlMilliseconds { lease.attempt.timing = timing }
         engine.extend(lease, timing: timing) { [self, engine] decision, problems in
+            countExtension(of: lease, -1)
             guard lease.isKept else {
-                lease.isExtending = false
                 completion(.tooLate, problems)
                 return
             }
-            setExtending(lease, false)
             switch decision {
             case .extended(let extended):
                 let capped = min(extended, lease.holdEnd)
@@ -194,8 +194,8 @@ final class LeaseKeeper {
     }
 
     /// A lease is not handed over while it is extended.
-    private func setExtending(_ lease: HeldLease, _ isExtending: Bool) {
-        lease.isExtending = isExtending
+    private func countExtension(of lease: HeldLease, _ change: Int) {
+        lease.extensionCount += change
         if let line = lease.line, line.holder === lease { engine.nameSuccessor(in: line) }
     }
 
@@ -209,9 +209,17 @@ final class LeaseKeeper {
     /// Ends a lease that its holder still relies on; nothing brings it back.
     func lose(_ lease: HeldLease, _ reason: LossReason) {
         guard lease.isKept else { return }
-        lease.state.withLock { $0.loss = reason }
-        // The one that it went to is lost when the engine follows.
-        guard !lease.isHandedOver else { return }
+        let next = lease.state.withLock { state -> HeldLease? in
+            if case .done(let next) = state.handOver { return next }
+            state.loss = reason
+            return nil
+        }
+        if let next {
+            // It has ended in time, and the one that it went to is lost; the engine says so when it follows.
+            next.state.withLock { if !$0.isReleased { $0.loss = reason } }
+            if !isPlanted(.lossNotTold) { next.canceller?.cancel() }
+            return
+        }
         remove(lease)
         if !isPlanted(.lossNotTold) { lease.canceller?.cancel() }
         lease.callEndHandlers()

@@ -38,7 +38,7 @@ extension LockEngine {
     /// Ends with the error that the last attempt stands for; contention is told with the holder, if it can be learnt
     /// within moments.
     func giveUp(_ operation: AcquireOperation) {
-        guard !isHandedOver(to: operation) else { return }
+        guard withdraw(operation) else { return }
         let failure = operation.line?.failure
         let blocker = operation.line?.blocker ?? operation.claim.names[0]
         leave(operation)
@@ -78,7 +78,7 @@ extension LockEngine {
 
     /// Ends an acquisition that came to nothing.
     func fail(_ operation: AcquireOperation, _ error: any Error) {
-        guard !isHandedOver(to: operation) else { return }
+        guard withdraw(operation) else { return }
         // Without one, it was cancelled while the holder was being looked up: the answer has been given.
         guard let completion = operation.completion else { return }
         operation.completion = nil

@@ -167,7 +167,7 @@ extension LockEngine {
         let now = surroundings.now
         // Whoever is next may have come just now.
         if heir == nil, let next = lease.state.withLock({ lease.handOver(&$0, now: now) }) {
-            handedOver(lease, to: next)
+            follow(lease, to: next)
             next.begin()
             return completion()
         }
@@ -188,11 +188,12 @@ extension LockEngine {
     /// Ends a lease and leaves its lock to whoever has the owner token; not one that was released, lost or handed over,
     /// which is not its holder's to give away.
     func detach(_ lease: HeldLease) {
+        guard lease.isKept else { return }
         let isHeld = lease.state.withLock { state in
             defer { state.isReleased = true }
             return !state.isReleased
         }
-        guard isHeld, lease.isKept else { return }
+        guard isHeld else { return }
         keeper.remove(lease)
         ledger.giveAway(lease.ownerToken, timing: lease.attempt.timing)
         lease.attempt.stop()

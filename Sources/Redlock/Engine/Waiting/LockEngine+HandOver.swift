@@ -9,8 +9,8 @@ import Synchronization
 /// reserved with the grant. A grant that was handed over began, in the order of tokens, when its block was reserved.
 ///
 /// The engine names who is next while the lease is held. Whoever ends the lease hands it over by itself, from its own
-/// thread, under the mutex of the lease; the engine follows. In between, the former lease stands for both: it is not
-/// renewed any more, and what ends it ends the next one too.
+/// thread, under the mutex of the lease; the engine follows. In between, the former lease stands for the next one: it is
+/// not renewed any more, and what would end it ends the next one.
 extension LockEngine {
     /// Names the first of a line as the one who has the lock next, if it may have the lease of this client.
     func nameSuccessor(in line: WaitingLine) {
@@ -21,33 +21,39 @@ extension LockEngine {
         }
     }
 
-    /// Whether the lock was handed over to an operation, whose task has its answer by that; if not, it is not named any
-    /// more, so that the engine may answer.
-    func isHandedOver(to operation: AcquireOperation) -> Bool {
-        guard let line = operation.line, line.first === operation, let lease = line.holder else { return false }
+    /// Sees to it that the lock is not handed over to an operation, so that the engine may answer it.
+    ///
+    /// - Returns: false if the lock has gone to it, by which it has its answer.
+    func withdraw(_ operation: AcquireOperation) -> Bool {
+        guard let line = operation.line, line.first === operation, let lease = line.holder else { return true }
         return lease.state.withLock { state in
             switch state.handOver {
-            case .done: return true
-            case .refused: return false
+            case .done: return false
+            case .refused: return true
             case .possible:
                 state.handOver = .possible(to: nil)
-                return false
+                return true
             }
         }
     }
 
+    /// Has what is left of the blocks of tokens that this client has of a name never be used.
+    func closeBlocks(of name: ResourceName) {
+        for line in lines.values where line.claim.names.contains(name) { line.holder?.refuseFurtherHandOver() }
+    }
+
     /// Follows a lock that went from one task to the next.
-    func handedOver(_ lease: HeldLease, to next: Succession) {
+    func follow(_ lease: HeldLease, to next: Succession) {
         metrics.released(heldNanoseconds: lease.granted.nanoseconds(until: next.lease.granted))
         metrics.handedOver()
         keeper.remove(lease)
         lease.callEndHandlers()
         next.lease.followExtensions(of: lease)
         if isPlanted(.releasedAtHandOver) { release(lease.attempt) }
-        // It may have been taken away by its owner token meanwhile, so that others ask the nodes already.
-        let line = lease.line.flatMap { $0.holder === lease ? $0 : nil }
-        keep(next.lease, for: next.operation, in: line)
-        switch lease.state.withLock({ $0.loss }) {
+        keep(next.lease, for: next.operation, in: lease.line)
+        // Nobody asks for the next one any more, which may have successors of its own.
+        lease.state.withLock { $0.handOver = .done(nil) }
+        switch next.lease.state.withLock({ $0.loss }) {
         case .shutDown: endForShutdown(next.lease)
         case let loss?: keeper.lose(next.lease, loss)
         case nil: break
@@ -115,6 +121,6 @@ extension HeldLease {
     /// Has the lock released when the lease ends, or the one that it went to.
     func refuseFurtherHandOver() {
         refuseHandOver()
-        if case .done(let next) = state.withLock({ $0.handOver }) { next.refuseHandOver() }
+        if case .done(let next) = state.withLock({ $0.handOver }) { next?.refuseHandOver() }
     }
 }

@@ -165,6 +165,8 @@ extension LockEngine {
 
     private func vacate(_ lease: HeldLease, pauseNanoseconds: Int64?) {
         guard let line = lease.line, line.holder === lease else { return }
+        // Whoever was named to have it next asks the nodes now.
+        lease.refuseHandOver()
         line.holder = nil
         if !line.isEmpty, !isPlanted(.lineForgotten) {
             line.failed(WaitingLine.Failure(reason: .contended), at: surroundings.now)
@@ -181,7 +183,9 @@ extension LockEngine {
     /// A lock was released by its owner token; if this client holds it, those who wait for it ask the nodes.
     func vacateIfHeld(_ claim: Claim, under ownerToken: OwnerToken) {
         guard let holder = lines[claim]?.holder, holder.ownerToken == ownerToken else { return }
-        vacate(holder)
+        holder.refuseFurtherHandOver()
+        // One that went to another task just now finds the lock lost when it is extended.
+        if !holder.isHandedOver { vacate(holder) }
     }
 
     // MARK: Attempts
