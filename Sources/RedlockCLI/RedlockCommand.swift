@@ -20,6 +20,7 @@ struct RedlockCommand: AsyncParsableCommand {
               redlock watch          # what happens to it, until it is interrupted
               redlock init           # once, for servers that were set up just now
               redlock doctor         # do all votes count, and if not, why?
+              redlock bench          # what do locks cost on these servers?
 
             SERVERS
               --redis (once per node), else REDLOCK_REDIS (comma separated), else "redis" in the --config file, else \
@@ -84,8 +85,8 @@ struct RedlockCommand: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             RunCommand.self, AcquireCommand.self, ExtendCommand.self, ReleaseCommand.self, StatusCommand.self,
-            ListCommand.self, WatchCommand.self, DoctorCommand.self, InitCommand.self, FenceCommand.self,
-            LocalCommand.self,
+            ListCommand.self, WatchCommand.self, DoctorCommand.self, BenchCommand.self, InitCommand.self,
+            FenceCommand.self, LocalCommand.self,
         ]
     )
 }

@@ -83,6 +83,13 @@ struct BadInputTests {
         Usage(["watch", ""], "empty"),
         Usage(["watch", "a\nb"], "control"),
         Usage(["watch", "a", "b"], "b"),
+        Usage(["bench", "--duration", "99ms"], "--duration is too short"),
+        Usage(["bench", "--duration", "soon"], "not a duration"),
+        Usage(["bench", "--duration", "-1"], "negative"),
+        Usage(["bench", "--concurrency", "0"], "number of tasks from 1 to 1000"),
+        Usage(["bench", "--concurrency", "1001"], "number of tasks from 1 to 1000"),
+        Usage(["bench", "--concurrency", "many"], "number of tasks from 1 to 1000"),
+        Usage(["bench", "surplus"], "surplus"),
         Usage(["fence", "x", "--at-least", "1", "--compatible"], "`redlock fence` and --compatible exclude"),
         Usage(["fence", "x"], "at-least"),
         Usage(["fence", "--at-least", "1"], "name"),
@@ -199,7 +206,7 @@ struct BadInputTests {
     func helpVersionAndCompletionWork() async throws {
         for arguments in [
             ["--help"], ["run", "--help"], ["acquire", "--help"], ["status", "--help"], ["doctor", "--help"],
-            ["init", "--help"], ["fence", "--help"], ["--version"],
+            ["init", "--help"], ["fence", "--help"], ["bench", "--help"], ["--version"],
         ] {
             let result = try await Executable.run(arguments)
             #expect(result.exitCode == 0 && !result.output.isEmpty && result.errors.isEmpty, "\(arguments)")
