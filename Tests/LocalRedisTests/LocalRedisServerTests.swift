@@ -115,7 +115,8 @@ import Testing
         try await withTemporaryDirectory { directory in
             var options = LocalRedisOptions()
             options.executable = try silentServer(in: directory)
-            options.startTimeout = .milliseconds(500)
+            // Time enough for it to say which process it is.
+            options.startTimeout = .seconds(4)
             let error = await #expect(throws: LocalRedisError.self) {
                 try await LocalRedisSet.start(nodes: 1, options: options)
             }
