@@ -119,7 +119,7 @@ struct BenchCommand: ParsableCommand {
         let duration = benchmark.duration
         return BenchmarkText(
             nodes: nodes,
-            quorum: settings.values.quorum ?? nodes.count / 2 + 1,
+            quorum: settings.values.votesNeeded(ofNodes: nodes.count),
             duration: duration,
             hold: type(of: benchmark).hold,
             uncontended: try await progress.during("1 of 3, one task by itself", for: duration) {

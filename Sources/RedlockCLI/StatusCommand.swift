@@ -68,7 +68,11 @@ struct StatusCommand: ResourceCommand {
                 } else {
                     status = try await client.inspect(name)
                 }
-                return StatusText(status, votes: votes, quorum: settings.values.quorum)
+                return StatusText(
+                    status,
+                    votes: votes,
+                    quorum: settings.values.votesNeeded(ofNodes: status.nodes.count)
+                )
             }
             try StandardOutput.writeResult(printsJSON ? text.json.text : text.lines.joined(separator: "\n"))
             guard text.verdict != .unknown else {

@@ -65,3 +65,8 @@ extension PartialSettings {
             .filter { !$0.isEmpty }
     }
 }
+
+extension PartialSettings {
+    /// How many of the nodes must agree: a majority, unless more are asked for.
+    func votesNeeded(ofNodes nodeCount: Int) -> Int { quorum ?? nodeCount / 2 + 1 }
+}

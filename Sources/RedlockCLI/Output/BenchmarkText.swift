@@ -110,10 +110,3 @@ extension Duration {
         return String(format: "%.\(decimals)f \(unit)", number)
     }
 }
-
-extension String {
-    /// The text with blanks before it, if it is shorter.
-    fileprivate func paddedInFront(to width: Int) -> String {
-        String(repeating: " ", count: max(0, width - count)) + self
-    }
-}

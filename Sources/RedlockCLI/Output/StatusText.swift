@@ -21,12 +21,11 @@ struct StatusText {
     private let time: Date
     let verdict: Verdict
 
-    /// - Parameter quorum: how many nodes must agree, if more than a majority.
-    init(_ status: LockStatus, votes: Diagnosis? = nil, quorum: Int? = nil, time: Date = Date()) {
+    /// - Parameter quorum: how many nodes must agree.
+    init(_ status: LockStatus, votes: Diagnosis?, quorum: Int, time: Date = Date()) {
         self.status = status
         self.votes = votes
         self.time = time
-        let quorum = quorum ?? status.nodes.count / 2 + 1
         // A node without a vote may say so because it forgot.
         let free = status.nodes.indices.count { index in
             status.nodes[index].state == .free && votes?.nodes[index].hasVote != false

@@ -29,4 +29,9 @@ extension String {
     func padded(to width: Int) -> String {
         self + String(repeating: " ", count: max(0, width - count))
     }
+
+    /// The text with blanks before it, if it is shorter.
+    func paddedInFront(to width: Int) -> String {
+        String(repeating: " ", count: max(0, width - count)) + self
+    }
 }
