@@ -168,7 +168,7 @@ let package = Package(
         ),
         .testTarget(
             name: "RedlockCLITests",
-            dependencies: ["LocalRedis", "RedisTransport", "Redlock", "RedlockCLI", "RedlockTesting"],
+            dependencies: ["LocalRedis", "RedisTransport", "Redlock", "RedlockCLI", "RedlockTesting", "TestSupport"],
             swiftSettings: strictSettings
         ),
         .testTarget(

@@ -3,6 +3,7 @@
 import LocalRedis
 import RedisTransport
 import Redlock
+import TestSupport
 import Testing
 
 /// What a node may do that makes its vote worthless, and that it has none then; each with the control, in which

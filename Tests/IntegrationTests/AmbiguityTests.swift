@@ -3,6 +3,7 @@
 import LocalRedis
 import Redlock
 import RedlockTesting
+import TestSupport
 import Testing
 
 /// Errors of a server: none is taken for a vote or for a promise that nothing was set, each is told by its name, and a

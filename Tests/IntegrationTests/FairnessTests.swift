@@ -2,6 +2,7 @@
 
 import LocalRedis
 import RedlockTesting
+import TestSupport
 import Testing
 
 @testable import Redlock
@@ -12,9 +13,9 @@ struct FairnessTests {
     private static let fair = LockOptions(fair: true)
 
     private func waitUntilQueued(_ count: Int, _ redis: LocalRedisSet) async throws {
-        while try await redis.servers.asyncMap({ try await $0.send("ZCARD", "redlock:queue:report") ?? "" })
-            .contains(where: { $0 != "\(count)" })
-        { try await Task.sleep(for: .milliseconds(5)) }
+        for server in redis.servers {
+            try await eventually { try await server.send("ZCARD", "redlock:queue:report") == "\(count)" }
+        }
     }
 
     /// How often one who comes again and again gets the lock before one who has waited for longer.
@@ -147,9 +148,7 @@ struct FairnessTests {
                 let channel = "redlock:wake:" + ghosts[0]
                 await clients[1].engine.onLoop { $0.surroundings.listen(on: channel) }
                 for server in redis.servers {
-                    while try await server.send("PUBLISH", channel, "") == "0" {
-                        try await Task.sleep(for: .milliseconds(5))
-                    }
+                    try await eventually { try await server.send("PUBLISH", channel, "") != "0" }
                 }
             }
             let waiting = Task { try await clients[0].acquire("report", options: Self.fair) }

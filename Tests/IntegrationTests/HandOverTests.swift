@@ -6,6 +6,7 @@ import NIOCore
 import NIOPosix
 import RedlockTesting
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Redlock
@@ -56,7 +57,7 @@ struct HandOverTests {
                     }
                 }
                 // So that they come in a known order.
-                while await client.waiting(for: lease.resource) <= task { try await Task.sleep(for: .milliseconds(1)) }
+                try await eventually { await client.waiting(for: lease.resource) > task }
             }
             await lease.release()
             try await group.waitForAll()
@@ -116,7 +117,7 @@ struct HandOverTests {
                 )
                 let lease = try await client.acquire("line")
                 async let entered = client.withLock("line") { _ in ContinuousClock.now }
-                while await client.waiting(for: "line") < 1 { try await Task.sleep(for: .milliseconds(1)) }
+                try await eventually { await client.waiting(for: "line") > 0 }
                 group.next().execute { Thread.sleep(forTimeInterval: 0.5) }
                 let released = ContinuousClock.now
                 await lease.release()
@@ -206,7 +207,7 @@ struct HandOverTests {
             let token = try await ownerToken(of: "line", redis)
             let inside = Flag()
             let waiter = Task { try await client.withLock("line", options: options) { _ in inside.set() } }
-            while await client.waiting(for: "line") == 0 { try await Task.sleep(for: .milliseconds(1)) }
+            try await eventually { await client.waiting(for: "line") > 0 }
             for server in redis.servers { _ = try await server.send("SET", "line".lockKey, "other", "PX", "60000") }
             #expect(try await client.release("line", ownerToken: token) == false)
             await lease.release()
@@ -231,9 +232,9 @@ struct HandOverTests {
                     try await Task.sleep(for: .milliseconds(1_500))
                 }
             }
-            while await client.waiting(for: "line") == 0 { try await Task.sleep(for: .milliseconds(1)) }
+            try await eventually { await client.waiting(for: "line") > 0 }
             #expect(try await client.release("line", ownerToken: token))
-            while !inside.isSet { try await Task.sleep(for: .milliseconds(1)) }
+            try await eventually { inside.isSet }
             await lease.release()
             #expect(await client.engine.onLoop { ($0.keeper.count, $0.bodyCount) } == (1, 1))
             try await waiter.value
@@ -248,7 +249,7 @@ struct HandOverTests {
             let lease = try await client.acquire("line")
             let token = try await ownerToken(of: "line", redis)
             let waiter = Task { await (try await client.acquire("line")).release() }
-            while await client.waiting(for: "line") == 0 { try await Task.sleep(for: .milliseconds(1)) }
+            try await eventually { await client.waiting(for: "line") > 0 }
             #expect(try await client.release("line", ownerToken: token))
             client.engine.submit { _ in Thread.sleep(forTimeInterval: 0.2) }
             try await Task.sleep(for: .milliseconds(2))
@@ -268,7 +269,7 @@ struct HandOverTests {
             let waiter = Task {
                 try await client.withLock("line") { _ in try await Task.sleep(for: .seconds(20)) }
             }
-            while await client.waiting(for: "line") == 0 { try await Task.sleep(for: .milliseconds(1)) }
+            try await eventually { await client.waiting(for: "line") > 0 }
             client.engine.submit { _ in Thread.sleep(forTimeInterval: 0.2) }
             try await Task.sleep(for: .milliseconds(20))
             client.engine.submit { $0.keeper.loseAll(.ownClock) }
@@ -306,7 +307,7 @@ struct HandOverTests {
             let first = try await lease
             _ = try await raised
             async let next = client.acquire("line")
-            while await client.waiting(for: "line") == 0 { try await Task.sleep(for: .milliseconds(1)) }
+            try await eventually { await client.waiting(for: "line") > 0 }
             await first.release()
             let second = try await next
             #expect(second.fencingToken > fence)
@@ -439,7 +440,7 @@ struct HandOverTests {
         try await Layout.three.withClient(configuration: configuration(handOverTime: .seconds(30))) { client, redis in
             let lease = try await client.acquire("line")
             async let next = client.acquire("line")
-            while await client.waiting(for: "line") == 0 { try await Task.sleep(for: .milliseconds(1)) }
+            try await eventually { await client.waiting(for: "line") > 0 }
             await lease.release()
             let second = try await next
             #expect(second.fencingToken.rawValue == lease.fencingToken.rawValue + 1, "it was handed over")
@@ -460,7 +461,7 @@ struct HandOverTests {
             try await client.waitUntilAllNodesAnswer()
             let lease = try await client.acquire("line")
             async let next = client.acquire("line")
-            while await client.waiting(for: "line") == 0 { try await Task.sleep(for: .milliseconds(1)) }
+            try await eventually { await client.waiting(for: "line") > 0 }
             let fence = FencingToken(rawValue: lease.fencingToken.rawValue + 1_000)
             _ = try await client.raiseFence(of: "line", toAtLeast: fence)
             await lease.release()

@@ -3,6 +3,7 @@
 import LocalRedis
 import Redlock
 import RedlockTesting
+import TestSupport
 import Testing
 
 /// Votes that come late, not at all, or from nodes that were away: nothing stays locked that nobody holds.
@@ -217,22 +218,4 @@ func expectGone(
     for server in redis.servers where server.isRunning {
         try await eventually(sourceLocation: sourceLocation) { try await server.send("EXISTS", key) == "0" }
     }
-}
-
-/// What a test waited for did not happen.
-struct Overdue: Error {}
-
-/// Waits for a condition that must come true soon; if it does not, the test fails and ends.
-func eventually(
-    within time: Duration = .seconds(10),
-    sourceLocation: SourceLocation = #_sourceLocation,
-    _ condition: () async throws -> Bool
-) async throws {
-    let end = ContinuousClock.now + time
-    while ContinuousClock.now < end {
-        if try await condition() { return }
-        try await Task.sleep(for: .milliseconds(20))
-    }
-    Issue.record("did not come true within \(time)", sourceLocation: sourceLocation)
-    throw Overdue()
 }

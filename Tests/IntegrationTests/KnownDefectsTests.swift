@@ -3,6 +3,7 @@
 import LocalRedis
 import Redlock
 import RedlockTesting
+import TestSupport
 import Testing
 
 /// Defects that lock libraries for Redis are known for, one test each.

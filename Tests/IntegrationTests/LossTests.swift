@@ -3,6 +3,7 @@
 import Foundation
 import LocalRedis
 import Redlock
+import TestSupport
 import Testing
 
 /// A lease that cannot be renewed is lost in time, whatever the sockets do.
@@ -35,7 +36,7 @@ struct LossTests {
                         #expect(error?.code == .lost)
                     }
                 }
-                while await inside.entered < bodies { try await Task.sleep(for: .milliseconds(5)) }
+                try await eventually { await inside.entered == bodies }
                 try await Task.sleep(for: .milliseconds(Int.random(in: 0...1000)))
                 for server in redis.servers { try await server.pause() }
                 try await group.waitForAll()

@@ -4,6 +4,7 @@
     import Foundation
     import LocalRedis
     import Redlock
+    import TestSupport
     import Testing
 
     /// A holder that is stopped past the end of its lease, and then writes as if nothing had happened.

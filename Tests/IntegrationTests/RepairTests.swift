@@ -2,6 +2,7 @@
 
 import LocalRedis
 import Redlock
+import TestSupport
 import Testing
 
 /// Extending never creates a key; what a node lost is set again only after a quorum said that it still has it.

@@ -3,6 +3,7 @@
 import LocalRedis
 import RedlockTesting
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Redlock
@@ -157,6 +158,12 @@ struct SharedLockTests {
         }
     }
 
+    private func waitUntilQueued(_ count: Int, _ redis: LocalRedisSet) async throws {
+        for server in redis.servers {
+            try await eventually { try await server.send("ZCARD", "redlock:queue:data") == "\(count)" }
+        }
+    }
+
     /// Whoever waited to have it alone, and does so no more, lets in those whom it kept out.
     @Test(arguments: [true, false])
     func readersEnterWhenTheWriterGivesUp(isShutDown: Bool) async throws {
@@ -164,16 +171,13 @@ struct SharedLockTests {
             let clients = try await RedlockClient.connected(2, to: redis)
             let first = try await reader.acquire("data", mode: .shared)
             let writing = Task { try await clients[0].acquire("data") }
-            while try await redis[0].send("ZCARD", "redlock:queue:data") != "1" {
-                try await Task.sleep(for: .milliseconds(5))
-            }
+            // On every node: one that knows of no writer lets readers in.
+            try await waitUntilQueued(1, redis)
             let waiting = Task {
                 let lease = try await clients[1].acquire("data", mode: .shared)
                 return (lease, ContinuousClock.now)
             }
-            while try await redis[0].send("ZCARD", "redlock:queue:data") != "2" {
-                try await Task.sleep(for: .milliseconds(5))
-            }
+            try await waitUntilQueued(2, redis)
             try await Task.sleep(for: .milliseconds(300))
             let ended = ContinuousClock.now
             if isShutDown { await clients[0].shutdown() } else { writing.cancel() }
@@ -312,11 +316,7 @@ struct SharedLockTests {
             let options = LockOptions(ttl: .seconds(2))
             let lease = try await client.acquire("data", mode: .shared, options: options, renewal: .automatic)
             _ = try await redis[0].send("DEL", "redlock:readers:data")
-            let end = ContinuousClock.now + .seconds(3)
-            while try await redis[0].send("EXISTS", "redlock:readers:data") == "0", ContinuousClock.now < end {
-                try await Task.sleep(for: .milliseconds(20))
-            }
-            #expect(try await redis[0].send("EXISTS", "redlock:readers:data") == "1")
+            try await eventually { try await redis[0].send("EXISTS", "redlock:readers:data") == "1" }
             await lease.release()
         }
     }

@@ -5,6 +5,7 @@ import Logging
 import Redlock
 import RedlockTesting
 import ServiceLifecycle
+import TestSupport
 import Testing
 
 /// A client ends in good order: nothing new, nobody waits in vain, nothing stays locked.

@@ -2,6 +2,7 @@
 
 import LocalRedis
 import RedlockTesting
+import TestSupport
 import Testing
 
 @testable import Redlock
@@ -102,7 +103,7 @@ struct SlotTests {
             // A node that forgot the number, and is repaired, knows it again.
             _ = try await redis[1].send("DEL", key(0), "redlock:slots:gpu")
             try await lease.extend()
-            while try await redis[1].send("EXISTS", key(0)) == "0" { try await Task.sleep(for: .milliseconds(5)) }
+            try await eventually { try await redis[1].send("EXISTS", key(0)) == "1" }
             #expect(try await redis[1].send("GET", "redlock:slots:gpu") == "2")
             await lease.release()
             await (try await other.acquireSlot(of: "gpu", limit: 3)).release()

@@ -2,6 +2,7 @@
 
 import LocalRedis
 import RedlockTesting
+import TestSupport
 import Testing
 
 @testable import Redlock
@@ -16,7 +17,7 @@ struct WakeUpTests {
     }
 
     private func waitUntilQueued(_ count: Int, _ name: String, _ redis: LocalRedisSet) async throws {
-        while try await queued(name, redis) != count { try await Task.sleep(for: .milliseconds(5)) }
+        try await eventually { try await queued(name, redis) == count }
     }
 
     /// Scripts of one server, the busiest, within a time.
@@ -191,9 +192,7 @@ struct WakeUpTests {
             }
             if isListening {
                 await subscriber.engine.onLoop { $0.surroundings.listen(on: "redlock:wake:" + ghost) }
-                while try await redis[0].send("PUBLISH", "redlock:wake:" + ghost, "") == "0" {
-                    try await Task.sleep(for: .milliseconds(5))
-                }
+                try await eventually { try await redis[0].send("PUBLISH", "redlock:wake:" + ghost, "") != "0" }
                 try await Task.sleep(for: .milliseconds(100))
             }
             let waiting = Task { try await waiter.acquire("report") }
@@ -398,11 +397,7 @@ struct WakeUpTests {
             await lease.release()
             await (try await waiting.value).release()
             #expect(try await subscriptions(redis) == 1)
-            let began = ContinuousClock.now
-            while try await subscriptions(redis) > 0, ContinuousClock.now - began < .seconds(20) {
-                try await Task.sleep(for: .milliseconds(200))
-            }
-            #expect(try await subscriptions(redis) == 0)
+            try await eventually { try await subscriptions(redis) == 0 }
             await waiter.shutdown()
         }
     }

@@ -29,7 +29,7 @@ struct SubscriptionAgainstRedisTests {
                 try await probe.wait { $0.messages.count == 2 }
                 #expect(probe.events == [.confirmed, .message("wake", "hello"), .message("other", "too")])
                 try await probe.close()
-                while try await publish("nobody", on: redis[0]) != "0" { try await Task.sleep(for: .milliseconds(5)) }
+                try await eventually { try await publish("nobody", on: redis[0]) == "0" }
                 #expect(probe.events.count == 3)
             }
         }

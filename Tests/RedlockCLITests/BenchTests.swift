@@ -3,6 +3,7 @@
 import Foundation
 import LocalRedis
 import RedlockTesting
+import TestSupport
 import Testing
 
 @testable import RedlockCLI

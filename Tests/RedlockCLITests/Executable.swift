@@ -2,6 +2,7 @@
 
 import Foundation
 import LocalRedis
+import TestSupport
 import Testing
 
 /// The built command `redlock`, run as users run it.
@@ -169,25 +170,6 @@ func withEnrolledRedis<Value>(
         #expect(enrolment.exitCode == 0, "\(enrolment.errors)")
         return try await body(redis)
     }
-}
-
-/// What a test waited for did not happen.
-struct Overdue: Error, CustomStringConvertible {
-    let description: String
-}
-
-/// Waits for a condition, half a minute at most; then the test fails and ends.
-func eventually(
-    _ what: String,
-    sourceLocation: SourceLocation = #_sourceLocation,
-    _ condition: () async throws -> Bool
-) async throws {
-    for _ in 0..<1_500 {
-        if try await condition() { return }
-        try await Task.sleep(for: .milliseconds(20))
-    }
-    Issue.record("did not happen: \(what)", sourceLocation: sourceLocation)
-    throw Overdue(description: what)
 }
 
 /// Whether a process of this id runs (one that has ended and was not waited for does not).

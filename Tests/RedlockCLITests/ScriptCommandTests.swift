@@ -2,6 +2,7 @@
 
 import Foundation
 import LocalRedis
+import TestSupport
 import Testing
 
 /// `redlock acquire`, `extend`, `release` and `status`.
@@ -109,9 +110,7 @@ struct ScriptCommandTests {
                 ["run", "a", "-c", "echo $REDLOCK_FENCING_TOKEN"],
                 environment: Executable.environment(redis.urls)
             )
-            while try await redis[0].send("ZCARD", "redlock:queue:a") != "1" {
-                try await Task.sleep(for: .milliseconds(10))
-            }
+            try await eventually("it waits") { try await redis[0].send("ZCARD", "redlock:queue:a") == "1" }
             let forced = try await Executable.run(["release", "--force", "--json", "a"], redis: redis.urls)
             #expect(forced.exitCode == 0 && forced.output.contains("\"released\":true"), "\(forced.errors)")
             let next = try await waiter.result()
@@ -146,9 +145,7 @@ struct ScriptCommandTests {
                 ["run", "jobs/b", "--", "true"],
                 environment: Executable.environment(redis.urls)
             )
-            while try await redis[0].send("ZCARD", "redlock:queue:jobs/b") != "1" {
-                try await Task.sleep(for: .milliseconds(10))
-            }
+            try await eventually("it waits") { try await redis[0].send("ZCARD", "redlock:queue:jobs/b") == "1" }
             let jobs = try await Executable.run(["list", "jobs/*"], redis: redis.urls)
             let lines = jobs.output.split(separator: "\n")
             #expect(lines.count == 2 && jobs.exitCode == 0)

@@ -2,6 +2,7 @@
 
 import Foundation
 import LocalRedis
+import TestSupport
 import Testing
 
 /// What becomes of the command when something happens to `redlock` or to the lock.
