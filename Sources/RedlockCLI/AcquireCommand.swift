@@ -65,12 +65,14 @@ struct AcquireCommand: ResourceCommand {
             }
             defer { noticeTask?.cancel() }
             let options = Self.options(settings)
-            if let sharing {
-                try await Self.acquire(settings, reporter, printsJSON: printsJSON) {
-                    try await sharing.acquire(name, mode: .shared, options: options)
+            try await settings.finishing(client) {
+                if let sharing {
+                    try await Self.acquire(reporter, printsJSON: printsJSON) {
+                        try await sharing.acquire(name, mode: .shared, options: options)
+                    }
+                } else {
+                    try await Self.acquire(name, client, options, reporter, printsJSON: printsJSON)
                 }
-            } else {
-                try await Self.acquire(name, client, options, settings, reporter, printsJSON: printsJSON)
             }
             return ExitStatus.success
         }
@@ -89,23 +91,21 @@ struct AcquireCommand: ResourceCommand {
         _ name: String,
         _ client: some LockClient,
         _ options: LockOptions,
-        _ settings: Settings,
         _ reporter: Reporter,
         printsJSON: Bool
     ) async throws {
-        try await acquire(settings, reporter, printsJSON: printsJSON) {
+        try await acquire(reporter, printsJSON: printsJSON) {
             try await client.acquire(name, options: options)
         }
     }
 
     private static func acquire<Kind>(
-        _ settings: Settings,
         _ reporter: Reporter,
         printsJSON: Bool,
         _ acquire: () async throws -> Lease<Kind>
     ) async throws {
         let start = ContinuousClock.now
-        let lease = try await settings.calling(acquire)
+        let lease = try await acquire()
         reporter.report(
             .acquired(
                 owner: lease.ownerLabel,
@@ -120,6 +120,8 @@ struct AcquireCommand: ResourceCommand {
             await lease.release()
             throw CommandFailure(exitCode: ExitStatus.systemError, "the owner token could not be written")
         }
+        // It belongs to whoever reads the token now.
+        await lease.detach()
     }
 
     private static func text(for lease: Lease<some LeaseFencing>, asJSON: Bool) -> String {

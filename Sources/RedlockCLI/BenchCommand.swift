@@ -79,7 +79,7 @@ struct BenchCommand: ParsableCommand {
         try InterruptibleOperation.run {
             let settings = try await Settings.resolve(options: options, configurationPath: path)
             let client = try settings.makeClient(reporter)
-            let text = try await settings.calling {
+            let text = try await settings.finishing(client) {
                 try await Self.measure(client, settings, duration, concurrency: concurrency, progress)
             }
             try StandardOutput.writeResult(printsJSON ? text.json.text : text.lines.joined(separator: "\n"))
@@ -93,7 +93,6 @@ struct BenchCommand: ParsableCommand {
         }
     }
 
-    /// Leaves nothing locked, however it ends.
     private static func measure(
         _ client: some LockClient,
         _ settings: Settings,
@@ -103,10 +102,7 @@ struct BenchCommand: ParsableCommand {
     ) async throws -> BenchmarkText {
         let options = LockOptions(ttl: ttl(settings.values), label: LockOptions.defaultLabel)
         let benchmark = Benchmark(client: client, options: options, duration: duration, concurrency: concurrency)
-        let result: Result<BenchmarkText, any Error>
-        do { result = .success(try await measure(benchmark, settings, progress)) } catch { result = .failure(error) }
-        await benchmark.waitUntilReleased()
-        return try result.get()
+        return try await measure(benchmark, settings, progress)
     }
 
     private static func measure(

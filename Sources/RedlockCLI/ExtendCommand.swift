@@ -46,12 +46,12 @@ struct ExtendCommand: ResourceCommand {
             let ttl = AcquireCommand.ttl(settings.values)
             let validity: Duration
             if let client = try mode.sharingClient(settings, for: "extend", reporter) {
-                validity = try await settings.calling {
+                validity = try await settings.finishing(client) {
                     try await client.extend(name, mode: .shared, ownerToken: token, ttl: ttl)
                 }
             } else {
                 let client = try settings.makeClient(reporter)
-                validity = try await settings.calling {
+                validity = try await settings.finishing(client) {
                     try await client.extend(name, ownerToken: token, ttl: ttl)
                 }
             }

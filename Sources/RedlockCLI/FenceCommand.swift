@@ -45,7 +45,9 @@ struct FenceCommand: ResourceCommand {
         try InterruptibleOperation.run {
             let settings = try await Settings.resolve(options: options, configurationPath: path)
             let client = try settings.makeStandardClient(for: "fence", reporter)
-            let raised = try await settings.calling { try await client.raiseFence(of: name, toAtLeast: token) }
+            let raised = try await settings.finishing(client) {
+                try await client.raiseFence(of: name, toAtLeast: token)
+            }
             let json = JSONLine.object([("name", .string(name)), ("fencingToken", .token(raised))])
             try StandardOutput.writeResult(printsJSON ? json.text : raised.description)
             return ExitStatus.success

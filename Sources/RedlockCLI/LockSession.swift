@@ -40,10 +40,14 @@ struct LockSession: Sendable {
     ///
     /// Cancelling it ends the waiting.
     func run() async {
-        await hold(client)
+        let error = await hold(client)
+        // Once the lock is gone from slower nodes as well: the process ends with this.
+        await client.shutdown()
+        mailbox.post(.finished(error))
     }
 
-    private func hold(_ client: some LockClient) async {
+    /// - Returns: why it could not be had or kept.
+    private func hold(_ client: some LockClient) async -> (any Error)? {
         let start = ContinuousClock.now
         let noticeTask = notice.map { notice in
             // Unstructured: it ends with the waiting, which is not the end of this function.
@@ -69,10 +73,10 @@ struct LockSession: Sendable {
                     mailbox.post(.endangered)
                 }
             }
-            mailbox.post(.finished(nil))
+            return nil
         } catch {
             noticeTask?.cancel()
-            mailbox.post(.finished(error))
+            return error
         }
     }
 }

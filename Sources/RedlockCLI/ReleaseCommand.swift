@@ -59,12 +59,14 @@ struct ReleaseCommand: ResourceCommand {
             let settings = try await Settings.resolve(options: options, configurationPath: path)
             let wasHeld: Bool
             if let token, let client = try mode.sharingClient(settings, for: "release", reporter) {
-                wasHeld = try await settings.calling {
+                wasHeld = try await settings.finishing(client) {
                     try await client.release(name, mode: .shared, ownerToken: token)
                 }
             } else if let token {
                 let client = try settings.makeClient(reporter)
-                wasHeld = try await settings.calling { try await client.release(name, ownerToken: token) }
+                wasHeld = try await settings.finishing(client) {
+                    try await client.release(name, ownerToken: token)
+                }
             } else {
                 let client = try settings.makeStandardClient(for: "release --force", reporter)
                 let status = try await settings.calling {
@@ -78,7 +80,7 @@ struct ReleaseCommand: ResourceCommand {
                         throw CommandFailure(exitCode: ExitStatus.conflict, "not released: you did not say yes")
                     }
                 }
-                wasHeld = try await settings.calling { try await client.releaseByForce(status) }
+                wasHeld = try await settings.finishing(client) { try await client.releaseByForce(status) }
             }
             if printsJSON {
                 let line = JSONLine.object([("name", .string(name)), ("released", .boolean(wasHeld))])

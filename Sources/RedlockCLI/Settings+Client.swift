@@ -70,6 +70,17 @@ extension Settings {
             )
         }
     }
+
+    /// Calls the library for the last time, and ends the client.
+    ///
+    /// What slower nodes have not read when the process ends is lost: a lock that was released would live on there, and
+    /// one that was acquired would be missing.
+    func finishing<Value>(_ client: some LockClient, _ body: () async throws -> Value) async throws -> Value {
+        let result: Result<Value, any Error>
+        do { result = .success(try await calling(body)) } catch { result = .failure(error) }
+        await client.shutdown()
+        return try result.get()
+    }
 }
 
 extension WaitPolicy {

@@ -2,11 +2,12 @@
 
 import LocalRedis
 import Logging
-import Redlock
 import RedlockTesting
 import ServiceLifecycle
 import TestSupport
 import Testing
+
+@testable import Redlock
 
 /// A client ends in good order: nothing new, nobody waits in vain, nothing stays locked.
 @Suite(.serialized)
@@ -93,6 +94,33 @@ struct ShutdownTests {
             await ending
             #expect(ContinuousClock.now - began < .seconds(2))
             for server in redis.servers { #expect(try await server.send("EXISTS", "last".lockKey) == "0") }
+        }
+    }
+
+    /// A node that is slower than the quorum has read the release before its connection ends; where the client ends at
+    /// once, the control, it has not.
+    @Test(arguments: [true, false])
+    func slowNodeHearsOfTheReleaseAsWell(endsInGoodOrder: Bool) async throws {
+        try await withLocalRedis(nodes: 3) { redis in
+            try await withFaultProxy(target: .init(port: redis[0].port)) { proxy in
+                let nodes = ["redis://127.0.0.1:\(proxy.port)", redis[1].url, redis[2].url]
+                var configuration = RedlockConfiguration.patient
+                configuration.nodeTimeout = .seconds(1)
+                try await RedlockClient.enrolNewSet(nodes: nodes)
+                let client = try RedlockClient(nodes: nodes, configuration: configuration, logger: .tracing)
+                try await client.waitUntilAllNodesAnswer()
+                let lease = try await client.acquire("last")
+                try await eventually { try await redis[0].send("EXISTS", "last".lockKey) == "1" }
+                await proxy.set(.delay(.milliseconds(500)), direction: .toServer)
+                await lease.release()
+                if endsInGoodOrder {
+                    await client.shutdown()
+                } else {
+                    await client.engine.onLoop { $0.end() }
+                }
+                #expect(try await redis[0].send("EXISTS", "last".lockKey) == (endsInGoodOrder ? "0" : "1"))
+                await client.shutdown()
+            }
         }
     }
 

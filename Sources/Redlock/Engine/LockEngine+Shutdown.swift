@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Hiredis
 import LockCore
+import RedisTransport
 import Synchronization
 
 extension LockEngine {
@@ -13,8 +15,10 @@ extension LockEngine {
             for lease in keeper.all { endForShutdown(lease) }
             let answersEnd = surroundings.now.advanced(byNanoseconds: configuration.nodeTimeout.nanoseconds * 2)
             whenIdle(until: max(longestLife, answersEnd)) { [self] in
-                disconnect()
-                completion()
+                whenAnswered { [self] in
+                    disconnect()
+                    completion()
+                }
             }
         }
     }
@@ -33,6 +37,17 @@ extension LockEngine {
         guard !lease.hasBody, !lease.isHandedOver else { return }
         lease.state.withLock { $0.isReleased = true }
         release(lease) {}
+    }
+
+    /// Calls back when the nodes have answered all that they were sent, or will answer no more.
+    ///
+    /// A release has its quorum before the others have read theirs, and a connection that is closed while answers are on
+    /// their way takes with it what its node has not read: the key would live on there.
+    private func whenAnswered(_ completion: @escaping () -> Void) {
+        var nodes = connectedNodes
+        for node in nodes where !admission.replies[node].isAwaiting { nodes.remove(node) }
+        guard !nodes.isEmpty else { return completion() }
+        send(.time, to: nodes, receiver: Farewell(to: nodes, completion))
     }
 
     private func disconnect() {
@@ -70,6 +85,26 @@ extension LockEngine {
         let waiters = idleWaiters
         idleWaiters = []
         for waiter in waiters { waiter.complete() }
+    }
+}
+
+/// The last question to every node: whoever answers it has answered all that came before.
+private final class Farewell: ReplyReceiver {
+    private var nodes: NodeSet
+    private let completion: () -> Void
+
+    init(to nodes: NodeSet, _ completion: @escaping () -> Void) {
+        self.nodes = nodes
+        self.completion = completion
+    }
+
+    func received(_ reply: RESPValue, from node: Int) { heard(node) }
+
+    func failed(_ failure: NodeFailure, at node: Int) { heard(node) }
+
+    private func heard(_ node: Int) {
+        nodes.remove(node)
+        if nodes.isEmpty { completion() }
     }
 }
 

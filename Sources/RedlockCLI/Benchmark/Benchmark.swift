@@ -100,30 +100,6 @@ struct Benchmark<Client: LockClient>: Sendable {
     }
 }
 
-extension Benchmark {
-    /// Waits until no node that answers has a lock of it, a second at most; also when the task is cancelled.
-    ///
-    /// A release returns when a quorum has answered. What the other nodes have not read by then would be lost if the process
-    /// ended now, and they would keep the lock for its TTL.
-    func waitUntilReleased() async {
-        let end = ContinuousClock.now + .seconds(1)
-        var held = names
-        repeat { held = await namesHeldAnywhere(among: held) } while !held.isEmpty && ContinuousClock.now < end
-    }
-
-    private func namesHeldAnywhere(among names: [String]) async -> [String] {
-        await withTaskGroup(of: String?.self) { group in
-            for name in names {
-                group.addTask {
-                    let nodes = (try? await client.inspect(name))?.nodes ?? []
-                    return nodes.contains { if case .held = $0.state { true } else { false } } ? name : nil
-                }
-            }
-            return await group.reduce(into: []) { $0 += $1.map { [$0] } ?? [] }
-        }
-    }
-}
-
 /// A result that several tasks add to.
 private final class Tally<Value: Sendable>: Sendable {
     private let value: Mutex<Value>

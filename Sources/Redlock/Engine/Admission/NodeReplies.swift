@@ -64,6 +64,9 @@ package final class NodeReplies: ReplyReceiver {
         self.abandonConnection = abandonConnection
     }
 
+    /// Whether the node has not answered everything yet.
+    var isAwaiting: Bool { !awaited.isEmpty }
+
     /// Notes that a command is on its way.
     func expect(replyTo command: NodeCommand, _ form: ScriptForm, receiver: any ReplyReceiver) {
         awaited.append(
