@@ -130,7 +130,7 @@ let package = Package(
 
         .testTarget(
             name: "HiredisTests",
-            dependencies: ["Hiredis", "RedlockTesting"],
+            dependencies: ["CHiredis", "Hiredis", "RedlockTesting"],
             swiftSettings: strictSettings
         ),
         .testTarget(

@@ -1,31 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CHiredis
-
 /// Why a command could not be encoded.
 ///
 /// The encoder stays usable.
 public enum CommandEncodingError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// The arguments have this many bytes together, more than ``CommandEncoder/maximumCommandBytes``.
+    /// The command has this many bytes, more than ``CommandEncoder/maximumCommandBytes``.
     case tooLarge(byteCount: Int)
-
-    /// There was no memory for the encoded command.
-    case outOfMemory
 
     /// What happened, safe to log.
     public var description: String {
         switch self {
         case .tooLarge(let byteCount):
             "a command of \(byteCount) bytes is larger than the \(CommandEncoder.maximumCommandBytes) that are allowed"
-        case .outOfMemory:
-            "there is no memory to encode a command"
         }
     }
 }
 
 /// Encodes commands for a Redis server, one after the other, in storage that it uses again and again.
 ///
-/// Arguments are counted bytes, so any byte may be part of them: line ends, NUL and percent signs mean nothing.
+/// Arguments are counted bytes, so any byte may be part of them: line ends, NUL and percent signs mean nothing. What comes
+/// out is what `redisFormatSdsCommandArgv` of hiredis makes; that needs several times the instructions, as it copies every
+/// argument twice and formats each length as text with the general means for that.
 ///
 /// ```swift
 /// var encoder = CommandEncoder()
@@ -35,28 +30,43 @@ public enum CommandEncodingError: Error, Sendable, Hashable, CustomStringConvert
 /// try encoder.withEncoded { bytes in connection.write(bytes) }
 /// ```
 public struct CommandEncoder: ~Copyable {
-    /// The most bytes that the arguments of one command may have together: what a Redis server takes by default.
+    /// The most bytes that one command may have: what a Redis server takes of arguments by default.
     public static let maximumCommandBytes = 512 * 1024 * 1024
 
-    /// All arguments, one behind the other.
+    /// Room for the number of arguments, which is known last and stands first.
+    private static let headerCapacity = lengthCapacity
+    /// A sign of the protocol, the longest number there is, and a line end.
+    private static let lengthCapacity = 1 + 19 + 2
+
+    /// The arguments as a server expects them, behind room for their number.
     private var bytes = Scratch()
-    private var lengths: [Int] = []
-    /// Where the arguments are while hiredis formats them; meaningless otherwise, and never shorter than `lengths`.
-    private var starts: [UnsafePointer<CChar>?] = []
+    private var argumentCount = 0
 
     /// Creates an encoder without arguments.
-    public init() {}
+    public init() {
+        begin()
+    }
 
     /// Forgets the arguments of the command before.
     public mutating func begin() {
-        bytes.removeAll()
-        lengths.removeAll(keepingCapacity: true)
+        bytes.removeAll(butFor: CommandEncoder.headerCapacity)
+        argumentCount = 0
     }
 
     /// Adds an argument: the text as UTF-8.
     public mutating func append(_ argument: String) {
-        var argument = argument
-        argument.withUTF8 { append(UnsafeRawBufferPointer($0)) }
+        beginArgument(byteCount: argument.utf8.count)
+        bytes.append(argument)
+        bytes.appendLineEnd()
+    }
+
+    /// Adds one argument that is made of several texts, as if they had been put together before.
+    public mutating func append(_ first: String, _ second: String, _ third: String) {
+        beginArgument(byteCount: first.utf8.count + second.utf8.count + third.utf8.count)
+        bytes.append(first)
+        bytes.append(second)
+        bytes.append(third)
+        bytes.appendLineEnd()
     }
 
     /// Adds an argument.
@@ -64,68 +74,78 @@ public struct CommandEncoder: ~Copyable {
         argument.withUnsafeBytes { append($0) }
     }
 
-    /// Adds an argument: the number in decimal digits.
-    public mutating func append(_ argument: Int64) {
-        // The longest number has a sign and 19 digits.
-        withUnsafeTemporaryAllocation(byteCount: 20, alignment: 1) { digits in
-            var start = digits.endIndex
-            var rest = argument.magnitude
-            repeat {
-                start -= 1
-                digits[start] = UInt8(ascii: "0") + UInt8(rest % 10)
-                rest /= 10
-            } while rest > 0
-            if argument < 0 {
-                start -= 1
-                digits[start] = UInt8(ascii: "-")
-            }
-            append(UnsafeRawBufferPointer(rebasing: digits[start...]))
-        }
-    }
-
     /// Adds an argument; the bytes are copied.
     public mutating func append(_ argument: UnsafeRawBufferPointer) {
+        beginArgument(byteCount: argument.count)
         bytes.append(argument)
-        lengths.append(argument.count)
+        bytes.appendLineEnd()
+    }
+
+    /// Adds an argument: the number in decimal digits.
+    public mutating func append(_ argument: Int64) {
+        let magnitude = argument.magnitude
+        let digitCount = magnitude.decimalDigitCount
+        beginArgument(byteCount: digitCount + (argument < 0 ? 1 : 0))
+        if argument < 0 { bytes.append(UInt8(ascii: "-")) }
+        bytes.append(digitsOf: magnitude, count: digitCount)
+        bytes.appendLineEnd()
+    }
+
+    /// Notes that an argument of so many bytes follows, and makes room for it and its line end.
+    private mutating func beginArgument(byteCount: Int) {
+        argumentCount += 1
+        bytes.reserve(CommandEncoder.lengthCapacity + byteCount + 2)
+        bytes.append(UInt8(ascii: "$"))
+        bytes.append(digitsOf: UInt64(byteCount), count: UInt64(byteCount).decimalDigitCount)
+        bytes.appendLineEnd()
     }
 
     /// Runs `body` on the command as a server expects it.
     ///
-    /// The bytes are only valid inside `body`, which may change them. The arguments stay, so the command may be encoded again. A command
-    /// without any argument is a programmer error.
+    /// The bytes are only valid inside `body`, which may change them. The arguments stay, so the command may be encoded
+    /// again. A command without any argument is a programmer error.
     ///
     /// - Returns: what `body` returns.
     /// - Throws: ``CommandEncodingError``, and what `body` throws.
     public mutating func withEncoded<Result>(
         _ body: (UnsafeMutableRawBufferPointer) throws -> Result
     ) throws -> Result {
-        precondition(!lengths.isEmpty, "a command needs at least its name")
-        guard bytes.count <= CommandEncoder.maximumCommandBytes else {
-            throw CommandEncodingError.tooLarge(byteCount: bytes.count)
+        precondition(argumentCount > 0, "a command needs at least its name")
+        let count = UInt64(argumentCount)
+        let headerCount = 1 + count.decimalDigitCount + 2
+        let start = CommandEncoder.headerCapacity - headerCount
+        guard bytes.count - start <= CommandEncoder.maximumCommandBytes else {
+            throw CommandEncodingError.tooLarge(byteCount: bytes.count - start)
         }
-        var start = UnsafePointer(bytes.start)
-        for (index, length) in lengths.enumerated() {
-            if index < starts.count {
-                starts[index] = start
-            } else {
-                starts.append(start)
-            }
-            start += length
+        bytes.overwrite(at: start) { header in
+            header.append(UInt8(ascii: "*"))
+            header.append(digitsOf: count, count: count.decimalDigitCount)
+            header.appendLineEnd()
         }
-        var command: sds?
-        // The count is an `int` in hiredis 0.14 and a `long long` in 1.x; it is negative if there was no memory.
-        let count = Int(redisFormatSdsCommandArgv(&command, Int32(lengths.count), &starts, lengths))
-        guard count >= 0, let command else { throw CommandEncodingError.outOfMemory }
-        defer { redisFreeSdsCommand(command) }
-        return try body(UnsafeMutableRawBufferPointer(start: command, count: count))
+        return try body(UnsafeMutableRawBufferPointer(rebasing: bytes.all[start...]))
+    }
+}
+
+extension UInt64 {
+    /// How many decimal digits the number has.
+    fileprivate var decimalDigitCount: Int {
+        var count = 1
+        var rest = self
+        while rest >= 10 {
+            rest /= 10
+            count += 1
+        }
+        return count
     }
 }
 
 /// Bytes that are gathered again and again in the same memory.
 ///
+/// Whoever appends has reserved the room before.
+///
 /// Not private: the compiler, optimising other modules, refers to the type and then does not find a private one.
 struct Scratch: ~Copyable {
-    private(set) var start: UnsafeMutablePointer<CChar>
+    private var start: UnsafeMutableRawPointer
     private(set) var count = 0
     private var capacity: Int
 
@@ -135,31 +155,74 @@ struct Scratch: ~Copyable {
 
     init() {
         capacity = Scratch.initialCapacity
-        start = .allocate(capacity: capacity)
+        start = .allocate(byteCount: capacity, alignment: 1)
     }
 
     deinit {
         start.deallocate()
     }
 
-    mutating func removeAll() {
-        count = 0
+    var all: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: start, count: count) }
+
+    /// Forgets all bytes, but for so many at the front that are to be written later.
+    mutating func removeAll(butFor headerCount: Int) {
         if capacity > Scratch.keptCapacity {
+            count = 0
             move(toCapacity: Scratch.initialCapacity)
         }
+        count = headerCount
+    }
+
+    /// Makes room for so many bytes more.
+    mutating func reserve(_ byteCount: Int) {
+        if byteCount > capacity - count { move(toCapacity: max(count + byteCount, 2 * capacity)) }
+    }
+
+    mutating func append(_ byte: UInt8) {
+        start.storeBytes(of: byte, toByteOffset: count, as: UInt8.self)
+        count += 1
     }
 
     mutating func append(_ bytes: UnsafeRawBufferPointer) {
-        if bytes.count > capacity - count {
-            move(toCapacity: max(count + bytes.count, 2 * capacity))
-        }
-        UnsafeMutableRawBufferPointer(start: start + count, count: bytes.count).copyMemory(from: bytes)
+        guard let first = bytes.baseAddress else { return }
+        (start + count).copyMemory(from: first, byteCount: bytes.count)
         count += bytes.count
     }
 
+    mutating func append(_ text: String) {
+        var text = text
+        text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
+    }
+
+    mutating func append(digitsOf number: UInt64, count digitCount: Int) {
+        var rest = number
+        for place in stride(from: count + digitCount - 1, through: count, by: -1) {
+            start.storeBytes(
+                of: UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10),
+                toByteOffset: place,
+                as: UInt8.self
+            )
+            rest /= 10
+        }
+        count += digitCount
+    }
+
+    mutating func appendLineEnd() {
+        append(UInt8(ascii: "\r"))
+        append(UInt8(ascii: "\n"))
+    }
+
+    /// Writes over bytes that are there.
+    mutating func overwrite(at offset: Int, _ write: (inout Scratch) -> Void) {
+        let end = count
+        count = offset
+        write(&self)
+        count = end
+    }
+
     private mutating func move(toCapacity newCapacity: Int) {
-        let newStart = UnsafeMutablePointer<CChar>.allocate(capacity: newCapacity)
-        newStart.initialize(from: start, count: count)
+        let newStart = UnsafeMutableRawPointer.allocate(byteCount: newCapacity, alignment: 1)
+        newStart.copyMemory(from: start, byteCount: count)
         start.deallocate()
         start = newStart
         capacity = newCapacity

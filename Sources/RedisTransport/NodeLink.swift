@@ -75,6 +75,9 @@ public final class NodeLink {
     /// Why the link cannot be used now; nil when it can.
     public private(set) var failure: NodeFailure?
 
+    /// Whether commands can be sent now.
+    public var isUsable: Bool { failure == nil }
+
     /// The place of the node in the client's list.
     public let node: Int
 

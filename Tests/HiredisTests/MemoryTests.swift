@@ -99,7 +99,7 @@ struct MemoryTests {
                 encoder.append("SET")
                 encoder.append("redlock:lock:invoices/42")
                 encoder.append(Int64(30_000))
-                try? encoder.withEncoded { _ in throw CommandEncodingError.outOfMemory }
+                try? encoder.withEncoded { _ in throw CommandEncodingError.tooLarge(byteCount: 0) }
             }
             #expect(try Self.residentBytes() - before < 32 * 1024 * 1024)
         }

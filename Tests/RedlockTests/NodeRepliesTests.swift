@@ -37,7 +37,7 @@ struct NodeRepliesTests {
 
     private func extend() -> NodeCommand {
         .extend(
-            [NodeCommand.LockKeys(lock: "a", readers: "", fence: "")],
+            [NodeCommand.LockKeys(prefix: "", kind: .nameAlone, name: "a")],
             ownerToken: OwnerToken(highBits: 1, lowBits: 2, label: "x"),
             ttlMilliseconds: 1_000
         )

@@ -25,6 +25,7 @@ final class StandingStill: Surroundings {
     func listen(on channel: String) {}
     func stopListening() {}
     func abandonConnection(to node: Int, _ failure: NodeFailure) {}
+    func usable(of nodes: NodeSet) -> NodeSet { nodes }
     func failure(of node: Int) -> NodeFailure? { nil }
     func append(
         _ command: NodeCommand,

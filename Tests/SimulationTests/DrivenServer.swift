@@ -29,16 +29,11 @@ struct Driven {
     }
 
     static func queue(_ name: String) -> NodeCommand.WaitingQueue {
-        NodeCommand.WaitingQueue(
-            queue: "queue:\(name)",
-            expiry: "queue-expiry:\(name)",
-            turn: "turn:\(name)",
-            channelPrefix: "wake:"
-        )
+        NodeCommand.WaitingQueue(prefix: "", name: name)
     }
 
     static func keys(_ name: String) -> NodeCommand.LockKeys {
-        NodeCommand.LockKeys(lock: "lock:\(name)", readers: "readers:\(name)", fence: "fence:\(name)")
+        NodeCommand.LockKeys(prefix: "", name: name)
     }
 
     static func release(_ names: String..., by ownerToken: OwnerToken) -> NodeCommand {

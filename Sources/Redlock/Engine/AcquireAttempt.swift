@@ -96,7 +96,7 @@ final class AcquireAttempt: ScriptSender {
         }
         if claim.isShared, let turn {
             let acquisition = NodeCommand.SharedAcquisition(
-                record: profile.recordKey,
+                record: engine.recordKey,
                 keys: locks[0],
                 ownerToken: ownerToken,
                 ttlMilliseconds: ttlMilliseconds
@@ -104,7 +104,7 @@ final class AcquireAttempt: ScriptSender {
             return .acquireShared(acquisition, turn)
         }
         let acquisition = NodeCommand.Acquisition(
-            record: profile.recordKey,
+            record: engine.recordKey,
             locks: locks,
             ownerToken: ownerToken,
             ttlMilliseconds: ttlMilliseconds,

@@ -29,6 +29,9 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     let events = EventHub()
     /// What others know this client by.
     let identifier: ClientIdentifier
+    /// Asked for by every acquisition, and longer to work out than to keep.
+    let nodeTimeoutNanoseconds: Int64
+    let recordKey: String
 
     private let inbox = Mutex(Inbox())
     private var workAtHand: [Work] = []
@@ -78,6 +81,8 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
         self.surroundings = surroundings
         self.logger = logger
         self.metrics = LockMetrics()
+        self.nodeTimeoutNanoseconds = configuration.nodeTimeout.nanoseconds
+        self.recordKey = profile.isStandard ? profile.recordKey : ""
         self.identifier = ClientIdentifier(bits: surroundings.randomBits())
         self.untriedNodes = NodeSet(firstNodes: quorum.nodeCount)
     }
@@ -127,8 +132,7 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     ///
     /// What is sent in one tick of the loop leaves in one write per node.
     func send(_ command: NodeCommand, to nodes: NodeSet, receiver: any ReplyReceiver, form: ScriptForm = .digest) {
-        var usable = nodes
-        for node in nodes where surroundings.failure(of: node) != nil { usable.remove(node) }
+        var usable = surroundings.usable(of: nodes)
         for node in usable { admission.replies[node].expect(replyTo: command, form, receiver: receiver) }
         if usable.isEmpty || append(command, form, to: usable) {
             flushSoon(usable)
@@ -175,9 +179,8 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     /// Sends what is to be sent, before this tick of the loop ends.
     func flush() {
         guard !nodesToFlush.isEmpty else { return }
-        var nodes = nodesToFlush
+        let nodes = surroundings.usable(of: nodesToFlush)
         nodesToFlush = []
-        for node in nodes where surroundings.failure(of: node) != nil { nodes.remove(node) }
         if profile.isStandard {
             let now = surroundings.now
             for node in nodes { admission.replies[node].expectTime(sent: now) }

@@ -15,23 +15,12 @@ package enum LockProfile: Hashable, Sendable {
     /// The name comes last, so that no two give one key.
     func keys(of name: ResourceName) -> NodeCommand.LockKeys {
         guard case .standard(let prefix) = self else {
-            return NodeCommand.LockKeys(lock: name.text, readers: "", fence: "")
+            return NodeCommand.LockKeys(prefix: "", kind: .nameAlone, name: name.text)
         }
         switch name.kind {
-        case .lock:
-            return NodeCommand.LockKeys(
-                lock: "\(prefix)lock:\(name.text)",
-                readers: "\(prefix)readers:\(name.text)",
-                fence: "\(prefix)fence:\(name.text)"
-            )
+        case .lock: return NodeCommand.LockKeys(prefix: prefix, name: name.text)
         case .slot(let slot):
-            let place = Self.digits(ofSlot: slot) + ":" + name.text
-            return NodeCommand.LockKeys(
-                lock: "\(prefix)slot:\(place)",
-                // Nobody shares a slot.
-                readers: "\(prefix)slot-readers:\(place)",
-                fence: "\(prefix)slot-fence:\(place)"
-            )
+            return NodeCommand.LockKeys(prefix: prefix, kind: .slot(digits: Self.digits(ofSlot: slot)), name: name.text)
         case .slots: preconditionFailure("only one slot has keys of its own")
         }
     }
@@ -103,19 +92,13 @@ package enum LockProfile: Hashable, Sendable {
     /// Where those wait who want what is locked under a name; the compatible profile has no such place.
     func waitingQueue(of name: ResourceName) -> NodeCommand.WaitingQueue? {
         guard case .standard(let prefix) = self else { return nil }
-        let kind = name.kind == .lock ? prefix : "\(prefix)slot-"
-        return NodeCommand.WaitingQueue(
-            queue: "\(kind)queue:\(name.text)",
-            expiry: "\(kind)queue-expiry:\(name.text)",
-            turn: "\(kind)turn:\(name.text)",
-            channelPrefix: channelPrefix
-        )
+        return NodeCommand.WaitingQueue(prefix: prefix, isForSlots: name.kind != .lock, name: name.text)
     }
 
     /// What the channels begin with on which clients are woken.
     private var channelPrefix: String {
         switch self {
-        case .standard(let prefix): "\(prefix)wake:"
+        case .standard(let prefix): prefix + NodeCommand.WaitingQueue.channelKind
         case .compatible: preconditionFailure("nobody is woken in the compatible profile")
         }
     }

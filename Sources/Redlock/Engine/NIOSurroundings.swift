@@ -17,7 +17,9 @@ import RedisTransport
 /// The real surroundings: one event loop that all connections of a client live on.
 final class NIOSurroundings: Surroundings {
     private let eventLoop: any EventLoop
+    /// One moment as callers know it, and as the clock shows it that is read for every lease.
     private let origin = ContinuousClock.now
+    private let originNanoseconds = NIOSurroundings.continuousNanoseconds()
     private let linkConfiguration: NodeLink.Configuration
     private let endpoints: [RedisEndpoint]
     private let logger: Logger
@@ -72,11 +74,18 @@ final class NIOSurroundings: Surroundings {
 
     /// The clock of the origin and of every lease: it runs on while the machine sleeps.
     var now: Instant {
-        instant(of: .now)
+        Instant(nanoseconds: Self.continuousNanoseconds() - originNanoseconds)
     }
 
-    func instant(of clockInstant: ContinuousClock.Instant) -> Instant {
-        Instant(nanoseconds: origin.duration(to: clockInstant).nanoseconds)
+    /// The clock that `ContinuousClock` shows, without the 128 bits of its instants, which take longer than reading it.
+    private static func continuousNanoseconds() -> Int64 {
+        var time = timespec()
+        #if canImport(Darwin)
+            clock_gettime(CLOCK_MONOTONIC_RAW, &time)
+        #else
+            clock_gettime(CLOCK_BOOTTIME, &time)
+        #endif
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 
     func clockInstant(of instant: Instant) -> ContinuousClock.Instant {
@@ -155,6 +164,12 @@ final class NIOSurroundings: Surroundings {
 
     func abandonConnection(to node: Int, _ failure: NodeFailure) {
         links[node].abandonConnection(failure)
+    }
+
+    func usable(of nodes: NodeSet) -> NodeSet {
+        var usable = nodes
+        for node in nodes where !links[node].isUsable { usable.remove(node) }
+        return usable
     }
 
     func failure(of node: Int) -> NodeFailure? {

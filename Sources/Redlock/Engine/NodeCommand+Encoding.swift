@@ -16,23 +16,27 @@ extension NodeCommand {
             encoder.append(acquisition)
             encoder.append(Self.recordIDPlace)
         case .acquireInTurn(let acquisition, let turn):
-            encoder.append(acquisition, further: [turn.queue.queue, turn.queue.expiry, turn.queue.turn])
+            encoder.append(acquisition, turn.queue)
             encoder.append(turn)
             encoder.append(Self.recordIDPlace)
         case .acquireShared(let acquisition, let turn):
-            let keys = acquisition.keys
-            let queue = turn.queue
-            encoder.append(keys: acquisition.record, keys.lock, keys.readers, queue.queue, queue.expiry, queue.turn)
+            encoder.append(keyCount: 6)
+            encoder.append(acquisition.record)
+            encoder.append(lockOf: acquisition.keys)
+            encoder.append(readersOf: acquisition.keys)
+            encoder.append(turn.queue)
             encoder.append(acquisition.ownerToken.secretText)
             encoder.append(acquisition.ttlMilliseconds)
             encoder.append(turn.member)
             encoder.append(turn.ticket)
             encoder.append(turn.milliseconds)
-            encoder.append(turn.queue.channelPrefix)
+            encoder.append(channelPrefixOf: turn.queue)
             encoder.append(Self.recordIDPlace)
         case .acquireSlot(let acquisition, let slots, let turn, let first):
-            let queue = turn.queue
-            encoder.append(keys: acquisition.record, slots.agreement, queue.queue, queue.expiry, queue.turn)
+            encoder.append(keyCount: 5)
+            encoder.append(acquisition.record)
+            encoder.append(slots.agreement)
+            encoder.append(turn.queue)
             encoder.appendArguments(of: acquisition)
             encoder.append(slots.lockStart)
             encoder.append(slots.fenceStart)
@@ -51,19 +55,20 @@ extension NodeCommand {
         case .raise(let locks, let ownerToken, let blockEnd, let lifeMilliseconds):
             encoder.append(keyCount: 2 * locks.count)
             for keys in locks {
-                encoder.append(keys.lock)
-                encoder.append(keys.fence)
+                encoder.append(lockOf: keys)
+                encoder.append(fenceOf: keys)
             }
             encoder.append(ownerToken.secretText)
             encoder.append(blockEnd)
             encoder.append(lifeMilliseconds)
         case .extend(let locks, let ownerToken, let ttlMilliseconds):
             encoder.append(keyCount: locks.count)
-            for keys in locks { encoder.append(keys.lock) }
+            for keys in locks { encoder.append(lockOf: keys) }
             encoder.append(ownerToken.secretText)
             encoder.append(ttlMilliseconds)
         case .extendShared(let keys, let ownerToken, let ttlMilliseconds):
-            encoder.append(keys: keys.readers)
+            encoder.append(keyCount: 1)
+            encoder.append(readersOf: keys)
             encoder.append(ownerToken.secretText)
             encoder.append(ttlMilliseconds)
         case .repair(let repair):
@@ -74,29 +79,36 @@ extension NodeCommand {
             encoder.append(repair.blockEnd)
             encoder.append(repair.counterLifeMilliseconds)
         case .repairShared(let keys, let ownerToken, let ttlMilliseconds):
-            encoder.append(keys: keys.lock, keys.readers)
+            encoder.append(keyCount: 2)
+            encoder.append(lockOf: keys)
+            encoder.append(readersOf: keys)
             encoder.append(ownerToken.secretText)
             encoder.append(ttlMilliseconds)
         case .release(let releases, let ownerToken, let turnMilliseconds, let first):
             encoder.append(keyCount: 3 * releases.count)
             for release in releases {
-                encoder.append(release.keys.lock)
-                encoder.append(release.queue.queue)
-                encoder.append(release.queue.turn)
+                encoder.append(lockOf: release.keys)
+                encoder.append(queueOf: release.queue)
+                encoder.append(turnOf: release.queue)
             }
             encoder.append(ownerToken.secretText)
-            encoder.append(releases.first?.queue.channelPrefix ?? "")
+            if let first = releases.first { encoder.append(channelPrefixOf: first.queue) }
             encoder.append(turnMilliseconds)
             encoder.append(first ?? "")
         case .releaseShared(let release, let ownerToken, let turnMilliseconds):
-            encoder.append(keys: release.keys.readers, release.queue.queue, release.queue.turn)
+            encoder.append(keyCount: 3)
+            encoder.append(readersOf: release.keys)
+            encoder.append(queueOf: release.queue)
+            encoder.append(turnOf: release.queue)
             encoder.append(ownerToken.secretText)
-            encoder.append(release.queue.channelPrefix)
+            encoder.append(channelPrefixOf: release.queue)
             encoder.append(turnMilliseconds)
         case .releaseSlot(let slots, let queue, let ownerToken, let turnMilliseconds, let first):
-            encoder.append(keys: queue.queue, queue.turn)
+            encoder.append(keyCount: 2)
+            encoder.append(queueOf: queue)
+            encoder.append(turnOf: queue)
             encoder.append(ownerToken.secretText)
-            encoder.append(queue.channelPrefix)
+            encoder.append(channelPrefixOf: queue)
             encoder.append(turnMilliseconds)
             encoder.append(first ?? "")
             encoder.append(slots)
@@ -104,36 +116,42 @@ extension NodeCommand {
             encoder.append(keys: lock)
             encoder.append(ownerToken.secretText)
         case .enqueue(let place):
-            let queue = place.queue
             switch place.wanted {
             case .alone(let keys), .shared(let keys):
-                encoder.append(keys: keys.lock, keys.readers, queue.queue, queue.expiry, queue.turn)
-            case .slot: encoder.append(keys: queue.queue, queue.expiry, queue.turn)
+                encoder.append(keyCount: 5)
+                encoder.append(lockOf: keys)
+                encoder.append(readersOf: keys)
+            case .slot: encoder.append(keyCount: 3)
             }
+            encoder.append(place.queue)
             encoder.append(place.member)
             encoder.append(place.ticket)
             encoder.append(place.lifeMilliseconds)
             encoder.append(place.isEvenIfFree)
             switch place.wanted {
             case .alone: break
-            case .shared: encoder.append(queue.channelPrefix)
+            case .shared: encoder.append(channelPrefixOf: place.queue)
             case .slot(let slots): encoder.append(slots)
             }
         case .leaveQueue(let wanted, let queue, let member, let turnMilliseconds):
             switch wanted {
             case .alone(let keys), .shared(let keys):
-                encoder.append(keys: keys.lock, queue.queue, queue.expiry, queue.turn)
-            case .slot: encoder.append(keys: queue.queue, queue.expiry, queue.turn)
+                encoder.append(keyCount: 4)
+                encoder.append(lockOf: keys)
+            case .slot: encoder.append(keyCount: 3)
             }
+            encoder.append(queue)
             encoder.append(member)
-            encoder.append(queue.channelPrefix)
+            encoder.append(channelPrefixOf: queue)
             encoder.append(turnMilliseconds)
             if case .slot(let slots) = wanted { encoder.append(slots) }
         case .read(let keys, let queue):
+            encoder.append(keyCount: queue == nil ? 1 : 4)
+            encoder.append(lockOf: keys)
             if let queue {
-                encoder.append(keys: keys.lock, keys.fence, keys.readers, queue.queue)
-            } else {
-                encoder.append(keys: keys.lock)
+                encoder.append(fenceOf: keys)
+                encoder.append(readersOf: keys)
+                encoder.append(queueOf: queue)
             }
         case .enrol(let record, let expected, let before, let after):
             encoder.append(keys: record)
@@ -180,10 +198,40 @@ extension CommandEncoder {
         for key in keys { append(key) }
     }
 
+    fileprivate mutating func append(lockOf keys: NodeCommand.LockKeys) {
+        append(keys.prefix, keys.lockKind, keys.name)
+    }
+
+    fileprivate mutating func append(readersOf keys: NodeCommand.LockKeys) {
+        append(keys.prefix, keys.readersKind, keys.name)
+    }
+
+    fileprivate mutating func append(fenceOf keys: NodeCommand.LockKeys) {
+        append(keys.prefix, keys.fenceKind, keys.name)
+    }
+
     fileprivate mutating func append(_ keys: NodeCommand.LockKeys) {
-        append(keys.lock)
-        append(keys.fence)
-        append(keys.readers)
+        append(lockOf: keys)
+        append(fenceOf: keys)
+        append(readersOf: keys)
+    }
+
+    fileprivate mutating func append(queueOf queue: NodeCommand.WaitingQueue) {
+        append(queue.prefix, queue.queueKind, queue.name)
+    }
+
+    fileprivate mutating func append(turnOf queue: NodeCommand.WaitingQueue) {
+        append(queue.prefix, queue.turnKind, queue.name)
+    }
+
+    fileprivate mutating func append(channelPrefixOf queue: NodeCommand.WaitingQueue) {
+        append(queue.prefix, NodeCommand.WaitingQueue.channelKind, "")
+    }
+
+    fileprivate mutating func append(_ queue: NodeCommand.WaitingQueue) {
+        append(queueOf: queue)
+        append(queue.prefix, queue.expiryKind, queue.name)
+        append(turnOf: queue)
     }
 
     fileprivate mutating func append(_ turn: NodeCommand.Turn) {
@@ -191,7 +239,7 @@ extension CommandEncoder {
         append(turn.ticket)
         append(turn.isAwaited)
         append(turn.milliseconds)
-        append(turn.queue.channelPrefix)
+        append(channelPrefixOf: turn.queue)
     }
 
     /// Adds where the slots are that may be held.
@@ -206,11 +254,14 @@ extension CommandEncoder {
     }
 
     /// Adds what all acquisitions of locks have in common that one holder has alone, but for the id of the record.
-    fileprivate mutating func append(_ acquisition: NodeCommand.Acquisition, further keys: [String] = []) {
-        append(keyCount: 1 + 3 * acquisition.locks.count + keys.count)
+    fileprivate mutating func append(
+        _ acquisition: NodeCommand.Acquisition,
+        _ queue: NodeCommand.WaitingQueue? = nil
+    ) {
+        append(keyCount: 1 + 3 * acquisition.locks.count + (queue == nil ? 0 : 3))
         append(acquisition.record)
         for keys in acquisition.locks { append(keys) }
-        for key in keys { append(key) }
+        if let queue { append(queue) }
         appendArguments(of: acquisition)
     }
 

@@ -57,18 +57,45 @@ package enum NodeCommand {
     case plain([String])
 
     /// The keys of what is locked under one name.
+    ///
+    /// They are kept in parts, which go into a command without having been put together.
     package struct LockKeys: Hashable, Sendable {
-        /// Holds the owner token of who has the lock alone.
-        package let lock: String
-        /// Holds the owner tokens of those who share the lock.
-        package let readers: String
-        /// Counts the grants to those who had the lock alone.
-        package let fence: String
+        /// What the keys are of.
+        package enum Kind: Hashable, Sendable {
+            case lock
+            /// A slot, by its number as keys have it.
+            case slot(digits: String)
+            /// A lock whose key is its name, and the only one.
+            case nameAlone
+        }
 
-        package init(lock: String, readers: String, fence: String) {
-            self.lock = lock
-            self.readers = readers
-            self.fence = fence
+        package let prefix: String
+        package let kind: Kind
+        package let name: String
+
+        package init(prefix: String, kind: Kind = .lock, name: String) {
+            self.prefix = prefix
+            self.kind = kind
+            self.name = name
+        }
+
+        /// Holds the owner token of who has the lock alone.
+        package var lock: String { prefix + lockKind + name }
+        /// Holds the owner tokens of those who share the lock; nobody shares a slot.
+        package var readers: String { prefix + readersKind + name }
+        /// Counts the grants to those who had the lock alone.
+        package var fence: String { prefix + fenceKind + name }
+
+        var lockKind: String { kind(lock: "lock:", slot: "slot:") }
+        var readersKind: String { kind(lock: "readers:", slot: "slot-readers:") }
+        var fenceKind: String { kind(lock: "fence:", slot: "slot-fence:") }
+
+        private func kind(lock: String, slot: String) -> String {
+            switch kind {
+            case .lock: lock
+            case .slot(let digits): slot + digits + ":"
+            case .nameAlone: ""
+            }
         }
     }
 
@@ -190,23 +217,31 @@ package enum NodeCommand {
         }
     }
 
-    /// Where those wait on a node who want one lock.
+    /// Where those wait on a node who want one lock, or a slot of one name; in parts, as the keys of locks are.
     package struct WaitingQueue: Hashable, Sendable {
-        /// The key of the members, by their tickets.
-        package let queue: String
-        /// The key of the same members, by when they are taken for gone.
-        package let expiry: String
-        /// The key of the member that was woken last, as long as it is its turn.
-        package let turn: String
-        /// What the channel of a client begins with.
-        package let channelPrefix: String
+        package let prefix: String
+        package let isForSlots: Bool
+        package let name: String
 
-        package init(queue: String, expiry: String, turn: String, channelPrefix: String) {
-            self.queue = queue
-            self.expiry = expiry
-            self.turn = turn
-            self.channelPrefix = channelPrefix
+        package init(prefix: String, isForSlots: Bool = false, name: String) {
+            self.prefix = prefix
+            self.isForSlots = isForSlots
+            self.name = name
         }
+
+        /// The key of the members, by their tickets.
+        package var queue: String { prefix + queueKind + name }
+        /// The key of the same members, by when they are taken for gone.
+        package var expiry: String { prefix + expiryKind + name }
+        /// The key of the member that was woken last, as long as it is its turn.
+        package var turn: String { prefix + turnKind + name }
+        /// What the channel of a client begins with.
+        package var channelPrefix: String { prefix + Self.channelKind }
+
+        var queueKind: String { isForSlots ? "slot-queue:" : "queue:" }
+        var expiryKind: String { isForSlots ? "slot-queue-expiry:" : "queue-expiry:" }
+        var turnKind: String { isForSlots ? "slot-turn:" : "turn:" }
+        static let channelKind = "wake:"
     }
 
     /// A place in a queue.

@@ -45,6 +45,9 @@ package protocol Surroundings: AnyObject {
     /// Ends the connection to a node, in which something is wrong; another one is made.
     func abandonConnection(to node: Int, _ failure: NodeFailure)
 
+    /// Those of the nodes that can be used now.
+    func usable(of nodes: NodeSet) -> NodeSet
+
     /// Why a node cannot be used now; nil when it can.
     func failure(of node: Int) -> NodeFailure?
 

@@ -201,7 +201,7 @@ extension NodeAdmission {
         }
         return NodeCommand.Seeding(
             proposedMicroseconds: nodeMicroseconds ?? 0,
-            toleranceMicroseconds: engine.configuration.nodeTimeout.nanoseconds / 1_000
+            toleranceMicroseconds: engine.nodeTimeoutNanoseconds / 1_000
         )
     }
 

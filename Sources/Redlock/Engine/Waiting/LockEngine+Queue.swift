@@ -9,7 +9,7 @@ import RedisTransport
 /// has one place for each resource, whatever the number of its tasks.
 extension LockEngine {
     /// How long the one who was woken has to take the lock, before others look.
-    var graceOfTheFirstNanoseconds: Int64 { configuration.nodeTimeout.nanoseconds / 2 }
+    var graceOfTheFirstNanoseconds: Int64 { nodeTimeoutNanoseconds / 2 }
 
     /// The same as the nodes count it.
     var turnMilliseconds: Int64 { max(1, graceOfTheFirstNanoseconds / 1_000_000) }

@@ -9,8 +9,7 @@ extension LockEngine {
 
     /// Lets an operation wait for its resource behind those who came before.
     func join(_ operation: AcquireOperation) {
-        let line = lines[operation.claim] ?? WaitingLine(operation.claim)
-        lines[operation.claim] = line
+        let line = line(for: operation.claim)
         line.append(operation)
         if operation.wait == .none {
             impatientCount += 1
@@ -77,6 +76,19 @@ extension LockEngine {
         }
     }
 
+    private func line(for claim: Claim) -> WaitingLine {
+        if let line = lines[claim] { return line }
+        let line = WaitingLine(claim)
+        lines[claim] = line
+        return line
+    }
+
+    private func forget(_ line: WaitingLine) {
+        guard !line.isForgotten else { return }
+        line.isForgotten = true
+        lines[line.claim] = nil
+    }
+
     /// Takes an operation out of its line, which goes on without it.
     func leave(_ operation: AcquireOperation) {
         operation.deadlineTimer?.cancel()
@@ -105,7 +117,7 @@ extension LockEngine {
             leaveQueue(line)
         }
         if line.isForgettable {
-            if lines[line.claim] === line { lines[line.claim] = nil }
+            forget(line)
         } else if let first = line.first, !line.isAttended, !isShuttingDown {
             beginAttempt(for: first, in: line)
         }

@@ -74,6 +74,9 @@ final class WaitingLine {
     /// The lease that this client is releasing, and does not know yet whom that wakes.
     var releasing: HeldLease?
 
+    /// Whether the engine has forgotten it; whoever comes next waits in another.
+    var isForgotten = false
+
     /// Whether the next attempt waits for the first connections.
     var isParked = false
 

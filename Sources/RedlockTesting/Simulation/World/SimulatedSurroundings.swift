@@ -120,6 +120,12 @@ package final class SimulatedSurroundings: Surroundings {
         listener = nil
     }
 
+    package func usable(of nodes: NodeSet) -> NodeSet {
+        var usable = nodes
+        for node in nodes where links[node].failure != nil { usable.remove(node) }
+        return usable
+    }
+
     package func failure(of node: Int) -> NodeFailure? {
         links[node].failure
     }
