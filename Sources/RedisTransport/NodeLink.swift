@@ -73,7 +73,7 @@ public final class NodeLink {
     }
 
     /// Why the link cannot be used now; nil when it can.
-    public private(set) var failure: NodeFailure?
+    @exclusivity(unchecked) public private(set) var failure: NodeFailure?
 
     /// Whether commands can be sent now.
     public var isUsable: Bool { failure == nil }
@@ -93,7 +93,7 @@ public final class NodeLink {
     private let handshake: Handshake
     private let tlsContext: NIOSSLContext?
     private let logger: Logger
-    private var state = State.idle
+    @exclusivity(unchecked) private var state = State.idle
     private var attempts = 0
     private var backoff = Backoff(firstNanoseconds: 50_000_000, longestNanoseconds: 2_000_000_000)
 

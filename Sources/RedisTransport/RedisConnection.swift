@@ -40,14 +40,16 @@ final class RedisConnection: ChannelInboundHandler {
     private weak var link: NodeLink?
     private weak var messageReceiver: (any MessageReceiver)?
     private let reader = ReplyReader()
-    private var replies: [RESPValue] = []
-    private var awaited = CircularBuffer<Awaited>()
-    private var outgoing: ByteBuffer
-    private var context: ChannelHandlerContext?
-    private var deadlineTimer: Scheduled<Void>?
+    @exclusivity(unchecked) private var replies: [RESPValue] = []
+    @exclusivity(unchecked) private var awaited = CircularBuffer<Awaited>()
+    @exclusivity(unchecked) private var outgoing: ByteBuffer
+    @exclusivity(unchecked) private var context: ChannelHandlerContext?
+    @exclusivity(unchecked) private var deadlineTimer: Scheduled<Void>?
+    /// When the replies to what has not been written yet are due: they leave together, and are due together.
+    @exclusivity(unchecked) private var deadlineOfWrite: NIODeadline?
     /// When the reply that is being handed out was due.
-    private var deadlineAtHand: NIODeadline?
-    private var state = State.open
+    @exclusivity(unchecked) private var deadlineAtHand: NIODeadline?
+    @exclusivity(unchecked) private var state = State.open
 
     /// A connection of the link; without a receiver of messages, a message is a reply that nobody asked for.
     init(
@@ -87,7 +89,9 @@ final class RedisConnection: ChannelInboundHandler {
             return
         }
         let inherited = inheritsDeadline ? deadlineAtHand : nil
-        awaited.append(Awaited(receiver: receiver, timeout: replyTimeout, deadline: inherited ?? .now() + replyTimeout))
+        let deadline = inherited ?? deadlineOfWrite ?? .now() + replyTimeout
+        if inherited == nil { deadlineOfWrite = deadline }
+        awaited.append(Awaited(receiver: receiver, timeout: replyTimeout, deadline: deadline))
         // It may be due before what stands in front of it.
         if inherited != nil { deadlineTimer?.cancel() }
         if deadlineTimer == nil || inherited != nil { scheduleDeadlineTimer() }
@@ -96,6 +100,7 @@ final class RedisConnection: ChannelInboundHandler {
     /// Writes what was appended, in one write.
     func flush() {
         guard let context, outgoing.readableBytes > 0 else { return }
+        deadlineOfWrite = nil
         context.writeAndFlush(wrapOutboundOut(outgoing), promise: nil)
         outgoing.clear()
     }

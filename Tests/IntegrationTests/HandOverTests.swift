@@ -194,7 +194,9 @@ struct HandOverTests {
 
     /// The owner token of a lock as somebody may know it who looks into a node, and not by asking the lease for it.
     private func ownerToken(of name: String, _ redis: LocalRedisSet) async throws -> OwnerToken {
-        try #require(OwnerToken(secretText: try await redis[0].send("GET", name.lockKey) ?? ""))
+        // The lease is there as soon as a quorum has granted it; this node may be a moment behind.
+        try await eventually { try await redis[0].send("EXISTS", name.lockKey) == "1" }
+        return try #require(OwnerToken(secretText: try await redis[0].send("GET", name.lockKey) ?? ""))
     }
 
     /// Of a lock that somebody else took, and that was then released by its owner token, the former holder hands nothing

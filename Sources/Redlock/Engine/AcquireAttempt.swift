@@ -10,19 +10,19 @@ import RedisTransport
 /// late is taken back.
 final class AcquireAttempt: ScriptSender {
     /// What is wanted; of slots, one that a quorum granted or the most nodes did, once that is known.
-    private(set) var claim: Claim
+    @exclusivity(unchecked) private(set) var claim: Claim
     let ownerToken: OwnerToken
     /// The owner token for nodes whose vote came too late, if they are to have the key after all: a release of the first
     /// one may still be on its way there, and must not find it.
     private(set) lazy var spareToken = engine.ownerToken(like: ownerToken)
     /// The times asked for; those of the longest extension once the lease was extended.
     var timing: LeaseTiming
-    private(set) var round: AcquireRound
-    private(set) var problems: [Int: String]
+    @exclusivity(unchecked) private(set) var round: AcquireRound
+    @exclusivity(unchecked) private(set) var problems: [Int: String]
     /// The line that the decision goes to; nil once there is one, or nobody wants it any more.
-    private var line: WaitingLine?
+    @exclusivity(unchecked) private var line: WaitingLine?
 
-    private var isStopped = false
+    @exclusivity(unchecked) private var isStopped = false
     private let engine: LockEngine
     private let seeding: NodeCommand.Seeding
     /// Its place among those who wait; nil if it neither has one nor respects those of others.
@@ -30,11 +30,11 @@ final class AcquireAttempt: ScriptSender {
     /// The slot with which each node begins to look for a free one.
     private let firstSlot: Int
     /// What nodes granted before it was known which slot it is to be.
-    private var slotGrants: [(node: Int, slot: Int, token: Int64?)] = []
+    @exclusivity(unchecked) private var slotGrants: [(node: Int, slot: Int, token: Int64?)] = []
     /// How many slots there are, as nodes say that refuse because of that.
     private var otherSlotCounts: [Int: Int64] = [:]
     /// The record of each node that the attempt named to it.
-    private var recordIDs: [RecordID]
+    @exclusivity(unchecked) private var recordIDs: [RecordID]
     /// The nodes whose vote came too late: a release is on its way there.
     private(set) var takenBack: NodeSet = []
     /// What the engine knows it by while nodes are yet to be asked.

@@ -37,14 +37,14 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     private var workAtHand: [Work] = []
 
     /// The nodes that can be asked now, whether their vote counts or not.
-    private(set) var connectedNodes: NodeSet = []
+    @exclusivity(unchecked) private(set) var connectedNodes: NodeSet = []
     /// The nodes that were not heard for the first time yet.
     private(set) var untriedNodes: NodeSet
     /// Whether there ever were enough votes for a quorum.
     private(set) var hadQuorum = false
-    private var nodesToFlush: NodeSet = []
+    @exclusivity(unchecked) private var nodesToFlush: NodeSet = []
     /// The lines of those who wait, by what they want; also where this client has the lock alone.
-    var lines: [Claim: WaitingLine] = [:]
+    @exclusivity(unchecked) var lines: [Claim: WaitingLine] = [:]
     /// Until when those whom a release of this client woke have time to take the lock.
     var turnsOfOthers: [Claim: Instant] = [:]
     /// How many stand in lines that do not wait: they take what the attempt under way brings.

@@ -23,12 +23,12 @@ final class NIOSurroundings: Surroundings {
     private let linkConfiguration: NodeLink.Configuration
     private let endpoints: [RedisEndpoint]
     private let logger: Logger
-    private var links: [NodeLink] = []
+    @exclusivity(unchecked) private var links: [NodeLink] = []
     private var subscriptions: [SubscriptionLink] = []
     /// The engine, which these surroundings belong to; not weak, as that makes every use of the engine slower.
     private unowned var listener: (any SubscriptionLinkDelegate)?
-    private var encoder = CommandEncoder()
-    private var randomNumbers = SystemRandomNumberGenerator()
+    @exclusivity(unchecked) private var encoder = CommandEncoder()
+    private var randomNumbers = RandomNumbers()
 
     /// Checks what can be checked without a connection.
     init(
@@ -199,5 +199,6 @@ final class NIOSurroundings: Surroundings {
 
     func flush(_ nodes: NodeSet) {
         for node in nodes { links[node].flush() }
+        randomNumbers.endTick()
     }
 }

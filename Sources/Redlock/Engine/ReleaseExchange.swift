@@ -12,12 +12,12 @@ final class ReleaseExchange: ScriptSender {
     let timing: LeaseTiming
     /// Who is to be woken first, if it waits.
     private let heir: ClientIdentifier?
-    private var round: ReleaseRound
+    @exclusivity(unchecked) private var round: ReleaseRound
     private var problems: [Int: String] = [:]
     /// Whether a node woke somebody who waits.
-    private var wokeSomebody = false
+    @exclusivity(unchecked) private var wokeSomebody = false
     private let engine: LockEngine
-    private var completion: Completion?
+    @exclusivity(unchecked) private var completion: Completion?
 
     /// Told the decision, what went wrong on which node, and whether somebody was woken.
     typealias Completion = (ReleaseRound.Decision, [Int: String], _ wokeSomebody: Bool) -> Void

@@ -95,11 +95,11 @@ final class NodeAdmission {
     private var heartbeat: (any LoopTimer)?
 
     /// The nodes whose votes count.
-    private(set) var admitted: NodeSet = []
+    @exclusivity(unchecked) private(set) var admitted: NodeSet = []
     /// The nodes whose extensions count.
     private(set) var extendable: NodeSet = []
     /// The ids of the records that were admitted, by node.
-    private(set) var recordIDs: [RecordID]
+    @exclusivity(unchecked) private(set) var recordIDs: [RecordID]
 
     init(engine: LockEngine) {
         self.engine = engine

@@ -39,8 +39,8 @@ package final class NodeReplies: ReplyReceiver {
     private let sendWhole: (NodeCommand, any ReplyReceiver) -> Void
     private let abandonConnection: (NodeFailure) -> Void
     private let now: () -> Instant
-    private var awaited = CircularBuffer<Awaited>()
-    private var unverified: [(reply: RESPValue, receiver: any ReplyReceiver)] = []
+    @exclusivity(unchecked) private var awaited = CircularBuffer<Awaited>()
+    @exclusivity(unchecked) private var unverified: [(reply: RESPValue, receiver: any ReplyReceiver)] = []
     private let verifiesVotes: Bool
 
     /// - Parameters:

@@ -45,13 +45,13 @@ final class WaitingLine {
     let claim: Claim
 
     /// The lease by which this client has the lock alone; until it ends, there is nothing to ask the nodes.
-    var holder: HeldLease?
+    @exclusivity(unchecked) var holder: HeldLease?
 
     /// The attempt that is under way for the first.
-    var attempt: AcquireAttempt?
+    @exclusivity(unchecked) var attempt: AcquireAttempt?
 
     /// Calls for the next step; when, and which.
-    private(set) var retryTimer: (any LoopTimer)?
+    @exclusivity(unchecked) private(set) var retryTimer: (any LoopTimer)?
     private(set) var retryNumber = 0
     private(set) var retryDue = Instant(nanoseconds: .max)
     private(set) var nextStep = Step.attempt
@@ -98,8 +98,8 @@ final class WaitingLine {
     private(set) var unavailableSince: Instant?
 
     /// Those who left from the middle stay in it until they are in front, or too many.
-    private var queue = CircularBuffer<AcquireOperation>(initialCapacity: 1)
-    private var count = 0
+    @exclusivity(unchecked) private var queue = CircularBuffer<AcquireOperation>(initialCapacity: 1)
+    @exclusivity(unchecked) private var count = 0
 
     init(_ claim: Claim) {
         self.claim = claim
