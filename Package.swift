@@ -132,6 +132,9 @@ let package = Package(
             swiftSettings: strictSettings
         ),
 
+        // Measures how fast servers can grant locks to a client that does next to nothing; ours is compared with it.
+        .executableTarget(name: "ServerLimit", dependencies: ["CHiredis"]),
+
         // What more than one test target needs and no user does.
         .target(
             name: "TestSupport",
