@@ -191,7 +191,7 @@ let package = Package(
         ),
         .testTarget(
             name: "RedlockBenchmarksTests",
-            dependencies: ["Hiredis", "LocalRedis", "Redlock", "RedlockBenchmarks"],
+            dependencies: ["Hiredis", "LocalRedis", "LockCore", "Redlock", "RedlockBenchmarks", "TestSupport"],
             swiftSettings: strictSettings
         ),
         .testTarget(

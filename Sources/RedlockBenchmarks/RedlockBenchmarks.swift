@@ -8,6 +8,7 @@ struct RedlockBenchmarks: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "redlock-benchmarks",
         abstract: "Measures the client against the limit of the servers, on private servers of its own.",
-        subcommands: [WorkerCommand.self]
+        subcommands: [RunCommand.self, WorkerCommand.self],
+        defaultSubcommand: RunCommand.self
     )
 }

@@ -18,7 +18,8 @@ package struct UncontendedCycle {
     package let release: NodeCommand
 
     /// The cycle of a lock that nobody else wants.
-    package init(of resource: String, ttlMilliseconds: Int64, configuration: RedlockConfiguration) throws(RedlockError) {
+    package init(of resource: String, ttlMilliseconds: Int64, configuration: RedlockConfiguration) throws(RedlockError)
+    {
         try ResourceName.validate(resource)
         let name = ResourceName(resource)
         let profile = LockProfile.standard(prefix: configuration.keyPrefix)

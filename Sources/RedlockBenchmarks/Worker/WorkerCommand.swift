@@ -33,9 +33,7 @@ struct WorkerCommand: AsyncParsableCommand {
         _: Client.Type,
         _ servers: [LocalRedisServer]
     ) async throws -> Measurement {
-        var configuration = RedlockConfiguration()
-        // A node that is never idle answers late, which is no outage here.
-        if order.workload == .uncontended || order.workload == .concurrent { configuration.nodeTimeout = .seconds(1) }
+        let configuration = BenchmarkNodes.configuration(for: order.workload)
         let nodes = BenchmarkNodes(servers: servers, configuration: configuration, subject: order.subject)
         switch order.workload {
         case .uncontended, .concurrent:

@@ -12,6 +12,17 @@ struct BenchmarkNodes {
     /// The name of the lock of one task; the limit locks the same names, as longer ones would be more bytes.
     static func lockName(ofTask task: Int) -> String { "benchmark/\(task)" }
 
+    /// How clients are configured: as they are by default, but where nodes that are never idle answer late, which is no
+    /// outage then.
+    static func configuration(for workload: BenchmarkReport.Workload) -> RedlockConfiguration {
+        var configuration = RedlockConfiguration()
+        switch workload {
+        case .uncontended, .concurrent: configuration.nodeTimeout = .seconds(1)
+        case .contended, .renewing, .waiting: break
+        }
+        return configuration
+    }
+
     /// Runs the body with a client for which every node votes.
     func withClient<Client: LockClient, Value>(
         _: Client.Type = Client.self,
@@ -60,7 +71,11 @@ struct BenchmarkNodes {
         var measurement = Measurement(seconds: Double(end - begin) / 1e9)
         measurement.processorSeconds = usageAfter.processorSeconds - usageBefore.processorSeconds
         measurement.peakMemoryBytes = usageAfter.peakMemoryBytes
-        measurement.traffic = ServerCounters.traffic(from: countersBefore, to: countersAfter, isCompatible: isCompatible)
+        measurement.traffic = ServerCounters.traffic(
+            from: countersBefore,
+            to: countersAfter,
+            isCompatible: isCompatible
+        )
         if let before = usageBefore.writeCalls, let after = usageAfter.writeCalls {
             measurement.writeCalls = after - before
         }

@@ -34,7 +34,9 @@ struct ContendedWorkload<Client: LockClient> {
     private func waitForOthers() async throws {
         guard let begin = order.begin else { return }
         let rest = begin - MonotonicClock.now
-        guard rest > 0 else { throw BenchmarkError("the process was \(-rest / 1_000_000) ms late to begin with others") }
+        guard rest > 0 else {
+            throw BenchmarkError("the process was \(-rest / 1_000_000) ms late to begin with others")
+        }
         try await Task.sleep(for: .nanoseconds(rest))
     }
 

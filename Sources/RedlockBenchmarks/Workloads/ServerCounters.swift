@@ -13,8 +13,9 @@ struct ServerCounters {
     private static let ownReads = 2
     private static let ownCalls = ["info": 1]
 
-    /// What a client of ours sends by itself, and not by a script: scripts, the clock, and what the compatible profile
-    /// sets keys with. Scripts that ask for the time are counted twice by that.
+    /// What a client of ours sends by itself, and not by a script.
+    ///
+    /// A script that asks for the time is counted twice by that.
     private static func isSent(_ command: String, isCompatible: Bool) -> Bool {
         switch command {
         case "eval", "evalsha", "time", "info", "ping", "subscribe", "unsubscribe", "script|load": true
