@@ -53,15 +53,7 @@ struct BenchmarkServers {
     }
 
     func order(_ row: RowPlan) -> WorkerOrder {
-        var order = WorkerOrder()
-        order.servers = redis.directory
-        order.workload = row.workload
-        order.subject = row.subject
-        order.tasks = row.taskCount / row.processCount
-        order.seconds = row.seconds
-        order.hold = row.holdMicroseconds ?? 0
-        order.ttl = row.timeToLiveSeconds ?? 10
-        return order
+        WorkerOrder(row, servers: redis.directory)
     }
 
     /// How long after their start processes begin that compete: by then, each has connected.

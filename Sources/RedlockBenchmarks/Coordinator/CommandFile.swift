@@ -11,7 +11,7 @@ import Redlock
 ///
 /// A client also asks for the time behind every write, which is left out: the more tasks there are, the more commands
 /// share one write.
-struct CommandFile {
+struct CommandFile: ~Copyable {
     static let magic = "RLCMD001"
 
     private static let configuration = BenchmarkNodes.configuration(for: .concurrent)
@@ -36,7 +36,8 @@ struct CommandFile {
         append(Data(Self.magic.utf8))
         append(taskCount)
         append(recordIDs.count)
-        let scripts = try Script.standard.map { try encoded(.plain(["SCRIPT", "LOAD", $0.text])) }
+        var scripts: [Data] = []
+        for script in Script.standard { scripts.append(try encoded(.plain(["SCRIPT", "LOAD", script.text]))) }
         for _ in recordIDs {
             append(scripts.count)
             appendCounted(scripts.reduce(into: Data()) { $0 += $1 })

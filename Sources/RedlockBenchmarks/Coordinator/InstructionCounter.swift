@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import LocalRedis
 
 /// Counts the instructions of one cycle of one task: those of a long run less those of a short one, so that start, end
 /// and warming up are in neither.

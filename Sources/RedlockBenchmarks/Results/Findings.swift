@@ -5,7 +5,7 @@ struct Findings {
     let rows: [BenchmarkReport.Row]
 
     /// Which row is meant; the subject comes with the question.
-    struct Place {
+    struct Place: Sendable {
         var workload: BenchmarkReport.Workload
         var nodeCount: Int
         var taskCount: Int

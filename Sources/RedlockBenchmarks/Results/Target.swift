@@ -36,88 +36,104 @@ extension Target {
     private typealias Subject = BenchmarkReport.Subject
 
     /// All of them, in the order of the workloads.
-    static let all: [Target] = acquireLatency + throughput + processorTime + withLock + contended + renewing + waiting
+    static var all: [Target] {
+        acquireLatency + throughput + processorTime + withLock + contended + renewing + waiting
+    }
 
     private static let uncontended = Findings.Place(workload: .uncontended, nodeCount: 5, taskCount: 1)
     private static let fiveNodes = Findings.Place(workload: .concurrent, nodeCount: 5, taskCount: 64)
     private static let oneNode = Findings.Place(workload: .concurrent, nodeCount: 1, taskCount: 64)
 
-    private static let acquireLatency = [
-        ratio("compatible", .compatible, to: .limitPlain, at: uncontended, atMost: 1.15) { $0.acquire?.median },
-        ratio("standard", .standard, to: .limitPlain, at: uncontended, atMost: 1.3) { $0.acquire?.median },
-    ]
-
-    private static let throughput = [
-        ratio("compatible", .compatible, to: .limitPlain, at: fiveNodes, atLeast: 0.8, \.cyclesPerSecond),
-        ratio("standard", .standard, to: .limitPlain, at: fiveNodes, atLeast: 0.55, \.cyclesPerSecond),
-        ratio("standard", .standard, to: .limitStandard, at: fiveNodes, atLeast: 0.9, \.cyclesPerSecond),
-        ratio(
-            "compatible, the same bytes",
-            .compatible,
-            to: .limitPlain,
-            at: fiveNodes,
-            atLeast: 0.9,
-            \.cyclesPerSecond
-        ),
-        ratio("compatible", .compatible, to: .limitPlain, at: oneNode, atLeast: 0.7, \.cyclesPerSecond),
-        ratio("standard", .standard, to: .limitPlain, at: oneNode, atLeast: 0.5, \.cyclesPerSecond),
-    ]
-
-    private static let processorTime = [
-        ratio(
-            "compatible",
-            .compatible,
-            to: .limitHiredis,
-            at: fiveNodes,
-            atMost: 1.5,
-            \.processorMicrosecondsPerCycle
-        ),
-        ratio("standard", .standard, to: .limitHiredis, at: fiveNodes, atMost: 2, \.processorMicrosecondsPerCycle),
-    ]
-
-    private static let withLock = [
-        ratio("withLock", .withLockStandard, to: .standard, at: fiveNodes, atLeast: 0.85, \.cyclesPerSecond),
-        ratio("withLock", .withLockCompatible, to: .compatible, at: fiveNodes, atLeast: 0.85, \.cyclesPerSecond),
-    ]
-
-    private static let contended: [Target] = [3, 5].flatMap { nodeCount in
-        let empty = Findings.Place(workload: .contended, nodeCount: nodeCount, taskCount: 16, holdMicroseconds: 0)
-        var held = empty
-        held.holdMicroseconds = 1_000
-        var processes = held
-        processes.processCount = 4
-        // One holder after the other, without a gap.
-        let mostHolds = 1_000.0
-        let share: Findings.Value = { $0.cyclesPerSecond.map { $0 / mostHolds } }
-        return [
-            value("acquisitions with an empty hold", at: empty, atLeast: 100_000, unit: "/s", \.cyclesPerSecond),
-            value("part of what 1 ms holds allow", at: held, atLeast: 0.95, share),
-            value("part of what 1 ms holds allow", at: processes, atLeast: 0.7, share),
-            value("commands for each acquisition and node", at: processes, atMost: 12) { measurement in
-                measurement.traffic.map { $0.commands / Double(measurement.cycles) }
-            },
-            value("overlapping holds", at: processes, atMost: 0, isExact: true) { Double($0.overlaps) },
-            value("overlapping holds", at: empty, atMost: 0, isExact: true) { Double($0.overlaps) },
+    private static var acquireLatency: [Target] {
+        [
+            ratio("compatible", .compatible, to: .limitPlain, at: uncontended, atMost: 1.15) { $0.acquire?.median },
+            ratio("standard", .standard, to: .limitPlain, at: uncontended, atMost: 1.3) { $0.acquire?.median },
         ]
     }
 
-    private static let renewing: [Target] = [(3, 10), (5, 10), (5, 30)].flatMap { nodeCount, timeToLiveSeconds in
-        let place = Findings.Place(
-            workload: .renewing,
-            nodeCount: nodeCount,
-            taskCount: 10_000,
-            timeToLiveSeconds: timeToLiveSeconds
-        )
-        return [
-            value("leases lost", at: place, atMost: 0, isExact: true) { Double($0.lostLeases) },
-            value("processor time", at: place, atMost: 8, unit: "% of a core") { $0.processorShare.map { 100 * $0 } },
-            value("writes for each node and renewal", at: place, atMost: 1) { measurement in
-                measurement.writesPerNodeAndTick(nodeCount: nodeCount, timeToLiveSeconds: timeToLiveSeconds)
-            },
+    private static var throughput: [Target] {
+        [
+            ratio("compatible", .compatible, to: .limitPlain, at: fiveNodes, atLeast: 0.8, \.cyclesPerSecond),
+            ratio("standard", .standard, to: .limitPlain, at: fiveNodes, atLeast: 0.55, \.cyclesPerSecond),
+            ratio("standard", .standard, to: .limitStandard, at: fiveNodes, atLeast: 0.9, \.cyclesPerSecond),
+            ratio(
+                "compatible, the same bytes",
+                .compatible,
+                to: .limitPlain,
+                at: fiveNodes,
+                atLeast: 0.9,
+                \.cyclesPerSecond
+            ),
+            ratio("compatible", .compatible, to: .limitPlain, at: oneNode, atLeast: 0.7, \.cyclesPerSecond),
+            ratio("standard", .standard, to: .limitPlain, at: oneNode, atLeast: 0.5, \.cyclesPerSecond),
         ]
     }
 
-    private static let waiting: [Target] = {
+    private static var processorTime: [Target] {
+        [
+            ratio(
+                "compatible",
+                .compatible,
+                to: .limitHiredis,
+                at: fiveNodes,
+                atMost: 1.5,
+                \.processorMicrosecondsPerCycle
+            ),
+            ratio("standard", .standard, to: .limitHiredis, at: fiveNodes, atMost: 2, \.processorMicrosecondsPerCycle),
+        ]
+    }
+
+    private static var withLock: [Target] {
+        [
+            ratio("withLock", .withLockStandard, to: .standard, at: fiveNodes, atLeast: 0.85, \.cyclesPerSecond),
+            ratio("withLock", .withLockCompatible, to: .compatible, at: fiveNodes, atLeast: 0.85, \.cyclesPerSecond),
+        ]
+    }
+
+    private static var contended: [Target] {
+        [3, 5].flatMap { nodeCount in
+            let empty = Findings.Place(workload: .contended, nodeCount: nodeCount, taskCount: 16, holdMicroseconds: 0)
+            var held = empty
+            held.holdMicroseconds = 1_000
+            var processes = held
+            processes.processCount = 4
+            // One holder after the other, without a gap.
+            let mostHolds = 1_000.0
+            let share: Findings.Value = { $0.cyclesPerSecond.map { $0 / mostHolds } }
+            return [
+                value("acquisitions with an empty hold", at: empty, atLeast: 100_000, unit: "/s", \.cyclesPerSecond),
+                value("part of what 1 ms holds allow", at: held, atLeast: 0.95, share),
+                value("part of what 1 ms holds allow", at: processes, atLeast: 0.7, share),
+                value("commands for each acquisition and node", at: processes, atMost: 12) { measurement in
+                    measurement.traffic.map { $0.commands / Double(measurement.cycles) }
+                },
+                value("overlapping holds", at: processes, atMost: 0, isExact: true) { Double($0.overlaps) },
+                value("overlapping holds", at: empty, atMost: 0, isExact: true) { Double($0.overlaps) },
+            ]
+        }
+    }
+
+    private static var renewing: [Target] {
+        [(3, 10), (5, 10), (5, 30)].flatMap { nodeCount, timeToLiveSeconds in
+            let place = Findings.Place(
+                workload: .renewing,
+                nodeCount: nodeCount,
+                taskCount: 10_000,
+                timeToLiveSeconds: timeToLiveSeconds
+            )
+            return [
+                value("leases lost", at: place, atMost: 0, isExact: true) { Double($0.lostLeases) },
+                value("processor time", at: place, atMost: 8, unit: "% of a core") {
+                    $0.processorShare.map { 100 * $0 }
+                },
+                value("writes for each node and renewal", at: place, atMost: 1) { measurement in
+                    measurement.writesPerNodeAndTick(nodeCount: nodeCount, timeToLiveSeconds: timeToLiveSeconds)
+                },
+            ]
+        }
+    }
+
+    private static var waiting: [Target] {
         let place = Findings.Place(workload: .waiting, nodeCount: 3, taskCount: 1_000)
         return [
             value("commands to each node", at: place, atMost: 2, unit: "/s") { measurement in
@@ -127,7 +143,7 @@ extension Target {
                 $0.memoryBytesPerWaiter(count: place.taskCount)
             },
         ]
-    }()
+    }
 
     // MARK: Kinds of targets
 

@@ -28,6 +28,22 @@ struct WorkerOrder: ParsableArguments {
 }
 
 extension WorkerOrder {
+    /// What one process has to do for a row.
+    ///
+    /// Each property has to be set: only the parser knows of defaults.
+    init(_ row: RowPlan, servers: String) {
+        self.servers = servers
+        workload = row.workload
+        subject = row.subject
+        tasks = row.taskCount / row.processCount
+        seconds = row.seconds
+        cycles = nil
+        hold = row.holdMicroseconds ?? 0
+        ttl = row.timeToLiveSeconds ?? 10
+        begin = nil
+        bare = false
+    }
+
     /// The order as arguments.
     var arguments: [String] {
         var arguments = [
