@@ -19,7 +19,7 @@ struct Coordinator {
                 }
                 if !servers.isDurable, plan.instructionNodeCounts.contains(servers.nodeCount) {
                     progress.show("counting instructions, \(servers.nodeCount) nodes")
-                    report.instructions += try await InstructionCounter(servers: running).count()
+                    report.instructions += try await InstructionCounter.count(on: running)
                 }
             }
         }

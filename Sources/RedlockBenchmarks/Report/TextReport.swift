@@ -95,8 +95,8 @@ struct TextReport {
     private func renewing(_ rows: [BenchmarkReport.Row]) -> TextTable {
         var table = TextTable(columns: [
             "subject", "nodes", "leases", "TTL s", "CPU %", "commands/s and node", "lost",
-            "writes per node and renewal",
-            "reads", "peak MiB",
+            "writes/100 ms and node",
+            "reads/100 ms", "peak MiB",
         ])
         for row in rows {
             let timeToLive = row.timeToLiveSeconds ?? 0
@@ -108,11 +108,11 @@ struct TextReport {
                 number(row.median { $0.processorShare.map { $0 * 100 } }, digits: 2),
                 number(row.commandsPerNodeAndSecond.median),
                 "\(row.rounds.map(\.lostLeases).reduce(0, +))",
+                number(row.median { $0.writesPerNodeAndTick(nodeCount: row.nodeCount) }, digits: 2),
                 number(
-                    row.median { $0.writesPerNodeAndTick(nodeCount: row.nodeCount, timeToLiveSeconds: timeToLive) },
+                    row.median { measurement in measurement.traffic.map { $0.reads / measurement.seconds / 10 } },
                     digits: 2
                 ),
-                number(row.median { $0.readsPerTick(timeToLiveSeconds: timeToLive) }, digits: 2),
                 number(row.median { Double($0.peakMemoryBytes) / 1_048_576 }, digits: 1),
             ])
         }

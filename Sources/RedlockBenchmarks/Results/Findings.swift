@@ -63,19 +63,12 @@ extension Measurement {
         return Double(most) / Double(least)
     }
 
-    /// How often the client wrote to each node for each time at which leases are renewed: 16 in a third of the TTL.
+    /// How often the client wrote to each node in each of the 100 ms after which it looks at its leases at the latest.
     ///
     /// Writes to anything else than a node are counted as well.
-    func writesPerNodeAndTick(nodeCount: Int, timeToLiveSeconds: Int) -> Double? {
-        writeCalls.map { Double($0) / Double(nodeCount) / ticks(timeToLiveSeconds) }
+    func writesPerNodeAndTick(nodeCount: Int) -> Double? {
+        writeCalls.map { Double($0) / Double(nodeCount) / (seconds / 0.1) }
     }
-
-    /// How often each node read from a connection for each of these times.
-    func readsPerTick(timeToLiveSeconds: Int) -> Double? {
-        traffic.map { $0.reads / ticks(timeToLiveSeconds) }
-    }
-
-    private func ticks(_ timeToLiveSeconds: Int) -> Double { seconds / (Double(timeToLiveSeconds) / 3 / 16) }
 
     /// How much more memory each of those takes who wait for a lock than a task on a bare continuation.
     func memoryBytesPerWaiter(count: Int) -> Double? {

@@ -126,8 +126,8 @@ extension Target {
                 value("processor time", at: place, atMost: 8, unit: "% of a core") {
                     $0.processorShare.map { 100 * $0 }
                 },
-                value("writes for each node and renewal", at: place, atMost: 1) { measurement in
-                    measurement.writesPerNodeAndTick(nodeCount: nodeCount, timeToLiveSeconds: timeToLiveSeconds)
+                value("writes to each node for each 100 ms", at: place, atMost: 1) { measurement in
+                    measurement.writesPerNodeAndTick(nodeCount: nodeCount)
                 },
             ]
         }

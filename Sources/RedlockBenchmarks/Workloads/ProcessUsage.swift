@@ -17,16 +17,16 @@ struct ProcessUsage {
         // RUSAGE_SELF, whose type differs between systems.
         getrusage(0, &usage)
         func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
-        #if os(Linux)
-            let peakMemoryBytes = usage.ru_maxrss * 1_024
-        #else
-            let peakMemoryBytes = usage.ru_maxrss
-        #endif
         return ProcessUsage(
             processorSeconds: seconds(usage.ru_utime) + seconds(usage.ru_stime),
-            peakMemoryBytes: peakMemoryBytes,
+            peakMemoryBytes: peakMemoryBytes ?? usage.ru_maxrss,
             writeCalls: value(of: "syscw", inFile: "/proc/self/io")
         )
+    }
+
+    /// What Linux tells of this program alone; its `ru_maxrss` is at least that of the process which started it.
+    private static var peakMemoryBytes: Int? {
+        value(of: "VmHWM", inFile: "/proc/self/status").map { $0 * 1_024 }
     }
 
     /// The memory that it has written to and still has, in bytes; nil where the system does not tell it.
