@@ -66,7 +66,7 @@ bench: requirements ## Measures the client against the limit of the servers (a q
 	swift build $(BENCHMARK_FLAGS) --product ServerLimit
 	swift build $(BENCHMARK_FLAGS) --product RedlockBenchmarks
 	@"$$(swift build $(BENCHMARK_FLAGS) --show-bin-path)/RedlockBenchmarks" --json .build/bench.json \
-		$(if $(SHORT),--short) $(if $(CHECK),--check) $(BENCH_OPTIONS)
+		--html .build/bench.html $(if $(SHORT),--short) $(if $(CHECK),--check) $(BENCH_OPTIONS)
 
 simulator: requirements
 	swift build $(SIMULATOR_FLAGS)

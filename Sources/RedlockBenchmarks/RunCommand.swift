@@ -22,6 +22,8 @@ struct RunCommand: AsyncParsableCommand {
     var check = false
     @Option(help: "Writes everything that was measured into this file.")
     var json: String?
+    @Option(help: "Writes tables and plots into this file, for a browser.")
+    var html: String?
     @Flag(help: "Shows no progress.")
     var quiet = false
 
@@ -37,6 +39,7 @@ struct RunCommand: AsyncParsableCommand {
         let report = try await cancelledBySignals { try await command.measure(on: machine) }
         show(TextReport(report).text)
         if let json { try write(report, to: json) }
+        if let html { try HTMLReport(report).text.write(toFile: html, atomically: true, encoding: .utf8) }
         if check, !report.targets.allSatisfy(\.isMet) { throw ExitCode.failure }
     }
 

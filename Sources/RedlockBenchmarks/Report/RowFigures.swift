@@ -17,6 +17,7 @@ extension BenchmarkReport.Row {
     func hasSameSize(as other: Self) -> Bool {
         workload == other.workload && nodeCount == other.nodeCount && taskCount == other.taskCount
             && processCount == other.processCount && isDurable == other.isDurable
+            && holdMicroseconds == other.holdMicroseconds && timeToLiveSeconds == other.timeToLiveSeconds
     }
 
     /// Whether one process did it with nodes that keep all in memory, which is what most plots compare.
@@ -27,7 +28,12 @@ extension BenchmarkReport.Row {
         first.order.lexicographicallyPrecedes(second.order)
     }
 
-    private var order: [Int] { [nodeCount, taskCount, processCount, isDurable ? 1 : 0, subject.rank] }
+    private var order: [Int] {
+        [
+            nodeCount, taskCount, processCount, isDurable ? 1 : 0, holdMicroseconds ?? 0, timeToLiveSeconds ?? 0,
+            subject.rank,
+        ]
+    }
 
     /// The size for people: `N = 5, 64 tasks, 4 processes, durable`.
     var sizeText: String {
@@ -61,17 +67,6 @@ extension BenchmarkReport {
 }
 
 extension Measurement {
-    /// How often a lock was acquired; nil where the workload does not count that.
-    private var acquisitionCount: Int? {
-        guard acquisitionsOfEach.isEmpty else { return acquisitionsOfEach.reduce(0, +) }
-        return cycles > 0 ? cycles : nil
-    }
-
-    var cyclesPerSecond: Double? {
-        guard let acquisitionCount, seconds > 0 else { return nil }
-        return Double(acquisitionCount) / seconds
-    }
-
     var processorSecondsPer10000Cycles: Double? {
         guard let acquisitionCount, acquisitionCount > 0 else { return nil }
         return processorSeconds / Double(acquisitionCount) * 10_000

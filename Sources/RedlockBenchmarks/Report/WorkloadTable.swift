@@ -28,6 +28,8 @@ struct WorkloadTable {
             .number("tasks") { Double($0.taskCount) },
             .number("processes") { Double($0.processCount) },
             .text("durable") { $0.isDurable ? "yes" : "no" },
+            .digits("hold (ms)") { row in row.holdMicroseconds.map { Double($0) / 1_000 } },
+            .number("TTL (s)") { row in row.timeToLiveSeconds.map(Double.init) },
         ]
     }
 

@@ -47,7 +47,16 @@ struct Findings {
 }
 
 extension Measurement {
-    var cyclesPerSecond: Double? { cycles > 0 && seconds > 0 ? Double(cycles) / seconds : nil }
+    /// How often a lock was acquired; nil where the workload does not count that.
+    var acquisitionCount: Int? {
+        guard acquisitionsOfEach.isEmpty else { return acquisitionsOfEach.reduce(0, +) }
+        return cycles > 0 ? cycles : nil
+    }
+
+    var cyclesPerSecond: Double? {
+        guard let acquisitionCount, seconds > 0 else { return nil }
+        return Double(acquisitionCount) / seconds
+    }
 
     /// Processor time of one cycle, in microseconds.
     var processorMicrosecondsPerCycle: Double? {
