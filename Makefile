@@ -14,8 +14,14 @@ SIMULATOR_FLAGS = --configuration release --product RedlockSimulator --scratch-p
 	-Xswiftc -DREDLOCK_PLANTED_BUGS -Xswiftc -enforce-exclusivity=unchecked -Xswiftc -cross-module-optimization \
 	$(SWIFT_FLAGS)
 
+# The benchmarks and the C program that they compare with, beside each other.
+BENCHMARK_FLAGS = --configuration release $(SWIFT_FLAGS)
+# make bench CHECK=1    make bench SHORT=1    make bench BENCH_OPTIONS='--only W2 --rounds 5'
+BENCH_OPTIONS ?=
+
 ifeq ($(shell uname -s),Linux)
 RELEASE_FLAGS += --static-swift-stdlib
+BENCHMARK_FLAGS += --static-swift-stdlib
 SIMULATOR_FLAGS += --static-swift-stdlib
 endif
 
@@ -27,7 +33,7 @@ SEEDS ?= 20000
 export SWIFT_FLAGS
 
 .NOTPARALLEL:
-.PHONY: help build release test lint check format demo simulator simulate mutants necessity model soak clean
+.PHONY: help build release test lint check format demo bench simulator simulate mutants necessity model soak clean
 .PHONY: requirements requirements-for-tests
 
 help: ## Lists these targets (the default)
@@ -55,6 +61,12 @@ format: ## Formats the sources in place
 demo: requirements ## Shows the lock at work while servers fail (under a minute once built)
 	swift build $(RELEASE_FLAGS)
 	@.scripts/demo "$$(swift build $(RELEASE_FLAGS) --show-bin-path)/redlock"
+
+bench: requirements ## Measures the client against the limit of the servers (a quarter of an hour; a minute with SHORT=1)
+	swift build $(BENCHMARK_FLAGS) --product ServerLimit
+	swift build $(BENCHMARK_FLAGS) --product RedlockBenchmarks
+	@"$$(swift build $(BENCHMARK_FLAGS) --show-bin-path)/RedlockBenchmarks" --json .build/bench.json \
+		--html .build/bench.html $(if $(SHORT),--short) $(if $(CHECK),--check) $(BENCH_OPTIONS)
 
 simulator: requirements
 	swift build $(SIMULATOR_FLAGS)

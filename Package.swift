@@ -31,6 +31,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.86.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.29.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", .upToNextMinor(from: "0.2.0")),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
     ],
     targets: [
@@ -117,6 +118,20 @@ let package = Package(
             swiftSettings: strictSettings
         ),
 
+        // Measures the client against the limit of the servers, each measurement in a process of its own.
+        .executableTarget(
+            name: "RedlockBenchmarks",
+            dependencies: [
+                "Hiredis",
+                "LocalRedis",
+                "LockCore",
+                "Redlock",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
+            swiftSettings: strictSettings
+        ),
+
         // Measures how fast servers can grant locks to a client that does next to nothing; ours is compared with it.
         .executableTarget(name: "ServerLimit", dependencies: ["CHiredis"]),
 
@@ -172,6 +187,11 @@ let package = Package(
         .testTarget(
             name: "RedlockCLITests",
             dependencies: ["LocalRedis", "RedisTransport", "Redlock", "RedlockCLI", "RedlockTesting", "TestSupport"],
+            swiftSettings: strictSettings
+        ),
+        .testTarget(
+            name: "RedlockBenchmarksTests",
+            dependencies: ["Hiredis", "LocalRedis", "LockCore", "Redlock", "RedlockBenchmarks", "TestSupport"],
             swiftSettings: strictSettings
         ),
         .testTarget(

@@ -28,11 +28,16 @@ struct BenchmarkReport: Codable, Sendable {
         var processCount: Int
         /// Whether the nodes keep their data as we recommend: AOF, written to disk before each answer.
         var isDurable: Bool
+        /// How long each holder keeps the lock, where several compete for it.
+        var holdMicroseconds: Int?
+        /// The TTL of the leases, where it matters.
+        var timeToLiveSeconds: Int?
         var rounds: [Measurement]
         /// Commands that one node was sent, per second; of each round, nil where nobody counted.
         var commandsPerNodeAndSecond: [Double]
         /// Commands that one node was sent for one acquisition with its release; of each round.
         var commandsPerNodeAndAcquisition: [Double]
+
         /// The median over all rounds, of what is asked for.
         func median(_ value: (Measurement) -> Double?) -> Double? {
             rounds.compactMap(value).median

@@ -16,6 +16,14 @@ struct Measurement: Codable, Sendable {
     var peakMemoryBytes: Int = 0
     /// The memory that those who wait took, in bytes; nil where nobody waits.
     var waitingMemoryBytes: Int?
+    /// The memory that as many tasks took which were parked on a bare continuation, in another process.
+    var bareMemoryBytes: Int?
+    /// What the nodes were asked meanwhile; nil where nobody counted.
+    var traffic: Traffic?
+    /// How often the process wrote, to whatever; nil where the system does not count it.
+    var writeCalls: Int?
+    /// When each holder had the one lock; only between a process and the coordinator, which merges those of several.
+    var holds: [Hold]?
     /// How often each of those who compete for one name had it; empty without contention.
     var acquisitionsOfEach: [Int] = []
     /// How many leases were lost.
@@ -39,4 +47,15 @@ struct Latency: Codable, Sendable {
         var part: Double
         var microseconds: Double
     }
+}
+
+/// What one node was asked while a process measured: the mean of all nodes.
+struct Traffic: Codable, Sendable, Equatable {
+    /// Commands that clients sent.
+    var commands: Double
+    /// Commands that were carried out: those that clients sent, and those that scripts called.
+    var calls: Double
+    /// How often the node read from a connection: once for each write that a client made, unless it is longer than the
+    /// 16 KiB that a node reads at a time.
+    var reads: Double
 }

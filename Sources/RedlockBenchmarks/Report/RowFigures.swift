@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What the report says of a row: medians over its rounds.
+extension BenchmarkReport.Row {
+    var cyclesPerSecond: Double? { median(\.cyclesPerSecond) }
+
+    /// From the slowest round to the fastest; nil if no round counted cycles.
+    var cyclesPerSecondRange: ClosedRange<Double>? {
+        let rates = rounds.compactMap(\.cyclesPerSecond)
+        guard let slowest = rates.min(), let fastest = rates.max() else { return nil }
+        return slowest...fastest
+    }
+
+    var processorSecondsPer10000Cycles: Double? { median(\.processorSecondsPer10000Cycles) }
+
+    /// Whether the rows measured the same with different subjects.
+    func hasSameSize(as other: Self) -> Bool {
+        workload == other.workload && nodeCount == other.nodeCount && taskCount == other.taskCount
+            && processCount == other.processCount && isDurable == other.isDurable
+            && holdMicroseconds == other.holdMicroseconds && timeToLiveSeconds == other.timeToLiveSeconds
+    }
+
+    /// Whether one process did it with nodes that keep all in memory, which is what most plots compare.
+    var isPlain: Bool { processCount == 1 && !isDurable }
+
+    /// The order of the report: sizes from small to large, and within each the limits first.
+    static func standsBefore(_ first: Self, _ second: Self) -> Bool {
+        first.order.lexicographicallyPrecedes(second.order)
+    }
+
+    private var order: [Int] {
+        [
+            nodeCount, taskCount, processCount, isDurable ? 1 : 0, holdMicroseconds ?? 0, timeToLiveSeconds ?? 0,
+            subject.rank,
+        ]
+    }
+
+    /// The size for people: `N = 5, 64 tasks, 4 processes, durable`.
+    var sizeText: String {
+        let tasks = taskCount == 1 ? "1 task" : "\(NumberText.grouped(taskCount)) tasks"
+        return "N = \(nodeCount), \(tasks)" + (processCount > 1 ? ", \(processCount) processes" : "")
+            + (isDurable ? ", durable" : "")
+    }
+}
+
+extension BenchmarkReport {
+    /// The plain rows of one workload and size, one for each subject, the limits first.
+    func rows(_ workload: Workload, ofSize nodeCount: Int, _ taskCount: Int) -> [Row] {
+        rows.filter {
+            $0.workload == workload && $0.nodeCount == nodeCount && $0.taskCount == taskCount && $0.isPlain
+        }.sorted(by: Row.standsBefore)
+    }
+
+    /// Cycles per second as a part of what the limit reached with the same servers in the same round.
+    ///
+    /// The machine is not equally fast in all rounds, so it is the median of ratios, not the ratio of medians.
+    func ratioToLimit(of row: Row) -> Double? {
+        guard let limit = rows.first(where: { $0.subject == .limitPlain && $0.hasSameSize(as: row) }) else {
+            return nil
+        }
+        let ratios = zip(row.rounds, limit.rounds).compactMap { own, limit -> Double? in
+            guard let own = own.cyclesPerSecond, let limit = limit.cyclesPerSecond, limit > 0 else { return nil }
+            return own / limit
+        }
+        return ratios.median
+    }
+}
+
+extension Measurement {
+    var processorSecondsPer10000Cycles: Double? {
+        guard let acquisitionCount, acquisitionCount > 0 else { return nil }
+        return processorSeconds / Double(acquisitionCount) * 10_000
+    }
+}
+
+extension Latency {
+    /// What that part of all did not exceed, in microseconds.
+    func microseconds(of part: Double) -> Double? {
+        if distribution.isEmpty { return named.first { $0.part == part }?.microseconds }
+        return distribution.first { $0.part >= part }?.microseconds ?? longest
+    }
+
+    /// The percentiles that are there without a distribution.
+    private var named: [Point] {
+        [
+            Point(part: 0.5, microseconds: median), Point(part: 0.9, microseconds: p90),
+            Point(part: 0.99, microseconds: p99), Point(part: 0.999, microseconds: p999),
+        ]
+    }
+}
