@@ -69,6 +69,28 @@ public struct CommandEncoder: ~Copyable {
         bytes.appendLineEnd()
     }
 
+    /// Adds one argument that is made of two numbers and a text, with spaces between.
+    public mutating func append(_ first: Int64, _ second: Int64, _ text: String) {
+        beginArgument(byteCount: first.decimalByteCount + second.decimalByteCount + text.utf8.count + 2)
+        bytes.append(decimal: first)
+        bytes.append(UInt8(ascii: " "))
+        bytes.append(decimal: second)
+        bytes.append(UInt8(ascii: " "))
+        bytes.append(text)
+        bytes.appendLineEnd()
+    }
+
+    /// Adds one argument that is made of a number and two texts, with spaces between.
+    public mutating func append(_ number: Int64, _ first: String, _ second: String) {
+        beginArgument(byteCount: number.decimalByteCount + first.utf8.count + second.utf8.count + 2)
+        bytes.append(decimal: number)
+        bytes.append(UInt8(ascii: " "))
+        bytes.append(first)
+        bytes.append(UInt8(ascii: " "))
+        bytes.append(second)
+        bytes.appendLineEnd()
+    }
+
     /// Adds an argument.
     public mutating func append(_ argument: [UInt8]) {
         argument.withUnsafeBytes { append($0) }
@@ -83,11 +105,8 @@ public struct CommandEncoder: ~Copyable {
 
     /// Adds an argument: the number in decimal digits.
     public mutating func append(_ argument: Int64) {
-        let magnitude = argument.magnitude
-        let digitCount = magnitude.decimalDigitCount
-        beginArgument(byteCount: digitCount + (argument < 0 ? 1 : 0))
-        if argument < 0 { bytes.append(UInt8(ascii: "-")) }
-        bytes.append(digitsOf: magnitude, count: digitCount)
+        beginArgument(byteCount: argument.decimalByteCount)
+        bytes.append(decimal: argument)
         bytes.appendLineEnd()
     }
 
@@ -96,7 +115,7 @@ public struct CommandEncoder: ~Copyable {
         argumentCount += 1
         bytes.reserve(CommandEncoder.lengthCapacity + byteCount + 2)
         bytes.append(UInt8(ascii: "$"))
-        bytes.append(digitsOf: UInt64(byteCount), count: UInt64(byteCount).decimalDigitCount)
+        bytes.append(decimal: Int64(byteCount))
         bytes.appendLineEnd()
     }
 
@@ -111,26 +130,25 @@ public struct CommandEncoder: ~Copyable {
         _ body: (UnsafeMutableRawBufferPointer) throws -> Result
     ) throws -> Result {
         precondition(argumentCount > 0, "a command needs at least its name")
-        let count = UInt64(argumentCount)
-        let headerCount = 1 + count.decimalDigitCount + 2
+        let headerCount = 1 + Int64(argumentCount).decimalByteCount + 2
         let start = CommandEncoder.headerCapacity - headerCount
         guard bytes.count - start <= CommandEncoder.maximumCommandBytes else {
             throw CommandEncodingError.tooLarge(byteCount: bytes.count - start)
         }
         bytes.overwrite(at: start) { header in
             header.append(UInt8(ascii: "*"))
-            header.append(digitsOf: count, count: count.decimalDigitCount)
+            header.append(decimal: Int64(argumentCount))
             header.appendLineEnd()
         }
         return try body(UnsafeMutableRawBufferPointer(rebasing: bytes.all[start...]))
     }
 }
 
-extension UInt64 {
-    /// How many decimal digits the number has.
-    fileprivate var decimalDigitCount: Int {
-        var count = 1
-        var rest = self
+extension Int64 {
+    /// How many bytes the number has in decimal digits, with its sign.
+    fileprivate var decimalByteCount: Int {
+        var count = self < 0 ? 2 : 1
+        var rest = magnitude
         while rest >= 10 {
             rest /= 10
             count += 1
@@ -194,17 +212,18 @@ struct Scratch: ~Copyable {
         text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
     }
 
-    mutating func append(digitsOf number: UInt64, count digitCount: Int) {
-        var rest = number
-        for place in stride(from: count + digitCount - 1, through: count, by: -1) {
-            start.storeBytes(
-                of: UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10),
-                toByteOffset: place,
-                as: UInt8.self
-            )
+    mutating func append(decimal number: Int64) {
+        let end = count + number.decimalByteCount
+        var place = end
+        var rest = number.magnitude
+        repeat {
+            place -= 1
+            let digit = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+            start.storeBytes(of: digit, toByteOffset: place, as: UInt8.self)
             rest /= 10
-        }
-        count += digitCount
+        } while rest > 0
+        if number < 0 { start.storeBytes(of: UInt8(ascii: "-"), toByteOffset: place - 1, as: UInt8.self) }
+        count = end
     }
 
     mutating func appendLineEnd() {

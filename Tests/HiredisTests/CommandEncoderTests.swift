@@ -72,7 +72,10 @@ struct CommandEncoderTests {
         encoder.begin()
         encoder.append("grü", "", "ße")
         encoder.append("", "", "")
-        #expect(try encoder.withEncoded { Array($0) } == expectedCommand([Array("grüße".utf8), []]))
+        encoder.append(-12, 0, "ä")
+        encoder.append(7, "-", "a b")
+        let expected = ["grüße", "", "-12 0 ä", "7 - a b"].map { Array($0.utf8) }
+        #expect(try encoder.withEncoded { Array($0) } == expectedCommand(expected))
     }
 
     @Test("All 256 bytes pass")

@@ -21,7 +21,7 @@
             "acquire: ERR increment or decrement would overflow",
             "acquire: ERR the counter of fencing tokens is used up",
             "acquire: ERR invalid expire time in 'set' command",
-            "acquire: ERR user_script: attempt to compare number with nil",
+            "acquire: ERR user_script: attempt to perform arithmetic on a string value",
             "acquire: WRONGTYPE Operation against a key holding the wrong kind of value",
             "acquire: NOSCRIPT No matching script. Please use EVAL.",
             "raise: 0", "raise: 1", "raise: ERR user_script: attempt to compare nil with number",

@@ -14,11 +14,11 @@ extension NodeCommand {
         switch self {
         case .acquire(let acquisition), .acquireAll(let acquisition):
             encoder.append(acquisition)
-            encoder.append(Self.recordIDPlace)
+            encoder.append(acquisition.seeding)
         case .acquireInTurn(let acquisition, let turn):
             encoder.append(acquisition, turn.queue)
             encoder.append(turn)
-            encoder.append(Self.recordIDPlace)
+            encoder.append(acquisition.seeding)
         case .acquireShared(let acquisition, let turn):
             encoder.append(keyCount: 6)
             encoder.append(acquisition.record)
@@ -44,7 +44,7 @@ extension NodeCommand {
             encoder.append(Int64(slots.count))
             encoder.append(turn)
             encoder.append(Int64(first))
-            encoder.append(Self.recordIDPlace)
+            encoder.append(acquisition.seeding)
         case .setIfAbsent(let key, let ownerToken, let ttlMilliseconds):
             encoder.append("SET")
             encoder.append(key)
@@ -92,9 +92,9 @@ extension NodeCommand {
                 encoder.append(turnOf: release.queue)
             }
             encoder.append(ownerToken.secretText)
-            if let first = releases.first { encoder.append(channelPrefixOf: first.queue) }
-            encoder.append(turnMilliseconds)
-            encoder.append(first ?? "")
+            if let queue = releases.first?.queue {
+                encoder.append(turnMilliseconds, first ?? "-", queue.channelPrefix)
+            }
         case .releaseShared(let release, let ownerToken, let turnMilliseconds):
             encoder.append(keyCount: 3)
             encoder.append(readersOf: release.keys)
@@ -174,7 +174,7 @@ extension NodeCommand {
     }
 
     /// What stands for the id until it is written in.
-    private static let recordIDPlace = String(repeating: "0", count: RecordID.digitCount)
+    fileprivate static let recordIDPlace = String(repeating: "0", count: RecordID.digitCount)
 
     /// Writes the id of one node's record into an encoded command that ends with it, before its line end.
     package static func write(_ id: RecordID, intoEnd command: UnsafeMutableRawBufferPointer) {
@@ -268,9 +268,10 @@ extension CommandEncoder {
     fileprivate mutating func appendArguments(of acquisition: NodeCommand.Acquisition) {
         append(acquisition.ownerToken.secretText)
         append(acquisition.ttlMilliseconds)
-        append(NodeCommand.tokensPerGrant)
-        append(acquisition.seeding.proposedMicroseconds)
-        append(acquisition.seeding.toleranceMicroseconds)
-        append(NodeCommand.counterLifeMilliseconds)
+    }
+
+    /// Adds what a counter begins with where it was lost, and room for the id of the record.
+    fileprivate mutating func append(_ seeding: NodeCommand.Seeding) {
+        append(max(0, seeding.proposedMicroseconds), seeding.toleranceMicroseconds, NodeCommand.recordIDPlace)
     }
 }

@@ -289,10 +289,10 @@ package enum NodeCommand {
 
     /// How many tokens one grant takes: the first is that of the grant, the others are for tasks of the same client that
     /// it is handed over to.
-    package static let tokensPerGrant: Int64 = 16
+    package static let tokensPerGrant = Int64(Script.tokensPerGrant)
 
     /// How long a counter lives that nobody raises: 7 days, so that names which come and go leave nothing behind.
-    package static let counterLifeMilliseconds: Int64 = 7 * 86_400_000
+    package static let counterLifeMilliseconds = Int64(Script.counterLifeMilliseconds)
 
     /// How long a counter must live that was raised to a token: until the time, which a new one begins with, has
     /// surely passed it.

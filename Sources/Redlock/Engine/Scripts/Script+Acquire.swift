@@ -4,34 +4,41 @@
 extension Script {
     /// Ends with 0 unless the record is the one that was admitted.
     ///
-    /// KEYS[1]: record. The last of ARGV: id of the admitted record.
+    /// KEYS[1]: record. The last of ARGV ends with the id of the admitted record.
     static let admitting = """
         local record = redis.call('GET', KEYS[1])
-        if not record or string.sub(record, 1, 16) ~= ARGV[#ARGV] then return 0 end
+        if not record or string.sub(record, 1, 16) ~= string.sub(ARGV[#ARGV], -16) then return 0 end
+        """
+
+    /// Tells the time of the node in `now`, in microseconds, and in `proposal` the time that the client proposes to all nodes,
+    /// or the node's own if the two are far apart.
+    ///
+    /// The last of ARGV: proposed time, how far it may be from the node's, both in microseconds, and the id of the admitted
+    /// record.
+    private static let proposing = """
+        local time = redis.call('TIME')
+        local now = time[1] * 1000000 + time[2]
+        local proposal, tolerance = string.match(ARGV[#ARGV], '^(%d+) (%d+)')
+        proposal = tonumber(proposal)
+        if math.abs(proposal - now) > tonumber(tolerance) then proposal = now end
         """
 
     /// Takes the next block of tokens; `last` is its last.
     ///
     /// What can fail comes first: where INCRBY fails, nothing is set. A counter below the time of the enrolment was lost,
     /// expired or restored from an old file; it goes on from the highest of what it says, the time of the enrolment, and the
-    /// time that the client proposes to all nodes, or the node's own if the two are far apart. Lua counts in doubles, which
-    /// are exact up to 2^53.
+    /// time that is proposed. Lua counts in doubles, which are exact up to 2^53.
     ///
-    /// KEYS[3]: fence. ARGV[3...6]: tokens to reserve, proposed time, how far it may be from the node's (both in
-    /// microseconds), life of a new counter in milliseconds.
+    /// KEYS[3]: fence. The last of ARGV: see `proposing`.
     private static let counting = counting(fence: "KEYS[3]")
 
     static func counting(fence: String) -> String {
         """
-        local last = redis.call('INCRBY', \(fence), ARGV[3])
-        local enrolled = tonumber(string.sub(record, 18, 33))
-        if last - ARGV[3] < enrolled then
-            local time = redis.call('TIME')
-            local now = time[1] * 1000000 + time[2]
-            local proposal = tonumber(ARGV[4])
-            if math.abs(proposal - now) > tonumber(ARGV[5]) then proposal = now end
-            last = math.max(last - ARGV[3], proposal, enrolled) + ARGV[3]
-            redis.call('SET', \(fence), string.format('%.0f', last), 'PX', ARGV[6])
+        local last = redis.call('INCRBY', \(fence), '\(tokensPerGrant)')
+        if last - \(tokensPerGrant) - string.sub(record, 18, 33) < 0 then
+            \(proposing)
+            last = math.max(last - \(tokensPerGrant), proposal, tonumber(string.sub(record, 18, 33))) + \(tokensPerGrant)
+            redis.call('SET', \(fence), string.format('%.0f', last), 'PX', '\(counterLifeMilliseconds)')
         end
         if last > 9007199253692416 then
             return redis.error_reply('ERR the counter of fencing tokens is used up')
@@ -56,17 +63,16 @@ extension Script {
     ///
     /// The free path has four calls, and every one counts.
     ///
-    /// KEYS: record, lock, fence, readers. ARGV: owner token, TTL, tokens to reserve, proposed time, how far it may be from
-    /// the node's (both in microseconds), life of a new counter in milliseconds, id of the admitted record.
+    /// KEYS: record, lock, fence, readers. ARGV: owner token, TTL, and what `proposing` takes.
     static let acquire = Script(
         text: """
             \(admitting)
             \(refusingIfHeld)
             \(counting)
             redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
-            return last - ARGV[3] + 1
+            return last - \(tokensPerGrant - 1)
             """,
-        digest: "a82d8770e352149f45ec535b60c7d07810f609fc"
+        digest: "c36ad42705e0f1ef89d0f8bed3f01110c495a794"
     )
 
     /// The same for a client that has a place in the queue, which ends with the grant; or for one that is to have the lock in
@@ -77,27 +83,26 @@ extension Script {
     /// who does not come when it is its turn keeps the others waiting for that time and no longer. A user who may not use
     /// queues gets the lock all the same.
     ///
-    /// KEYS: record, lock, fence, readers, queue, queue by expiry, turn. ARGV: as for `acquire` up to the life of a counter,
-    /// then member, ticket, whether it is to be granted in turn, time of a turn in milliseconds, beginning of the channels, id
-    /// of the admitted record.
+    /// KEYS: record, lock, fence, readers, queue, queue by expiry, turn. ARGV: owner token, TTL, member, ticket, whether it is
+    /// to be granted in turn, time of a turn in milliseconds, beginning of the channels, and what `proposing` takes.
     static let acquireInTurn = Script(
         text: """
             \(admitting)
             \(refusingIfHeld)
             local turn = redis.call('GET', KEYS[7])
-            if ARGV[9] == '1' and turn ~= ARGV[7] then
+            if ARGV[5] == '1' and turn ~= ARGV[3] then
                 if turn then return -1 - redis.call('PTTL', KEYS[7]) end
-                \(waking(channel: "ARGV[11]", time: "ARGV[10]"))
-                if wake(KEYS[5], KEYS[7], ARGV[7], tonumber(ARGV[8])) == 1 then return -1 - ARGV[10] end
+                \(waking(channel: "ARGV[7]", time: "ARGV[6]"))
+                if wake(KEYS[5], KEYS[7], ARGV[3], tonumber(ARGV[4])) == 1 then return -1 - ARGV[6] end
             end
             \(counting)
             redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
-            if turn == ARGV[7] then redis.call('DEL', KEYS[7]) end
-            redis.pcall('ZREM', KEYS[5], ARGV[7])
-            redis.pcall('ZREM', KEYS[6], ARGV[7])
-            return last - ARGV[3] + 1
+            if turn == ARGV[3] then redis.call('DEL', KEYS[7]) end
+            redis.pcall('ZREM', KEYS[5], ARGV[3])
+            redis.pcall('ZREM', KEYS[6], ARGV[3])
+            return last - \(tokensPerGrant - 1)
             """,
-        digest: "6ed53ebcd3803cfc16cb73b04942881e7f66ad87"
+        digest: "b3b78b919f0427a4b4303ffb811c79728f8a1cbf"
     )
 
     /// Several locks at once, all or none.
@@ -118,10 +123,7 @@ extension Script {
                     return {\(refusal), (place + 1) / 3}
                 end
             end
-            local time = redis.call('TIME')
-            local now = time[1] * 1000000 + time[2]
-            local proposal = tonumber(ARGV[4])
-            if math.abs(proposal - now) > tonumber(ARGV[5]) then proposal = now end
+            \(proposing)
             local enrolled = tonumber(string.sub(record, 18, 33))
             local start = 0
             local counters = {}
@@ -131,22 +133,22 @@ extension Script {
                 start = math.max(start, counter, enrolled)
                 if counter < enrolled then start = math.max(start, proposal) end
             end
-            local last = start + ARGV[3]
+            local last = start + \(tokensPerGrant)
             if last > 9007199253692416 then
                 return redis.error_reply('ERR the counter of fencing tokens is used up')
             end
-            local life = ARGV[6] + math.max(0, math.floor((last - now) / 1000))
+            local life = \(counterLifeMilliseconds) + math.max(0, math.floor((last - now) / 1000))
             for place = 3, #KEYS, 3 do
                 if counters[place] == start then
-                    redis.call('INCRBY', KEYS[place], ARGV[3])
+                    redis.call('INCRBY', KEYS[place], '\(tokensPerGrant)')
                 else
                     redis.call('SET', KEYS[place], string.format('%.0f', last), 'PX', string.format('%.0f', life))
                 end
             end
             for place = 2, #KEYS, 3 do redis.call('SET', KEYS[place], ARGV[1], 'PX', ARGV[2]) end
-            return {last - ARGV[3] + 1, 0}
+            return {last - \(tokensPerGrant - 1), 0}
             """,
-        digest: "999e1873162d3210588e862eec87084a89f567ac"
+        digest: "90b3da3477ee9e1e112727a31b04a7ada89799c7"
     )
 
     /// Raises counters to the end of a block, if the locks are still held.

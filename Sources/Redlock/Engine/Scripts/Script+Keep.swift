@@ -63,21 +63,25 @@ extension Script {
     ///
     /// 2: deleted and somebody is woken, 1: deleted, 0: none was held.
     ///
-    /// KEYS: lock, queue and turn of each. ARGV: owner token, beginning of the channels, time of a turn in milliseconds, the
-    /// member to be woken first if it waits, or nothing.
+    /// KEYS: lock, queue and turn of each. ARGV: owner token; in one, time of a turn in milliseconds, the member to be woken
+    /// first if it waits, or -, and the beginning of the channels.
     static let release = Script(
         text: """
             local outcome = 0
             for place = 1, #KEYS, 3 do
                 if redis.call('GET', KEYS[place]) == ARGV[1] then
                     redis.call('DEL', KEYS[place])
-                    \(waking(channel: "ARGV[2]", time: "ARGV[3]"))
-                    outcome = math.max(outcome, 1 + wake(KEYS[place + 1], KEYS[place + 2], nil, nil, ARGV[4] ~= '' and ARGV[4]))
+                    if outcome == 0 then outcome = 1 end
+                    if redis.pcall('EXISTS', KEYS[place + 1]) == 1 then
+                        local time, named, channel = string.match(ARGV[2], '^(%d+) (%S+) (.*)$')
+                        \(waking(channel: "channel", time: "time"))
+                        if wake(KEYS[place + 1], KEYS[place + 2], nil, nil, named ~= '-' and named) == 1 then outcome = 2 end
+                    end
                 end
             end
             return outcome
             """,
-        digest: "86f7bfafc2cd6ba3d1c156ac458662c841e91063"
+        digest: "451f6c808eb996b7db1c0fbc78d91dd95bca37f3"
     )
 
     /// The same without a queue.

@@ -80,7 +80,7 @@ extension Script {
             end
             return 1
             """,
-        digest: "b4cd5730a001aa201d27dd92208c18c97923ed08"
+        digest: "acf9acfb781840482f9cc7632c7a948130defea0"
     )
 
     /// Raises the time of one who shares the lock to the TTL; never adds one, never shortens a time.

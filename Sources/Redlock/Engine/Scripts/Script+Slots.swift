@@ -32,38 +32,37 @@ extension Script {
     /// admitted; the number of slots that was agreed on, alone, if it is another; or -1 - n and 0 if the first slot to be free
     /// is held for another n milliseconds, for ever if n is 2^53 - 2.
     ///
-    /// KEYS: record, agreed number, queue, queue by expiry, turn. ARGV: as for `acquire` up to the life of a counter, then
-    /// what a slot and a fence begin with, how both end, how many slots there are, member, ticket, whether it is to be granted
-    /// in turn, time of a turn in milliseconds, beginning of the channels, with which slot to begin, id of the admitted
-    /// record.
+    /// KEYS: record, agreed number, queue, queue by expiry, turn. ARGV: owner token, TTL, what a slot and a fence begin with,
+    /// how both end, how many slots there are, member, ticket, whether it is to be granted in turn, time of a turn in
+    /// milliseconds, beginning of the channels, with which slot to begin, and what `proposing` takes.
     static let acquireSlot = Script(
         text: """
             \(admitting)
-            local limit = tonumber(ARGV[10])
-            local agreed = tonumber(redis.call('GET', KEYS[2]) or ARGV[10])
+            local limit = tonumber(ARGV[6])
+            local agreed = tonumber(redis.call('GET', KEYS[2]) or ARGV[6])
             if agreed and agreed ~= limit and agreed >= 1 and agreed <= 1000 then
                 for slot = 0, agreed - 1 do
-                    if redis.call('EXISTS', ARGV[7] .. string.format('%03d', slot) .. ARGV[9]) == 1 then return agreed end
+                    if redis.call('EXISTS', ARGV[3] .. string.format('%03d', slot) .. ARGV[5]) == 1 then return agreed end
                 end
             end
-            \(lookingForFreeSlot(start: "ARGV[7]", end: "ARGV[9]", count: "limit", from: "ARGV[16]"))
+            \(lookingForFreeSlot(start: "ARGV[3]", end: "ARGV[5]", count: "limit", from: "ARGV[12]"))
             if not free then return {\(refusal), 0} end
             local turn = redis.call('GET', KEYS[5])
-            if ARGV[13] == '1' and turn ~= ARGV[11] then
+            if ARGV[9] == '1' and turn ~= ARGV[7] then
                 if turn then return {-1 - redis.call('PTTL', KEYS[5]), 0} end
-                \(waking(channel: "ARGV[15]", time: "ARGV[14]"))
-                if wake(KEYS[3], KEYS[5], ARGV[11], tonumber(ARGV[12])) == 1 then return {-1 - ARGV[14], 0} end
+                \(waking(channel: "ARGV[11]", time: "ARGV[10]"))
+                if wake(KEYS[3], KEYS[5], ARGV[7], tonumber(ARGV[8])) == 1 then return {-1 - ARGV[10], 0} end
             end
-            local fence = ARGV[8] .. free .. ARGV[9]
+            local fence = ARGV[4] .. free .. ARGV[5]
             \(counting(fence: "fence"))
-            redis.call('SET', ARGV[7] .. free .. ARGV[9], ARGV[1], 'PX', ARGV[2])
-            redis.call('SET', KEYS[2], ARGV[10], 'PX', ARGV[6])
-            if turn == ARGV[11] then redis.call('DEL', KEYS[5]) end
-            redis.pcall('ZREM', KEYS[3], ARGV[11])
-            redis.pcall('ZREM', KEYS[4], ARGV[11])
-            return {last - ARGV[3] + 1, tonumber(free)}
+            redis.call('SET', ARGV[3] .. free .. ARGV[5], ARGV[1], 'PX', ARGV[2])
+            redis.call('SET', KEYS[2], ARGV[6], 'PX', '\(counterLifeMilliseconds)')
+            if turn == ARGV[7] then redis.call('DEL', KEYS[5]) end
+            redis.pcall('ZREM', KEYS[3], ARGV[7])
+            redis.pcall('ZREM', KEYS[4], ARGV[7])
+            return {last - \(tokensPerGrant - 1), tonumber(free)}
             """,
-        digest: "f3f7a7c3aae57add53129f0c0227b5dc8ab9d735"
+        digest: "188349fdc2d4c6a8d69da22261b5ba3edb3c486b"
     )
 
     /// Deletes every slot that is held under the owner token, whichever that is, and wakes the first who waits.

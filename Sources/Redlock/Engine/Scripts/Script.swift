@@ -15,7 +15,17 @@ package struct Script: Sendable {
 }
 
 /// What more than one script says.
+///
+/// A node makes a text of Lua of every argument, which takes it as long as a third of a call, and longer to declare a function:
+/// what is always the same stands in the scripts, what is seldom needed comes together in one argument, and functions are
+/// declared where they are called.
 extension Script {
+    /// How many tokens one grant takes.
+    package static let tokensPerGrant = 16
+
+    /// How long a counter lives that nobody raises, in milliseconds.
+    package static let counterLifeMilliseconds = 604_800_000
+
     /// Tells the time of the node, in milliseconds, in `now`.
     static let clock = """
         local time = redis.call('TIME')

@@ -83,7 +83,7 @@ extension SimulatedServer {
         }
         if defects.contains(.acquireDoesNotSeedLostCounter) { return last }
         guard let enrolled = enrolled ?? (defects.contains(.acquireIgnoresRecord) ? 0 : nil) else {
-            throw .comparedWithNothing("number with nil")
+            throw .reckonedWithText
         }
         if last - Double(reserve) < enrolled {
             let proposal = proposal(acquisition.seeding, now: Double(try currentMicroseconds()))

@@ -160,4 +160,9 @@ struct CommandError: Error {
     static func comparedWithNothing(_ what: String) -> CommandError {
         CommandError(text: "ERR user_script: attempt to compare \(what)")
     }
+
+    /// What Lua says where it was to reckon with a text that is no number.
+    static let reckonedWithText = CommandError(
+        text: "ERR user_script: attempt to perform arithmetic on a string value"
+    )
 }
