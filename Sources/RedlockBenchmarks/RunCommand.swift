@@ -35,12 +35,24 @@ struct RunCommand: AsyncParsableCommand {
     func run() async throws {
         let machine = await BenchmarkReport.Machine.ofThisProcess()
         show(TextReport.heading(machine))
+        let missed = try await report(on: machine)
+        guard check, !missed.isEmpty else { return }
+        // What is missed once in a short run may be noise, and is not when it is missed again.
+        guard short, !missed.contains(where: \.isExact) else { throw ExitCode.failure }
+        show("missed, and measured once more")
+        let titles = Set(missed.map(\.title))
+        let missedAgain = try await report(on: machine).filter { $0.isExact || titles.contains($0.title) }
+        guard missedAgain.isEmpty else { throw ExitCode.failure }
+    }
+
+    /// Measures, tells, and returns what was missed.
+    private func report(on machine: BenchmarkReport.Machine) async throws -> [BenchmarkReport.TargetResult] {
         let command = self
         let report = try await cancelledBySignals { try await command.measure(on: machine) }
         show(TextReport(report).text)
         if let json { try write(report, to: json) }
         if let html { try HTMLReport(report).text.write(toFile: html, atomically: true, encoding: .utf8) }
-        if check, !report.targets.allSatisfy(\.isMet) { throw ExitCode.failure }
+        return report.targets.filter { !$0.isMet }
     }
 
     private func measure(on machine: BenchmarkReport.Machine) async throws -> BenchmarkReport {

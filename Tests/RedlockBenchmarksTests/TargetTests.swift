@@ -27,9 +27,9 @@ struct TargetTests {
     }
 
     @Test
-    func aShortRunNoticesHalf() throws {
-        #expect(try judge(400, isShort: true).isMet)
-        #expect(try !judge(399, isShort: true).isMet)
+    func aShortRunNoticesHalfOfWhatIsUsual() throws {
+        #expect(try judge(180, isShort: true).isMet)
+        #expect(try !judge(179, isShort: true).isMet)
     }
 
     @Test

@@ -90,6 +90,8 @@ struct BenchmarkReport: Codable, Sendable {
         var limit: Double
         /// Whether the measured value is to be at least the limit; otherwise at most.
         var isFloor: Bool
+        /// Whether it must never be missed, by chance or not.
+        var isExact = false
         var unit: String
         var isMet: Bool { measured.map { isFloor ? $0 >= limit : $0 <= limit } ?? false }
     }

@@ -6,6 +6,8 @@ struct Target {
     var limit: Double
     var isFloor: Bool
     var unit = ""
+    /// What the client reaches on a small virtual machine, where that is not what is asked for.
+    var usual: Double?
     /// Whether the limit stays what it is where a short run allows twice as much or asks for half.
     var isExact = false
     /// What was measured; nil if a round did not say.
@@ -15,18 +17,20 @@ struct Target {
 
     /// What became of all targets that the run was to measure.
     ///
-    /// - Parameter isShort: a short run notices whoever became twice as slow, and takes no notice of noise.
+    /// - Parameter isShort: a short run asks for half of what is usual: it notices whoever became twice as slow, and takes no
+    ///   notice of noise.
     static func judge(_ findings: Findings, isShort: Bool) -> [BenchmarkReport.TargetResult] {
         all.filter { $0.isMeasured(findings) }.map { $0.judge(findings, isShort: isShort) }
     }
 
     func judge(_ findings: Findings, isShort: Bool) -> BenchmarkReport.TargetResult {
-        let allowance = isShort && !isExact ? (isFloor ? 0.5 : 2) : 1
+        let shortLimit = isExact ? limit : (usual ?? limit) * (isFloor ? 0.5 : 2)
         return BenchmarkReport.TargetResult(
             title: title,
             measured: value(findings),
-            limit: limit * allowance,
+            limit: isShort ? shortLimit : limit,
             isFloor: isFloor,
+            isExact: isExact,
             unit: unit
         )
     }
@@ -46,26 +50,30 @@ extension Target {
 
     private static var acquireLatency: [Target] {
         [
-            ratio("compatible", .compatible, to: .limitPlain, at: uncontended, atMost: 1.15) { $0.acquire?.median },
-            ratio("standard", .standard, to: .limitPlain, at: uncontended, atMost: 1.3) { $0.acquire?.median },
+            ratio("compatible", .compatible, to: .limitPlain, at: uncontended, atMost: 1.15, usual: 2.7) {
+                $0.acquire?.median
+            },
+            ratio("standard", .standard, to: .limitPlain, at: uncontended, atMost: 1.3, usual: 3.4) {
+                $0.acquire?.median
+            },
         ]
     }
 
     private static var throughput: [Target] {
         [
-            ratio("compatible", .compatible, to: .limitPlain, at: fiveNodes, atLeast: 0.8, \.cyclesPerSecond),
-            ratio("standard", .standard, to: .limitPlain, at: fiveNodes, atLeast: 0.55, \.cyclesPerSecond),
-            ratio("standard", .standard, to: .limitStandard, at: fiveNodes, atLeast: 0.9, \.cyclesPerSecond),
-            ratio(
+            cycles("compatible", .compatible, to: .limitPlain, at: fiveNodes, atLeast: 0.8, usual: 0.36),
+            cycles("standard", .standard, to: .limitPlain, at: fiveNodes, atLeast: 0.55, usual: 0.27),
+            cycles("standard", .standard, to: .limitStandard, at: fiveNodes, atLeast: 0.9, usual: 0.6),
+            cycles(
                 "compatible, the same bytes",
                 .compatible,
                 to: .limitPlain,
                 at: fiveNodes,
                 atLeast: 0.9,
-                \.cyclesPerSecond
+                usual: 0.36
             ),
-            ratio("compatible", .compatible, to: .limitPlain, at: oneNode, atLeast: 0.7, \.cyclesPerSecond),
-            ratio("standard", .standard, to: .limitPlain, at: oneNode, atLeast: 0.5, \.cyclesPerSecond),
+            cycles("compatible", .compatible, to: .limitPlain, at: oneNode, atLeast: 0.7, usual: 0.45),
+            cycles("standard", .standard, to: .limitPlain, at: oneNode, atLeast: 0.5, usual: 0.3),
         ]
     }
 
@@ -77,16 +85,25 @@ extension Target {
                 to: .limitHiredis,
                 at: fiveNodes,
                 atMost: 1.5,
+                usual: 3,
                 \.processorMicrosecondsPerCycle
             ),
-            ratio("standard", .standard, to: .limitHiredis, at: fiveNodes, atMost: 2, \.processorMicrosecondsPerCycle),
+            ratio(
+                "standard",
+                .standard,
+                to: .limitHiredis,
+                at: fiveNodes,
+                atMost: 2,
+                usual: 3.5,
+                \.processorMicrosecondsPerCycle
+            ),
         ]
     }
 
     private static var withLock: [Target] {
         [
-            ratio("withLock", .withLockStandard, to: .standard, at: fiveNodes, atLeast: 0.85, \.cyclesPerSecond),
-            ratio("withLock", .withLockCompatible, to: .compatible, at: fiveNodes, atLeast: 0.85, \.cyclesPerSecond),
+            cycles("withLock", .withLockStandard, to: .standard, at: fiveNodes, atLeast: 0.85),
+            cycles("withLock", .withLockCompatible, to: .compatible, at: fiveNodes, atLeast: 0.85),
         ]
     }
 
@@ -101,7 +118,14 @@ extension Target {
             let mostHolds = 1_000.0
             let share: Findings.Value = { $0.cyclesPerSecond.map { $0 / mostHolds } }
             return [
-                value("acquisitions with an empty hold", at: empty, atLeast: 100_000, unit: "/s", \.cyclesPerSecond),
+                value(
+                    "acquisitions with an empty hold",
+                    at: empty,
+                    atLeast: 100_000,
+                    usual: 11_000,
+                    unit: "/s",
+                    \.cyclesPerSecond
+                ),
                 value("part of what 1 ms holds allow", at: held, atLeast: 0.95, share),
                 value("part of what 1 ms holds allow", at: processes, atLeast: 0.7, share),
                 value("commands for each acquisition and node", at: processes, atMost: 12) { measurement in
@@ -139,13 +163,25 @@ extension Target {
             value("commands to each node", at: place, atMost: 2, unit: "/s") { measurement in
                 measurement.traffic.map { $0.commands / measurement.seconds }
             },
-            value("memory of one who waits, beyond a bare task", at: place, atMost: 1_024, unit: "bytes") {
+            value("memory of one who waits, beyond a bare task", at: place, atMost: 1_024, usual: 1_900, unit: "bytes")
+            {
                 $0.memoryBytesPerWaiter(count: place.taskCount)
             },
         ]
     }
 
     // MARK: Kinds of targets
+
+    private static func cycles(
+        _ name: String,
+        _ subject: BenchmarkReport.Subject,
+        to reference: BenchmarkReport.Subject,
+        at place: Findings.Place,
+        atLeast floor: Double,
+        usual: Double? = nil
+    ) -> Target {
+        ratio(name, subject, to: reference, at: place, atLeast: floor, usual: usual, \.cyclesPerSecond)
+    }
 
     /// A ratio within each round.
     private static func ratio(
@@ -155,6 +191,7 @@ extension Target {
         at place: Findings.Place,
         atLeast floor: Double? = nil,
         atMost ceiling: Double? = nil,
+        usual: Double? = nil,
         _ value: @escaping Findings.Value
     ) -> Target {
         let measure =
@@ -163,6 +200,7 @@ extension Target {
             title: "\(place.title): \(measure), \(name) to \(reference.rawValue)",
             limit: floor ?? ceiling ?? 0,
             isFloor: floor != nil,
+            usual: usual,
             value: { findings in
                 guard let row = findings.row(subject, at: place), let other = findings.row(reference, at: place) else {
                     return nil
@@ -179,6 +217,7 @@ extension Target {
         at place: Findings.Place,
         atLeast floor: Double? = nil,
         atMost ceiling: Double? = nil,
+        usual: Double? = nil,
         unit: String = "",
         isExact: Bool = false,
         _ value: @escaping Findings.Value
@@ -188,6 +227,7 @@ extension Target {
             limit: floor ?? ceiling ?? 0,
             isFloor: floor != nil,
             unit: unit,
+            usual: usual,
             isExact: isExact,
             value: { findings in
                 guard let row = findings.row(.standard, at: place) else { return nil }
