@@ -67,10 +67,14 @@ struct ShutdownTests {
     @Test
     func bodyBeyondTheGraceTimeIsCancelled() async throws {
         try await Layout.three.withClient { client, redis in
+            let inside = Counter()
             let body = Task {
-                try await client.withLock("long") { _ in try? await Task.sleep(for: .seconds(30)) }
+                try await client.withLock("long") { _ in
+                    await inside.enter()
+                    try? await Task.sleep(for: .seconds(30))
+                }
             }
-            try await eventually { try await redis[0].send("EXISTS", "long".lockKey) == "1" }
+            try await eventually { await inside.entered == 1 }
             let began = ContinuousClock.now
             await client.shutdown(graceTime: .milliseconds(300))
             #expect(ContinuousClock.now - began > .milliseconds(250))

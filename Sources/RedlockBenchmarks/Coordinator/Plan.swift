@@ -30,11 +30,9 @@ struct Plan: Sendable {
             groups.append(contendedByProcesses(nodeCount, seconds))
         }
         groups += [
-            renewing(3, leases: 10_000, timeToLiveSeconds: 10),
-            renewing(5, leases: 1_000, timeToLiveSeconds: 10),
-            renewing(5, leases: 10_000, timeToLiveSeconds: 10),
-            renewing(5, leases: 1_000, timeToLiveSeconds: 30),
-            renewing(5, leases: 10_000, timeToLiveSeconds: 30),
+            renewing(3, leases: 10_000),
+            renewing(5, leases: 1_000),
+            renewing(5, leases: 10_000),
             waiting(seconds: 10),
         ]
         let counts = workloads.contains(.uncontended) ? sizes : []
@@ -122,18 +120,17 @@ struct Plan: Sendable {
         ])
     }
 
-    /// Each lease is renewed at a third of its TTL, and it is measured for two of these.
-    private static func renewing(_ nodeCount: Int, leases: Int, timeToLiveSeconds: Int) -> RowGroup {
-        RowGroup(rows: [
-            RowPlan(
-                workload: .renewing,
-                subject: .standard,
-                nodeCount: nodeCount,
-                taskCount: leases,
-                timeToLiveSeconds: timeToLiveSeconds,
-                seconds: Double(timeToLiveSeconds) * 2 / 3
-            )
-        ])
+    /// Leases of 10 s, each of which is renewed nine times.
+    private static func renewing(_ nodeCount: Int, leases: Int) -> RowGroup {
+        let row = RowPlan(
+            workload: .renewing,
+            subject: .standard,
+            nodeCount: nodeCount,
+            taskCount: leases,
+            timeToLiveSeconds: 10,
+            seconds: 30
+        )
+        return RowGroup(rows: [row], rounds: 1)
     }
 
     private static func waiting(seconds: Double) -> RowGroup {

@@ -138,12 +138,12 @@ extension Target {
     }
 
     private static var renewing: [Target] {
-        [(3, 10), (5, 10), (5, 30)].flatMap { nodeCount, timeToLiveSeconds in
+        [3, 5].flatMap { nodeCount in
             let place = Findings.Place(
                 workload: .renewing,
                 nodeCount: nodeCount,
                 taskCount: 10_000,
-                timeToLiveSeconds: timeToLiveSeconds
+                timeToLiveSeconds: 10
             )
             return [
                 value("leases lost", at: place, atMost: 0, isExact: true) { Double($0.lostLeases) },
