@@ -15,8 +15,10 @@ extension LockClient {
     /// themselves for the grace time, and releases the rest.
     ///
     /// The body of a `withLock` that goes on beyond the grace time is cancelled; its lock is released after it has
-    /// ended, and this waits for that as long as the lock could live. Detached leases stay. Returns when
-    /// every connection has been told to end.
+    /// ended, and this waits for that as long as the lock could live. Detached leases stay.
+    ///
+    /// Returns when the nodes have answered all that they were sent, or a node timeout is over: a process that ends sooner may
+    /// leave locks that it released on nodes which had not read that yet, for their TTL.
     ///
     /// - Parameter graceTime: how long leases may go on.
     public func shutdown(graceTime: Duration = .zero) async {
