@@ -160,7 +160,9 @@ struct SharedLockTests {
 
     private func waitUntilQueued(_ count: Int, _ redis: LocalRedisSet) async throws {
         for server in redis.servers {
-            try await eventually { try await server.send("ZCARD", "redlock:queue:data") == "\(count)" }
+            try await eventually("\(count) wait at \(server.url)") {
+                try await server.send("ZCARD", "redlock:queue:data") == "\(count)"
+            }
         }
     }
 
@@ -170,9 +172,15 @@ struct SharedLockTests {
         try await Layout.three.withClient { reader, redis in
             let clients = try await RedlockClient.connected(2, to: redis)
             let first = try await reader.acquire("data", mode: .shared)
+            // A node that the writer asked before would have no reader, and so nobody to wait for.
+            for server in redis.servers {
+                try await eventually { try await server.send("EXISTS", "redlock:readers:data") == "1" }
+            }
             let writing = Task { try await clients[0].acquire("data") }
             // On every node: one that knows of no writer lets readers in.
             try await waitUntilQueued(1, redis)
+            // Who came first is told by clocks that two clients read, each as well as it can on a busy machine.
+            try await Task.sleep(for: .milliseconds(300))
             let waiting = Task {
                 let lease = try await clients[1].acquire("data", mode: .shared)
                 return (lease, ContinuousClock.now)
