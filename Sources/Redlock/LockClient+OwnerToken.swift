@@ -85,7 +85,7 @@ extension LockClient {
         return await withCheckedContinuation { continuation in
             engine.submit { engine in
                 // Every node ends by its own deadline; this one is only a net below them.
-                engine.read(name, within: engine.configuration.nodeTimeout.nanoseconds * 2) { status in
+                engine.read(name, within: engine.nodeTimeoutNanoseconds * 2) { status in
                     continuation.resume(returning: status)
                 }
             }

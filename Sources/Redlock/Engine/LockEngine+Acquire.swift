@@ -9,7 +9,7 @@ extension LockEngine {
         guard !isShuttingDown else { return fail(operation, RedlockError.shutDown) }
         operation.begun = surroundings.now
         if case .atMost(let time) = operation.wait {
-            let wait = max(time.nanoseconds, configuration.nodeTimeout.nanoseconds)
+            let wait = max(time.nanoseconds, nodeTimeoutNanoseconds)
             operation.deadline = operation.begun.advanced(byNanoseconds: wait)
         }
         operation.number = acquisitions.insert(operation)
@@ -62,7 +62,7 @@ extension LockEngine {
         guard operation.namesHolder, blocker.kind == .lock else {
             return fail(operation, RedlockError.timedOut(resource, waitedMilliseconds: waited, holder: nil))
         }
-        let lookupTime = min(configuration.nodeTimeout.nanoseconds, 40_000_000)
+        let lookupTime = min(nodeTimeoutNanoseconds, 40_000_000)
         read(blocker, within: lookupTime) { [unowned self] status in
             // Those who share a lock keep nobody from sharing it; one who waits to have it alone does.
             let sharer = operation.claim.isShared ? nil : status.sharers.first

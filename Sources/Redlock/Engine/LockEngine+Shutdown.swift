@@ -13,7 +13,7 @@ extension LockEngine {
         whenIdle(until: graceEnd) { [self] in
             let longestLife = keeper.all.map(\.validUntil).max() ?? surroundings.now
             for lease in keeper.all { endForShutdown(lease) }
-            let answersEnd = surroundings.now.advanced(byNanoseconds: configuration.nodeTimeout.nanoseconds * 2)
+            let answersEnd = surroundings.now.advanced(byNanoseconds: nodeTimeoutNanoseconds * 2)
             whenIdle(until: max(longestLife, answersEnd)) { [self] in
                 whenAnswered { [self] in
                     disconnect()

@@ -101,7 +101,7 @@ final class NIOSurroundings: Surroundings {
     var identity: ClientIdentity? { ClientIdentity.ofThisProcess }
 
     func randomBits() -> UInt64 {
-        randomNumbers.next()
+        randomNumbers.next(at: now)
     }
 
     func runOnLoop(_ work: @escaping @Sendable () -> Void) {
@@ -199,6 +199,5 @@ final class NIOSurroundings: Surroundings {
 
     func flush(_ nodes: NodeSet) {
         for node in nodes { links[node].flush() }
-        randomNumbers.endTick()
     }
 }

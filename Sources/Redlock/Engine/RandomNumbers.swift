@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import LockCore
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -8,38 +10,38 @@
     import Darwin
 #endif
 
-/// Random numbers of the system, fetched for a whole tick of the loop at once: asking the kernel for each takes longer
+/// Random numbers of the system, fetched several at once where many are needed: asking the kernel for each takes longer
 /// than encoding the command that it is for.
 ///
-/// None is kept beyond the tick. A machine that is copied while it runs would otherwise give the same numbers as its copy,
-/// and two holders would have one owner token.
+/// None is kept for longer than a millisecond. A machine that is copied while it runs would otherwise give the same
+/// numbers as its copy, and two holders would have one owner token.
 struct RandomNumbers: ~Copyable {
+    private static let longestLifeNanoseconds: Int64 = 1_000_000
+    /// An owner token takes two.
+    private static let leastAtOnce = 2
     /// So many are certain to be given at once by the kernel (256 bytes).
-    private static let most = 32
+    private static let mostAtOnce = 32
 
     private var numbers: [UInt64] = []
-    private var usedInTick = 0
-    private var usedInTickBefore = 0
+    private var fetched: Instant?
+    private var lastCount = 0
 
-    mutating func next() -> UInt64 {
-        usedInTick += 1
+    mutating func next(at now: Instant) -> UInt64 {
+        let isFresh = fetched.map { $0.nanoseconds(until: now) < Self.longestLifeNanoseconds } ?? false
+        if !isFresh { numbers.removeAll(keepingCapacity: true) }
+        if numbers.isEmpty {
+            // Twice as many as those that did not last.
+            fetch(isFresh ? min(2 * lastCount, Self.mostAtOnce) : Self.leastAtOnce)
+            fetched = now
+        }
         if let number = numbers.popLast() { return number }
-        fetch()
-        if let number = numbers.popLast() { return number }
+        // The kernel refused; the standard library insists.
         var system = SystemRandomNumberGenerator()
         return system.next()
     }
 
-    /// Forgets what was not used.
-    mutating func endTick() {
-        numbers.removeAll(keepingCapacity: true)
-        usedInTickBefore = usedInTick
-        usedInTick = 0
-    }
-
-    /// Fetches as many as the tick before needed; an owner token takes two.
-    private mutating func fetch() {
-        let count = min(max(2, usedInTickBefore), Self.most)
+    private mutating func fetch(_ count: Int) {
+        lastCount = count
         let byteCount = count * MemoryLayout<UInt64>.size
         numbers.append(contentsOf: repeatElement(0, count: count))
         let isFilled = numbers.withUnsafeMutableBytes { bytes in
@@ -50,7 +52,6 @@ struct RandomNumbers: ~Copyable {
                 return getentropy(bytes.baseAddress, byteCount) == 0
             #endif
         }
-        // The kernel refused: whoever asks is given one number by the means of the standard library, which insists.
         if !isFilled { numbers.removeAll(keepingCapacity: true) }
     }
 }

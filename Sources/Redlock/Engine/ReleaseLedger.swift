@@ -38,7 +38,7 @@ final class ReleaseLedger {
         // Counted from now: a node that was slow may have set the key only just before it answered.
         let expiry = exchange.timing.surelyExpired(
             sent: now,
-            delayNanoseconds: engine.configuration.nodeTimeout.nanoseconds
+            delayNanoseconds: engine.nodeTimeoutNanoseconds
         )
         entryCount += 1
         var entry =
@@ -73,7 +73,7 @@ final class ReleaseLedger {
         givenAway = givenAway.filter { $0.value > now }
         givenAway[ownerToken] = timing.surelyExpired(
             sent: now,
-            delayNanoseconds: engine.configuration.nodeTimeout.nanoseconds
+            delayNanoseconds: engine.nodeTimeoutNanoseconds
         )
     }
 

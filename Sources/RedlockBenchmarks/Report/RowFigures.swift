@@ -11,14 +11,7 @@ extension BenchmarkReport.Row {
         return slowest...fastest
     }
 
-    var processorSecondsPer10000Cycles: Double? { median(\.processorSecondsPer10000Cycles) }
-
-    /// Whether the rows measured the same with different subjects.
-    func hasSameSize(as other: Self) -> Bool {
-        workload == other.workload && nodeCount == other.nodeCount && taskCount == other.taskCount
-            && processCount == other.processCount && isDurable == other.isDurable
-            && holdMicroseconds == other.holdMicroseconds && timeToLiveSeconds == other.timeToLiveSeconds
-    }
+    var processorSecondsPer10000Cycles: Double? { median { $0.processorMicrosecondsPerCycle.map { $0 / 100 } } }
 
     /// Whether one process did it with nodes that keep all in memory, which is what most plots compare.
     var isPlain: Bool { processCount == 1 && !isDurable }
@@ -55,21 +48,7 @@ extension BenchmarkReport {
     ///
     /// The machine is not equally fast in all rounds, so it is the median of ratios, not the ratio of medians.
     func ratioToLimit(of row: Row) -> Double? {
-        guard let limit = rows.first(where: { $0.subject == .limitPlain && $0.hasSameSize(as: row) }) else {
-            return nil
-        }
-        let ratios = zip(row.rounds, limit.rounds).compactMap { own, limit -> Double? in
-            guard let own = own.cyclesPerSecond, let limit = limit.cyclesPerSecond, limit > 0 else { return nil }
-            return own / limit
-        }
-        return ratios.median
-    }
-}
-
-extension Measurement {
-    var processorSecondsPer10000Cycles: Double? {
-        guard let acquisitionCount, acquisitionCount > 0 else { return nil }
-        return processorSeconds / Double(acquisitionCount) * 10_000
+        Findings(rows: rows).limit(of: row).flatMap { Findings.ratio(of: row, to: $0, \.cyclesPerSecond) }
     }
 }
 

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
-
 /// What a run found, for people who read it on a terminal: medians of all rounds, and ratios within rounds.
 struct TextReport {
     let report: BenchmarkReport
@@ -43,7 +41,8 @@ struct TextReport {
             "CPU ms/10,000", "peak MiB",
         ])
         for row in rows {
-            let limit = findings.limit(of: row)
+            // Compared with itself, the limit would be 1 everywhere.
+            let limit = row.subject == .limitPlain ? nil : findings.limit(of: row)
             func ratio(_ value: Findings.Value) -> Double? {
                 limit.flatMap { Findings.ratio(of: row, to: $0, value) }
             }
@@ -175,16 +174,8 @@ struct TextReport {
         return table.lines
     }
 
-    /// With commas between thousands; a dash for what was not measured.
+    /// A dash for what was not measured.
     private func number(_ value: Double?, digits: Int = 0) -> String {
-        guard let value else { return "-" }
-        let text = String(format: "%.\(digits)f", abs(value))
-        let whole = text.prefix { $0 != "." }
-        var grouped = ""
-        for (place, digit) in whole.enumerated() {
-            if place > 0, (whole.count - place) % 3 == 0 { grouped += "," }
-            grouped.append(digit)
-        }
-        return (value < 0 ? "-" : "") + grouped + text.dropFirst(whole.count)
+        value.map { NumberText.grouped($0, decimals: digits) } ?? "-"
     }
 }

@@ -35,14 +35,18 @@ struct Findings {
         }.median
     }
 
-    /// The row that a row is compared with; nil if it is itself what others are compared with, or has nothing to be
-    /// compared with.
+    /// The limit that a row is compared with, which may be itself; nil if there is none of its size.
     func limit(of row: BenchmarkReport.Row) -> BenchmarkReport.Row? {
-        guard row.subject != .limitPlain else { return nil }
-        return rows.first { other in
-            other.subject == .limitPlain && other.workload == row.workload && other.nodeCount == row.nodeCount
-                && other.taskCount == row.taskCount && other.isDurable == row.isDurable
-        }
+        rows.first { $0.subject == .limitPlain && $0.hasSameSize(as: row) }
+    }
+}
+
+extension BenchmarkReport.Row {
+    /// Whether the rows measured the same with different subjects.
+    func hasSameSize(as other: Self) -> Bool {
+        workload == other.workload && nodeCount == other.nodeCount && taskCount == other.taskCount
+            && processCount == other.processCount && isDurable == other.isDurable
+            && holdMicroseconds == other.holdMicroseconds && timeToLiveSeconds == other.timeToLiveSeconds
     }
 }
 

@@ -61,7 +61,7 @@ extension NodeAdmission {
         incident = ClockIncident(opened: now)
         engine.readClocks(of: engine.connectedNodes)
         incident?.timer = engine.surroundings.schedule(
-            at: now.advanced(byNanoseconds: engine.configuration.nodeTimeout.nanoseconds)
+            at: now.advanced(byNanoseconds: engine.nodeTimeoutNanoseconds)
         ) { [engine] in engine.admission.firstPatienceIsOver() }
     }
 
@@ -81,7 +81,7 @@ extension NodeAdmission {
         guard incident.agreeing.isEmpty else { return closeIncident(.servers) }
         self.incident?.isOwnClockSuspected = true
         engine.ownClockDeviated(milliseconds: incident.inOrder.first?.milliseconds ?? 0)
-        let patience = engine.configuration.connectTimeout.nanoseconds + engine.configuration.nodeTimeout.nanoseconds
+        let patience = engine.configuration.connectTimeout.nanoseconds + engine.nodeTimeoutNanoseconds
         self.incident?.timer = engine.surroundings.schedule(
             at: engine.surroundings.now.advanced(byNanoseconds: patience)
         ) { [engine] in engine.admission.closeIncident(.either) }

@@ -254,7 +254,7 @@ extension LockEngine {
     /// Has the attempt ask the nodes that are not connected yet, but wait for none of them longer than for a reply.
     private func deferNodes(of attempt: AcquireAttempt) {
         attempt.deferralNumber = deferredAttempts.insert(attempt)
-        let patience = surroundings.now.advanced(byNanoseconds: configuration.nodeTimeout.nanoseconds)
+        let patience = surroundings.now.advanced(byNanoseconds: nodeTimeoutNanoseconds)
         _ = surroundings.schedule(at: patience) { [weak attempt] in attempt?.decideWithoutDeferred() }
     }
 
