@@ -61,6 +61,7 @@ let package = Package(
             dependencies: [
                 "LockCore",
                 "RedisTransport",
+                .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "NIOCore", package: "swift-nio"),

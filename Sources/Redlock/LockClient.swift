@@ -90,6 +90,8 @@ public final class LockClientCore: Sendable {
 
     let engine: LockEngine
     let configurationWarnings: [String]
+    /// Runs tasks where the engine runs.
+    let taskExecutor: any TaskExecutor
 
     /// A core in the real surroundings.
     convenience init(
@@ -104,11 +106,12 @@ public final class LockClientCore: Sendable {
         var configuration = configuration
         if purpose == .enrolment { configuration.nodeTimeout = max(configuration.nodeTimeout, .seconds(2)) }
         let logger = logger ?? Logger(label: "redlock", factory: { _ in SwiftLogNoOpLogHandler() })
+        let eventLoop = eventLoopGroup.next()
         let surroundings = NIOSurroundings(
             endpoints: endpoints,
             profile: profile,
             configuration: configuration,
-            eventLoop: eventLoopGroup.next(),
+            eventLoop: eventLoop,
             logger: logger
         )
         self.init(
@@ -116,6 +119,7 @@ public final class LockClientCore: Sendable {
             nodeNames: endpoints.map(\.nodeName),
             configuration: configuration,
             surroundings: surroundings,
+            taskExecutor: EventLoopTaskExecutor(eventLoop),
             logger: logger
         )
         try surroundings.makeLinks(delegate: engine)
@@ -128,8 +132,10 @@ public final class LockClientCore: Sendable {
         nodeNames: [String],
         configuration: RedlockConfiguration,
         surroundings: any Surroundings,
+        taskExecutor: any TaskExecutor = globalConcurrentExecutor,
         logger: Logger
     ) {
+        self.taskExecutor = taskExecutor
         configurationWarnings = RedlockConfiguration.warnings(nodeCount: nodeNames.count)
         for warning in configurationWarnings { logger.warning("\(warning)") }
         engine = LockEngine(

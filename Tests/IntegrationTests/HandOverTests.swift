@@ -134,6 +134,55 @@ struct HandOverTests {
         try await group.shutdownGracefully()
     }
 
+    /// Not only the next, but all who wait are in, one after the other, while the loop of the client does other things.
+    @Test
+    func wholeLineIsServedWithoutTheLoop() async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        try await withLocalRedis(nodes: 3) { redis in
+            try await RedlockClient.enrolNewSet(nodes: redis.urls, configuration: .patient)
+            for handOverTime in [Duration.seconds(30), .zero] {
+                let client = try RedlockClient(
+                    nodes: redis.urls,
+                    configuration: configuration(handOverTime: handOverTime),
+                    eventLoopGroup: group
+                )
+                let book = Book()
+                let lease = try await client.acquire("line")
+                try await withThrowingTaskGroup(of: Void.self) { tasks in
+                    for task in 0..<12 {
+                        tasks.addTask {
+                            try await client.withLock("line") { lease in
+                                book.enter(task, lease.fencingToken)
+                                await Task.yield()
+                                book.leave()
+                            }
+                        }
+                        try await eventually { await client.waiting(for: "line") > task }
+                    }
+                    group.next().execute { Thread.sleep(forTimeInterval: 0.5) }
+                    let released = ContinuousClock.now
+                    await lease.release()
+                    try await eventually { book.entries.count == 12 }
+                    let waited = ContinuousClock.now - released
+                    // The control is the same without handing over.
+                    if handOverTime == .zero {
+                        #expect(waited >= .milliseconds(400))
+                    } else {
+                        #expect(waited < .milliseconds(400))
+                    }
+                    try await tasks.waitForAll()
+                }
+                #expect(book.most == 1)
+                #expect(book.entries.map(\.task) == Array(0..<12))
+                let tokens = [lease.fencingToken] + book.entries.map(\.token)
+                #expect(zip(tokens, tokens.dropFirst()).allSatisfy { $0 < $1 })
+                #expect(await client.engine.onLoop { ($0.keeper.count, $0.bodyCount) } == (0, 0))
+                await client.shutdown()
+            }
+        }
+        try await group.shutdownGracefully()
+    }
+
     /// Tasks give up, are cancelled and run out of time at the very moment at which the lock comes to them: each is answered
     /// once, nobody is inside with somebody else, and nothing stays locked.
     @Test

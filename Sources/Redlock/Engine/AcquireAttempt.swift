@@ -25,6 +25,8 @@ final class AcquireAttempt: ScriptSender {
     @exclusivity(unchecked) private var isStopped = false
     private let engine: LockEngine
     private let seeding: NodeCommand.Seeding
+    /// How many tokens a grant takes.
+    let tokenCount: Int64
     /// Its place among those who wait; nil if it neither has one nor respects those of others.
     private let turn: NodeCommand.Turn?
     /// The slot with which each node begins to look for a free one.
@@ -56,6 +58,7 @@ final class AcquireAttempt: ScriptSender {
         self.problems = [:]
         self.recordIDs = engine.admission.recordIDs
         self.seeding = engine.admission.seeding
+        self.tokenCount = line.tokenCount
     }
 
     /// Asks the nodes; those that are still being connected to are asked later, the others cannot be.
@@ -108,7 +111,8 @@ final class AcquireAttempt: ScriptSender {
             locks: locks,
             ownerToken: ownerToken,
             ttlMilliseconds: ttlMilliseconds,
-            seeding: seeding
+            seeding: seeding,
+            tokenCount: tokenCount
         )
         if case .slot(_, let name, let count) = claim, let turn {
             return .acquireSlot(acquisition, profile.slots(of: name, count: count), turn, first: firstSlot)

@@ -29,6 +29,8 @@ final class AcquireOperation: @unchecked Sendable {
     /// Where it stands among all who want the same, on whatever node: when it came, by the clocks of the nodes; nil until
     /// these are known.
     var ticket: Int64?
+    /// Whether it is among those to whom the holders hand the lock over by themselves.
+    var isNamed = false
 
     init(_ claim: Claim, terms: LeaseTerms, wait: WaitPolicy, namesHolder: Bool) {
         self.claim = claim

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DequeModule
 import LockCore
 import Synchronization
 
@@ -26,19 +27,21 @@ final class HeldLease: @unchecked Sendable {
         var validUntil: Instant
         var loss: LossReason?
         var isReleased = false
-        var handOver = HandOver.possible(to: nil)
+        var handOver = HandOver.possible
+        /// Those to whom the lock goes by itself, in order; without any, it is released.
+        var successors: Deque<AcquireOperation> = []
         /// What the nodes said to the last extension that did not succeed.
         var problems: [RedlockError.NodeReport] = []
     }
 
     /// Whether the lock goes to another task of the client when the lease ends.
     enum HandOver: Sendable {
-        /// It goes to the operation that is named; without one, it is released.
-        case possible(to: AcquireOperation?)
+        /// It goes to the first of those that are named.
+        case possible
         /// Somebody has seen the owner token, by which the lock can be released, or raised the counter.
         case refused
-        /// Another task has the lock under the same owner token; by this lease, as long as the engine has not followed.
-        case done(HeldLease?)
+        /// Another task has the lock under the same owner token; to whom it went, as long as the engine has not followed.
+        case done(Succession?)
     }
 
     /// The grant at the nodes that a lease, and all those that it was handed over to, go back to.
@@ -107,14 +110,20 @@ final class HeldLease: @unchecked Sendable {
         self.state = Mutex(State(validUntil: min(validUntil, holdEnd)))
         self.block = Block(
             began: attempt.round.start,
-            lastToken: fencingToken.map { $0.rawValue + NodeCommand.tokensPerGrant - 1 }
+            lastToken: fencingToken.map { $0.rawValue + attempt.tokenCount - 1 }
         )
     }
 
     /// The lock of a lease that ends now, under the next token of its block, for the next who waits.
     ///
     /// Made by whoever ends the former lease, on whatever thread; the engine adds the rest with `followExtensions`.
-    init(takingOver former: HeldLease, for operation: AcquireOperation, validUntil: Instant, now: Instant) {
+    init(
+        takingOver former: HeldLease,
+        for operation: AcquireOperation,
+        before successors: consuming Deque<AcquireOperation>,
+        validUntil: Instant,
+        now: Instant
+    ) {
         canceller = operation.canceller
         let step: Int64 = isPlanted(.tokenReusedAtHandOver) ? 0 : 1
         fencingToken = former.fencingToken.map { FencingToken(rawValue: $0.rawValue + step) }
@@ -130,7 +139,7 @@ final class HeldLease: @unchecked Sendable {
         holdEnd =
             operation.terms.maximumHoldNanoseconds.map { now.advanced(byNanoseconds: $0) }
             ?? Instant(nanoseconds: .max)
-        state = Mutex(State(validUntil: min(validUntil, holdEnd)))
+        state = Mutex(State(validUntil: min(validUntil, holdEnd), successors: successors))
         block = former.block
     }
 

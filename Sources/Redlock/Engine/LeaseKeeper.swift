@@ -196,7 +196,12 @@ final class LeaseKeeper {
     /// A lease is not handed over while it is extended.
     private func countExtension(of lease: HeldLease, _ change: Int) {
         lease.extensionCount += change
-        if let line = lease.line, line.holder === lease { engine.nameSuccessor(in: line) }
+        guard let line = lease.line, line.holder === lease else { return }
+        if lease.isExtending {
+            engine.takeBackSuccessors(of: lease)
+        } else {
+            engine.nameSuccessors(in: line)
+        }
     }
 
     private func note(_ problems: [Int: String], of lease: HeldLease) {
@@ -209,15 +214,13 @@ final class LeaseKeeper {
     /// Ends a lease that its holder still relies on; nothing brings it back.
     func lose(_ lease: HeldLease, _ reason: LossReason) {
         guard lease.isKept else { return }
-        let next = lease.state.withLock { state -> HeldLease? in
-            if case .done(let next) = state.handOver { return next }
-            state.loss = reason
-            return nil
+        let last = lease.withLast { last, state in
+            if last === lease || !state.isReleased { state.loss = reason }
+            return last
         }
-        if let next {
+        if last !== lease {
             // It has ended in time, and the one that it went to is lost; the engine says so when it follows.
-            next.state.withLock { if !$0.isReleased { $0.loss = reason } }
-            if !isPlanted(.lossNotTold) { next.canceller?.cancel() }
+            if !isPlanted(.lossNotTold) { last.canceller?.cancel() }
             return
         }
         remove(lease)

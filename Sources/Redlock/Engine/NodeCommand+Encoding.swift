@@ -14,10 +14,12 @@ extension NodeCommand {
         switch self {
         case .acquire(let acquisition), .acquireAll(let acquisition):
             encoder.append(acquisition)
+            encoder.append(tokenCountOf: acquisition)
             encoder.append(acquisition.seeding)
         case .acquireInTurn(let acquisition, let turn):
             encoder.append(acquisition, turn.queue)
             encoder.append(turn)
+            encoder.append(tokenCountOf: acquisition)
             encoder.append(acquisition.seeding)
         case .acquireShared(let acquisition, let turn):
             encoder.append(keyCount: 6)
@@ -268,6 +270,12 @@ extension CommandEncoder {
     fileprivate mutating func appendArguments(of acquisition: NodeCommand.Acquisition) {
         append(acquisition.ownerToken.secretText)
         append(acquisition.ttlMilliseconds)
+    }
+
+    /// Adds how many tokens are to be taken, if that is not what the scripts take of themselves.
+    fileprivate mutating func append(tokenCountOf acquisition: NodeCommand.Acquisition) {
+        guard acquisition.tokenCount != NodeCommand.tokensPerGrant else { return }
+        append(acquisition.tokenCount)
     }
 
     /// Adds what a counter begins with where it was lost, and room for the id of the record.

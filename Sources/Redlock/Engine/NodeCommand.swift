@@ -131,19 +131,23 @@ package enum NodeCommand {
         package let ownerToken: OwnerToken
         package let ttlMilliseconds: Int64
         package let seeding: Seeding
+        /// How many tokens the grant takes; of several locks and of slots, as many as always.
+        package let tokenCount: Int64
 
         package init(
             record: String,
             locks: [LockKeys],
             ownerToken: OwnerToken,
             ttlMilliseconds: Int64,
-            seeding: Seeding
+            seeding: Seeding,
+            tokenCount: Int64 = tokensPerGrant
         ) {
             self.record = record
             self.locks = locks
             self.ownerToken = ownerToken
             self.ttlMilliseconds = ttlMilliseconds
             self.seeding = seeding
+            self.tokenCount = tokenCount
         }
     }
 
@@ -287,9 +291,12 @@ package enum NodeCommand {
         }
     }
 
-    /// How many tokens one grant takes: the first is that of the grant, the others are for tasks of the same client that
-    /// it is handed over to.
+    /// How many tokens one grant takes, as a rule: the first is that of the grant, the others are for tasks of the same client
+    /// that it is handed over to.
     package static let tokensPerGrant = Int64(Script.tokensPerGrant)
+
+    /// How many tokens one grant takes at most.
+    package static let mostTokensPerGrant: Int64 = 256
 
     /// How long a counter lives that nobody raises: 7 days, so that names which come and go leave nothing behind.
     package static let counterLifeMilliseconds = Int64(Script.counterLifeMilliseconds)

@@ -37,7 +37,7 @@ extension LockEngine {
         let command = NodeCommand.raise(
             attempt.claim.locks.map(profile.keys(of:)),
             ownerToken: attempt.ownerToken,
-            blockEnd: token + NodeCommand.tokensPerGrant - 1,
+            blockEnd: token + attempt.tokenCount - 1,
             lifeMilliseconds: counterLifeMilliseconds(token: token)
         )
         metrics.raised()

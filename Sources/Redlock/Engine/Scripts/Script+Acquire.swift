@@ -29,21 +29,29 @@ extension Script {
     /// expired or restored from an old file; it goes on from the highest of what it says, the time of the enrolment, and the
     /// time that is proposed. Lua counts in doubles, which are exact up to 2^53.
     ///
-    /// KEYS[3]: fence. The last of ARGV: see `proposing`.
-    private static let counting = counting(fence: "KEYS[3]")
-
-    static func counting(fence: String) -> String {
+    /// The last of ARGV: see `proposing`.
+    ///
+    /// - Parameter reserve: how many tokens the block has.
+    static func counting(fence: String, reserve: String = "'\(tokensPerGrant)'") -> String {
         """
-        local last = redis.call('INCRBY', \(fence), '\(tokensPerGrant)')
-        if last - \(tokensPerGrant) - string.sub(record, 18, 33) < 0 then
+        local reserve = \(reserve)
+        local last = redis.call('INCRBY', \(fence), reserve)
+        if last - reserve - string.sub(record, 18, 33) < 0 then
             \(proposing)
-            last = math.max(last - \(tokensPerGrant), proposal, tonumber(string.sub(record, 18, 33))) + \(tokensPerGrant)
+            last = math.max(last - reserve, proposal, tonumber(string.sub(record, 18, 33))) + reserve
             redis.call('SET', \(fence), string.format('%.0f', last), 'PX', '\(counterLifeMilliseconds)')
         end
         if last > 9007199253692416 then
             return redis.error_reply('ERR the counter of fencing tokens is used up')
         end
         """
+    }
+
+    /// How many tokens a grant takes: what stands before the last of ARGV, if there is one more than always.
+    ///
+    /// - Parameter last: the number of the last of ARGV without it.
+    private static func reserve(last: Int) -> String {
+        "ARGV[\(last + 1)] and ARGV[\(last)] or '\(tokensPerGrant)'"
     }
 
     /// Ends with -1 - n if the lock is held for another n milliseconds, for ever if n is 2^53 - 2.
@@ -63,16 +71,17 @@ extension Script {
     ///
     /// The free path has four calls, and every one counts.
     ///
-    /// KEYS: record, lock, fence, readers. ARGV: owner token, TTL, and what `proposing` takes.
+    /// KEYS: record, lock, fence, readers. ARGV: owner token, TTL, how many tokens to take if not as many as always, and what
+    /// `proposing` takes.
     static let acquire = Script(
         text: """
             \(admitting)
             \(refusingIfHeld)
-            \(counting)
+            \(counting(fence: "KEYS[3]", reserve: reserve(last: 3)))
             redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
-            return last - \(tokensPerGrant - 1)
+            return last - reserve + 1
             """,
-        digest: "c36ad42705e0f1ef89d0f8bed3f01110c495a794"
+        digest: "2354d6aee355bc52be031172716f8ba735c73ac6"
     )
 
     /// The same for a client that has a place in the queue, which ends with the grant; or for one that is to have the lock in
@@ -84,7 +93,8 @@ extension Script {
     /// queues gets the lock all the same.
     ///
     /// KEYS: record, lock, fence, readers, queue, queue by expiry, turn. ARGV: owner token, TTL, member, ticket, whether it is
-    /// to be granted in turn, time of a turn in milliseconds, beginning of the channels, and what `proposing` takes.
+    /// to be granted in turn, time of a turn in milliseconds, beginning of the channels, how many tokens to take if not as many
+    /// as always, and what `proposing` takes.
     static let acquireInTurn = Script(
         text: """
             \(admitting)
@@ -95,14 +105,14 @@ extension Script {
                 \(waking(channel: "ARGV[7]", time: "ARGV[6]"))
                 if wake(KEYS[5], KEYS[7], ARGV[3], tonumber(ARGV[4])) == 1 then return -1 - ARGV[6] end
             end
-            \(counting)
+            \(counting(fence: "KEYS[3]", reserve: reserve(last: 8)))
             redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
             if turn == ARGV[3] then redis.call('DEL', KEYS[7]) end
             redis.pcall('ZREM', KEYS[5], ARGV[3])
             redis.pcall('ZREM', KEYS[6], ARGV[3])
-            return last - \(tokensPerGrant - 1)
+            return last - reserve + 1
             """,
-        digest: "b3b78b919f0427a4b4303ffb811c79728f8a1cbf"
+        digest: "60933d986e7b270d0d5395dad0b7d257b1391609"
     )
 
     /// Several locks at once, all or none.

@@ -60,9 +60,9 @@ extension Script {
             if turn == ARGV[7] then redis.call('DEL', KEYS[5]) end
             redis.pcall('ZREM', KEYS[3], ARGV[7])
             redis.pcall('ZREM', KEYS[4], ARGV[7])
-            return {last - \(tokensPerGrant - 1), tonumber(free)}
+            return {last - reserve + 1, tonumber(free)}
             """,
-        digest: "188349fdc2d4c6a8d69da22261b5ba3edb3c486b"
+        digest: "533b2947f9fb54649275df0a1a0fff06824802e2"
     )
 
     /// Deletes every slot that is held under the owner token, whichever that is, and wakes the first who waits.

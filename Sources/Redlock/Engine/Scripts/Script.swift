@@ -20,7 +20,7 @@ package struct Script: Sendable {
 /// what is always the same stands in the scripts, what is seldom needed comes together in one argument, and functions are
 /// declared where they are called.
 extension Script {
-    /// How many tokens one grant takes.
+    /// How many tokens one grant takes, unless the client asks for another number.
     package static let tokensPerGrant = 16
 
     /// How long a counter lives that nobody raises, in milliseconds.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DequeModule
 import LockCore
 import Synchronization
 
@@ -8,16 +9,32 @@ import Synchronization
 /// The key stays as it is, under the same owner token; the next holder gets the next fencing token of the block that was
 /// reserved with the grant. A grant that was handed over began, in the order of tokens, when its block was reserved.
 ///
-/// The engine names who is next while the lease is held. Whoever ends the lease hands it over by itself, from its own
-/// thread, under the mutex of the lease; the engine follows. In between, the former lease stands for the next one: it is
-/// not renewed any more, and what would end it ends the next one.
+/// The engine names who is next, and after that one, while the lease is held. Whoever ends the lease hands it over by
+/// itself, from its own thread, under the mutex of the lease, and the rest of the named with it; the engine follows. In
+/// between, the former lease stands for all that came of it: it is not renewed any more, and what would end it ends the
+/// last one.
 extension LockEngine {
-    /// Names the first of a line as the one who has the lock next, if it may have the lease of this client.
-    func nameSuccessor(in line: WaitingLine) {
-        guard let lease = line.holder else { return }
-        let next = line.first.flatMap { lease.maySuit($0) ? $0 : nil }
-        lease.state.withLock { state in
-            if case .possible = state.handOver { state.handOver = .possible(to: next) }
+    /// Names those at the front of a line who may have the lease of this client, as many as it may be handed over to.
+    func nameSuccessors(in line: WaitingLine) {
+        guard let lease = line.holder, lease.isKept, !lease.isExtending else { return }
+        lease.withLast { last, state in
+            guard case .possible = state.handOver else { return }
+            var room = last.handOversLeft - state.successors.count
+            guard room > 0 else { return }
+            for operation in line.waiting where !operation.isNamed {
+                guard room > 0, lease.maySuit(operation) else { return }
+                operation.isNamed = true
+                state.successors.append(operation)
+                room -= 1
+            }
+        }
+    }
+
+    /// Has nobody have the lease by itself until somebody is named again.
+    func takeBackSuccessors(of lease: HeldLease) {
+        lease.withLast { _, state in
+            for operation in state.successors { operation.isNamed = false }
+            state.successors = []
         }
     }
 
@@ -25,16 +42,12 @@ extension LockEngine {
     ///
     /// - Returns: false if the lock has gone to it, by which it has its answer.
     func withdraw(_ operation: AcquireOperation) -> Bool {
-        guard let line = operation.line, line.first === operation, let lease = line.holder else { return true }
-        return lease.state.withLock { state in
-            switch state.handOver {
-            case .done: return false
-            case .refused: return true
-            case .possible:
-                state.handOver = .possible(to: nil)
-                return true
-            }
+        guard operation.isNamed, let lease = operation.line?.holder else { return true }
+        var hasGone = false
+        lease.withLast(passing: { if $0.operation === operation { hasGone = true } }) { _, state in
+            state.successors.removeAll { $0 === operation }
         }
+        return !hasGone
     }
 
     /// Has what is left of the blocks of tokens that this client has of a name never be used.
@@ -82,30 +95,73 @@ struct Succession: Sendable {
 }
 
 extension HeldLease {
-    /// Whether the lease, as it is now, would do for the next operation; asked on the loop.
-    fileprivate func maySuit(_ next: AcquireOperation) -> Bool {
-        // What an extension that is under way brings, the next would not hear of.
-        isKept && !isExtending && !next.terms.isFair && next.terms.areAlike(terms) && attempt.timing == terms.timing
+    /// How many are named at once where no block of tokens is used up.
+    private static let mostSuccessors = 256
+
+    /// How many times the lock can be handed over from here.
+    fileprivate var handOversLeft: Int {
+        guard let lastToken = block.lastToken, let fencingToken, !isPlanted(.handedOverBeyondBlock) else {
+            return Self.mostSuccessors
+        }
+        return Int(lastToken - fencingToken.rawValue)
     }
 
-    /// Hands the lock over to the operation that is named, if the lease is good enough for it, and others than the tasks
-    /// of this client had their turn.
+    /// Whether there is no token for another hand-over.
+    var isBlockUsedUp: Bool { handOversLeft == 0 }
+
+    /// Whether the lease, as it is now, would do for another operation; asked on the loop.
+    fileprivate func maySuit(_ next: AcquireOperation) -> Bool {
+        !next.terms.isFair && next.terms.areAlike(terms) && attempt.timing == terms.timing
+    }
+
+    /// Hands the lock over to the first of those who are named, if the lease is good enough for it, and others than the
+    /// tasks of this client had their turn.
     ///
     /// From then on, nobody sees the owner token of this lease any more, which is the next one's. The caller tells the
     /// engine, and then begins what is next.
     func handOver(_ state: inout State, now: Instant) -> Succession? {
-        guard case .possible(let next?) = state.handOver, state.loss == nil, now < state.validUntil else { return nil }
+        guard case .possible = state.handOver, let next = state.successors.first, state.loss == nil,
+            now < state.validUntil
+        else { return nil }
         guard block.began.nanoseconds(until: now) < engine.configuration.handOverTime.nanoseconds else { return nil }
-        if let lastToken = block.lastToken, let fencingToken, fencingToken.rawValue >= lastToken,
-            !isPlanted(.handedOverBeyondBlock)
-        {
-            return nil
-        }
+        guard handOversLeft > 0 else { return nil }
+        // What an extension that is under way brings, the next would not hear of: nobody is named meanwhile.
         let least = terms.timing.leastRemainingNanoseconds + next.terms.cancellationMarginNanoseconds
         guard now.nanoseconds(until: state.validUntil) >= least || isPlanted(.handedOverTooLate) else { return nil }
-        let lease = HeldLease(takingOver: self, for: next, validUntil: state.validUntil, now: now)
-        state.handOver = .done(lease)
-        return Succession(of: next, under: lease)
+        var others: Deque<AcquireOperation> = []
+        swap(&others, &state.successors)
+        others.removeFirst()
+        let lease = HeldLease(takingOver: self, for: next, before: others, validUntil: state.validUntil, now: now)
+        let succession = Succession(of: next, under: lease)
+        state.handOver = .done(succession)
+        return succession
+    }
+
+    /// Does something with the lease that the lock has gone to by now, from this one on, and its state.
+    ///
+    /// - Parameter passing: told every hand-over in between.
+    func withLast<Outcome>(
+        passing: (Succession) -> Void = { _ in },
+        _ body: (HeldLease, inout State) -> Outcome
+    ) -> Outcome {
+        var lease = self
+        while true {
+            let step = lease.state.withLock { state -> Step<Outcome> in
+                if case .done(let next?) = state.handOver { return .next(next) }
+                return .last(body(lease, &state))
+            }
+            switch step {
+            case .last(let outcome): return outcome
+            case .next(let next):
+                passing(next)
+                lease = next.lease
+            }
+        }
+    }
+
+    private enum Step<Outcome> {
+        case last(Outcome)
+        case next(Succession)
     }
 
     /// Whether another task has the lock, though the engine may not have followed yet.
@@ -118,9 +174,10 @@ extension HeldLease {
         state.withLock { if case .possible = $0.handOver { $0.handOver = .refused } }
     }
 
-    /// Has the lock released when the lease ends, or the one that it went to.
+    /// Has the lock released when the lease ends, or the last one that it went to.
     func refuseFurtherHandOver() {
-        refuseHandOver()
-        if case .done(let next) = state.withLock({ $0.handOver }) { next?.refuseHandOver() }
+        withLast { _, state in
+            if case .possible = state.handOver { state.handOver = .refused }
+        }
     }
 }

@@ -20,7 +20,7 @@ extension LockEngine {
             askSooner(for: line)
         }
         attend(to: line)
-        if line.first === operation { nameSuccessor(in: line) }
+        nameSuccessors(in: line)
     }
 
     /// Whether somebody has the lock, or whoever came before would get it first, so that there is nothing to try.
@@ -98,7 +98,7 @@ extension LockEngine {
         let wasFirst = line.remove(operation)
         if wasFirst { passOn(line, from: operation) }
         attendUnlessForgotten(line)
-        if wasFirst { nameSuccessor(in: line) }
+        nameSuccessors(in: line)
     }
 
     /// Gives the attempt that is under way to the next in the line, if both asked for the same; or takes it back.
@@ -158,6 +158,7 @@ extension LockEngine {
         if wokeSomebody { noteTurnOfOthers(lease.claim.asAskedFor, until: end) }
         guard let line = lease.line, line.releasing === lease else { return }
         line.releasing = nil
+        line.holdEnded(isBlockUsedUp: lease.isBlockUsedUp, othersWait: wokeSomebody)
         guard !line.isEmpty, line.holder == nil, line.attempt == nil else { return attend(to: line) }
         if wokeSomebody, !line.isWoken(votesNeeded: quorum.votesNeeded) {
             giveWay(line, until: end)
@@ -177,8 +178,9 @@ extension LockEngine {
 
     private func vacate(_ lease: HeldLease, pauseNanoseconds: Int64?) {
         guard let line = lease.line, line.holder === lease else { return }
-        // Whoever was named to have it next asks the nodes now.
+        // Those who were named to have it next ask the nodes now.
         lease.refuseHandOver()
+        takeBackSuccessors(of: lease)
         line.holder = nil
         if !line.isEmpty, !isPlanted(.lineForgotten) {
             line.failed(WaitingLine.Failure(reason: .contended), at: surroundings.now)

@@ -80,6 +80,9 @@ final class WaitingLine {
     /// Whether the next attempt waits for the first connections.
     var isParked = false
 
+    /// How many tokens the next grant takes.
+    private(set) var tokenCount = NodeCommand.tokensPerGrant
+
     var backoff = Backoff(firstNanoseconds: 10_000_000, longestNanoseconds: 200_000_000)
 
     /// When the key that stood in the way has expired, if nobody extends it.
@@ -111,7 +114,10 @@ final class WaitingLine {
     // MARK: Those who wait
 
     /// Those who wait, in order.
-    var operations: [AcquireOperation] { queue.filter { $0.line === self } }
+    var waiting: some Sequence<AcquireOperation> { queue.lazy.filter { $0.line === self } }
+
+    /// The same, for those who change the line while they go through it.
+    var operations: [AcquireOperation] { Array(waiting) }
 
     var first: AcquireOperation? { queue.first }
 
@@ -181,6 +187,19 @@ final class WaitingLine {
         } else if unavailableSince == nil {
             unavailableSince = now
         }
+    }
+
+    /// Notes the end of a lease that this client had, to ask for more tokens next time if that is why it ended.
+    ///
+    /// Where others wait as well, it is their turn after a few. And no counter may grow by more than one in a microsecond, as
+    /// one that was lost goes on from the time: every token of a block that is used up stands for a hand-over, which takes
+    /// about that long and a round trip besides, and what comes after it is four times as long.
+    func holdEnded(isBlockUsedUp: Bool, othersWait: Bool) {
+        guard case .exclusive = claim, isBlockUsedUp, !othersWait, !isEmpty else {
+            tokenCount = NodeCommand.tokensPerGrant
+            return
+        }
+        tokenCount = min(4 * tokenCount, NodeCommand.mostTokensPerGrant)
     }
 
     /// A quorum granted, or there will be one for certain.

@@ -50,7 +50,7 @@ extension SimulatedServer {
             lifeMilliseconds: isLasting ? nil : acquisition.ttlMilliseconds
         )
         if let turn { try endPlace(turn, whoseTurn) }
-        return .integer(LuaNumber.integer(last - Double(NodeCommand.tokensPerGrant) + 1))
+        return .integer(LuaNumber.integer(last - Double(acquisition.tokenCount) + 1))
     }
 
     /// How long it is the turn of somebody else; nil if it is not.
@@ -73,7 +73,7 @@ extension SimulatedServer {
         _ fence: String,
         since enrolled: Double?
     ) throws(CommandError) -> Double {
-        var reserve = NodeCommand.tokensPerGrant
+        var reserve = acquisition.tokenCount
         var last: Double
         if defects.contains(.acquireAnswersCounterWithoutRaising) {
             reserve = 0
