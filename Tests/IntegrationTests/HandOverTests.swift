@@ -366,7 +366,62 @@ struct HandOverTests {
         }
     }
 
-    /// A block has 16 tokens: whoever comes after that asks the nodes, and gets a token of another block.
+    /// How many scripts the busiest node is sent while tasks of one client have a lock 1,200 times, and how much the tokens
+    /// grow in each microsecond.
+    private func compete(
+        _ client: RedlockClient,
+        _ redis: LocalRedisSet
+    ) async throws -> (scripts: Int, tokensPerMicrosecond: Double) {
+        try await redis.resetStatistics()
+        let book = Book()
+        let began = ContinuousClock.now
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for task in 0..<12 {
+                group.addTask {
+                    for _ in 0..<100 {
+                        let lease = try await client.acquire("line")
+                        book.enter(task, lease.fencingToken)
+                        book.leave()
+                        await lease.release()
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        let microseconds = (ContinuousClock.now - began) / .microseconds(1)
+        let tokens = book.entries.map(\.token)
+        #expect(book.most == 1)
+        #expect(tokens.count == 1_200)
+        #expect(zip(tokens, tokens.dropFirst()).allSatisfy { $0 < $1 })
+        let growth = (tokens.last?.rawValue ?? 0) - (tokens.first?.rawValue ?? 0)
+        return (try await scriptCalls(redis), Double(growth) / microseconds)
+    }
+
+    /// Where no other client waits, blocks of tokens grow, so that the nodes are seldom asked; and tokens grow more slowly
+    /// than the time all the same, as a counter that was lost goes on from the time. The control is another client that
+    /// waits: blocks stay as they are.
+    @Test
+    func blocksGrowWhereNobodyElseWaits() async throws {
+        try await Layout.three.withClient(configuration: configuration(handOverTime: .seconds(30))) { client, redis in
+            let other = try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing)
+            try await other.waitUntilAllNodesAnswer()
+            let alone = try await compete(client, redis)
+            // One acquisition and one release for each 16 would be 150.
+            #expect(alone.scripts < 75)
+            #expect(alone.tokensPerMicrosecond < 1)
+            let rival = Task {
+                while !Task.isCancelled { try await other.withLock("line") { _ in } }
+            }
+            try await Task.sleep(for: .milliseconds(100))
+            let together = try await compete(client, redis)
+            #expect(together.scripts >= 150)
+            rival.cancel()
+            _ = await rival.result
+            await other.shutdown()
+        }
+    }
+
+    /// A block has 16 tokens at first: whoever comes after that asks the nodes, and gets a token of another block.
     @Test
     func noTokenIsGivenTwiceHoweverManyWait() async throws {
         try await Layout.three.withClient(configuration: configuration(handOverTime: .seconds(30))) { client, redis in

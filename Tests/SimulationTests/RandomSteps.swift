@@ -284,7 +284,9 @@ struct RandomSteps {
             locks: kind < 35 ? locks() : [Driven.keys(name)],
             ownerToken: ownerToken(),
             ttlMilliseconds: ttlMilliseconds(),
-            seeding: seeding
+            seeding: seeding,
+            // Of several locks and of slots, always the same.
+            tokenCount: kind < 50 ? NodeCommand.tokensPerGrant : one(of: NodeCommand.tokensPerGrant, 64, 256)
         )
         if kind < 35 { return .acquireAll(acquisition) }
         if kind < 50 {

@@ -31,7 +31,7 @@ struct BenchmarkServers {
             return try await measurement(
                 of: limit(row.subject, taskCount: row.taskCount, ["--seconds", "\(row.seconds)"])
             )
-        case .standard, .compatible, .withLockStandard, .withLockCompatible:
+        case .standard, .compatible, .standardOnLoop, .compatibleOnLoop, .withLockStandard, .withLockCompatible:
             guard row.processCount == 1 else { return try await measureTogether(row) }
             var measurement = try await measurement(of: worker(order(row)))
             if row.workload == .waiting {

@@ -13,11 +13,13 @@ struct Plan: Sendable {
     static func full(rounds: Int, seconds: Double, workloads: Set<BenchmarkReport.Workload>) -> Plan {
         let sizes = [1, 3, 5]
         var groups: [RowGroup] = []
-        for nodeCount in sizes { groups.append(cycles(.uncontended, nodeCount, 1, allSubjects, seconds)) }
+        for nodeCount in sizes {
+            groups.append(cycles(.uncontended, nodeCount, 1, allSubjects + subjectsOnLoop, seconds))
+        }
         for nodeCount in 1...7 {
             let isCompared = sizes.contains(nodeCount)
             var subjects = isCompared ? allSubjects : scalingSubjects
-            if nodeCount == 5 { subjects += [.withLockStandard, .withLockCompatible] }
+            if nodeCount == 5 { subjects += subjectsOnLoop + [.withLockStandard, .withLockCompatible] }
             groups.append(cycles(.concurrent, nodeCount, 64, subjects, seconds))
             if isCompared { groups.append(cycles(.concurrent, nodeCount, 1_024, allSubjects, seconds)) }
         }
@@ -44,7 +46,7 @@ struct Plan: Sendable {
         var waiting = waiting(seconds: 4)
         waiting.rounds = 1
         let groups = [
-            cycles(.uncontended, 5, 1, scalingSubjects, seconds),
+            cycles(.uncontended, 5, 1, scalingSubjects + subjectsOnLoop, seconds),
             cycles(.concurrent, 1, 64, scalingSubjects, seconds),
             cycles(.concurrent, 5, 64, allSubjects + [.withLockStandard, .withLockCompatible], seconds),
             contended(3, seconds),
@@ -61,6 +63,8 @@ struct Plan: Sendable {
 
     /// What is compared in full.
     private static let allSubjects: [Subject] = [.limitPlain, .standard, .compatible, .limitStandard, .limitHiredis]
+    /// The forms without a change of threads.
+    private static let subjectsOnLoop: [Subject] = [.standardOnLoop, .compatibleOnLoop]
     /// What is compared over many sizes.
     private static let scalingSubjects: [Subject] = [.limitPlain, .standard, .compatible]
 
@@ -89,7 +93,7 @@ struct Plan: Sendable {
     /// One name and 16 tasks of one process: held for 1 ms, and not at all.
     private static func contended(_ nodeCount: Int, _ seconds: Double) -> RowGroup {
         let kinds: [(Subject, holdMicroseconds: Int)] = [
-            (.standard, 1_000), (.standard, 0), (.withLockStandard, 0),
+            (.standard, 1_000), (.standard, 0), (.standardOnLoop, 0), (.withLockStandard, 0),
         ]
         return RowGroup(
             rows: kinds.map { subject, holdMicroseconds in

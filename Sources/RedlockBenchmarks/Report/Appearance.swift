@@ -20,7 +20,7 @@ struct Appearance: Sendable {
 }
 
 extension BenchmarkReport.Subject {
-    /// Limits are dashed, what we are is solid, `withLock` is dotted.
+    /// Limits are dashed, what we are is solid, our other forms are dotted.
     var appearance: Appearance {
         switch self {
         case .limitPlain: Appearance(colourClass: "limit-plain", dash: "7 4", marker: .square)
@@ -30,12 +30,15 @@ extension BenchmarkReport.Subject {
         case .compatible: Appearance(colourClass: "compatible", dash: "none", marker: .diamond)
         case .withLockStandard: Appearance(colourClass: "with-lock-standard", dash: "2 3", marker: .triangle)
         case .withLockCompatible: Appearance(colourClass: "with-lock-compatible", dash: "1 4", marker: .triangleDown)
+        case .standardOnLoop: Appearance(colourClass: "standard", dash: "1 3", marker: .circle)
+        case .compatibleOnLoop: Appearance(colourClass: "compatible", dash: "1 3", marker: .diamond)
         }
     }
 
     /// Limits first: what comes after is compared with them.
     static let inOrder: [Self] = [
-        .limitPlain, .limitHiredis, .limitStandard, .compatible, .withLockCompatible, .standard, .withLockStandard,
+        .limitPlain, .limitHiredis, .limitStandard, .compatible, .compatibleOnLoop, .withLockCompatible, .standard,
+        .standardOnLoop, .withLockStandard,
     ]
 
     /// Where it stands in that order.

@@ -72,6 +72,12 @@ struct BenchmarkReport: Codable, Sendable {
         case withLockStandard = "standard, withLock"
         /// The compatible profile through `withLock` with an empty body.
         case withLockCompatible = "compatible, withLock"
+        /// The standard profile, with the tasks on the event loop of the client.
+        case standardOnLoop = "standard, on the loop"
+        /// The compatible profile, with the tasks on the event loop of the client.
+        case compatibleOnLoop = "compatible, on the loop"
+
+        var isOnLoop: Bool { self == .standardOnLoop || self == .compatibleOnLoop }
     }
 
     /// Instructions in user space of one uncontended cycle, without those of start and end.

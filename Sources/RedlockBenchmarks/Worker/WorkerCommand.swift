@@ -19,9 +19,9 @@ struct WorkerCommand: AsyncParsableCommand {
         let servers = try LocalRedisSet.load(directory: order.servers).servers
         let measurement: Measurement
         switch order.subject {
-        case .standard, .withLockStandard:
+        case .standard, .standardOnLoop, .withLockStandard:
             measurement = try await measure(RedlockClient.self, servers)
-        case .compatible, .withLockCompatible:
+        case .compatible, .compatibleOnLoop, .withLockCompatible:
             measurement = try await measure(CompatibleRedlockClient.self, servers)
         case .limitPlain, .limitStandard, .limitHiredis:
             throw ValidationError("the limit is measured by ServerLimit")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Redlock
 
 /// What one process is to measure: the arguments of `worker`, for the coordinator that writes them and the process that
 /// reads them.
@@ -42,6 +43,11 @@ extension WorkerOrder {
         ttl = row.timeToLiveSeconds ?? 10
         begin = nil
         bare = false
+    }
+
+    /// Where the tasks are to run; nil for wherever tasks run.
+    func executor(of client: some LockClient) -> (any TaskExecutor)? {
+        subject.isOnLoop ? client.taskExecutor : nil
     }
 
     /// The order as arguments.

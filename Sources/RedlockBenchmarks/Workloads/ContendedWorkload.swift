@@ -45,7 +45,7 @@ struct ContendedWorkload<Client: LockClient> {
         let end = MonotonicClock.now + Int64(order.seconds * 1e9)
         return try await withThrowingTaskGroup { group in
             for _ in 0..<order.tasks {
-                group.addTask {
+                group.addTask(executorPreference: order.executor(of: client)) {
                     var holds: [Hold] = []
                     repeat { holds.append(try await holdOnce(client)) } while MonotonicClock.now < end
                     return holds
@@ -59,7 +59,7 @@ struct ContendedWorkload<Client: LockClient> {
         switch order.subject {
         case .withLockStandard, .withLockCompatible:
             return try await client.withLock(name, options: options) { _ in await keep() }
-        case .standard, .compatible, .limitPlain, .limitStandard, .limitHiredis:
+        case .standard, .compatible, .standardOnLoop, .compatibleOnLoop, .limitPlain, .limitStandard, .limitHiredis:
             let lease = try await client.acquire(name, options: options)
             let hold = await keep()
             await lease.release()

@@ -41,7 +41,7 @@ struct CycleWorkload<Client: LockClient> {
         try await withThrowingTaskGroup { group in
             for task in 0..<order.tasks {
                 let name = BenchmarkNodes.lockName(ofTask: task)
-                group.addTask {
+                group.addTask(executorPreference: order.executor(of: client)) {
                     switch end {
                     case .time(let nanoseconds):
                         repeat { try await cycle(name) } while MonotonicClock.now - begin < nanoseconds
@@ -62,7 +62,7 @@ struct CycleWorkload<Client: LockClient> {
                 try await client.withLock(name, options: options) { _ in }
                 tally.count(acquireNanoseconds: nil)
             }
-        case .standard, .compatible, .limitPlain, .limitStandard, .limitHiredis:
+        case .standard, .compatible, .standardOnLoop, .compatibleOnLoop, .limitPlain, .limitStandard, .limitHiredis:
             return { name in
                 let asked = MonotonicClock.now
                 let lease = try await client.acquire(name, options: options)
