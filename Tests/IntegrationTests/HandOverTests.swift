@@ -397,9 +397,10 @@ struct HandOverTests {
         return (try await scriptCalls(redis), Double(growth) / microseconds)
     }
 
-    /// Where no other client waits, blocks of tokens grow, so that the nodes are seldom asked; and tokens grow more slowly
-    /// than the time all the same, as a counter that was lost goes on from the time. The control is another client that
-    /// waits: blocks stay as they are.
+    /// Where no other client waits, blocks of tokens grow, so that the nodes are seldom asked.
+    ///
+    /// Tokens grow more slowly than the time all the same, as a counter that was lost goes on from the time. The control is
+    /// another client that waits: blocks stay as they are.
     @Test
     func blocksGrowWhereNobodyElseWaits() async throws {
         try await Layout.three.withClient(configuration: configuration(handOverTime: .seconds(30))) { client, redis in
