@@ -46,6 +46,7 @@ let package = Package(
             name: "RedisTransport",
             dependencies: [
                 "Hiredis",
+                .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -30,7 +30,8 @@ public protocol NodeLinkDelegate: AnyObject {
 
 /// The way to one node: connects, shakes hands, sends, and connects again, with growing delays, as often as it must.
 ///
-/// Lives on one event loop: every call, and every call to its delegate, happens there.
+/// Lives on one event loop: every call, and every call to its delegate, happens there. A link that was started is there
+/// until it is closed.
 public final class NodeLink {
     /// The times and names that a link works with.
     public struct Configuration: Sendable {
@@ -190,8 +191,7 @@ public final class NodeLink {
         attempts += 1
         let number = attempts
         let timer: Scheduled<Void> = eventLoop.assumeIsolated().scheduleTask(in: configuration.connectTimeout) {
-            [weak self] in
-            self?.attemptTimedOut(number)
+            [self] in attemptTimedOut(number)
         }
         state = .connecting(Attempt(number: number, deadlineTimer: timer))
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
@@ -252,8 +252,8 @@ public final class NodeLink {
         attempt.connection = connection
         state = .connecting(attempt)
         var encoder = CommandEncoder()
-        let receiver = HandshakeReceiver(replyCount: handshake.commands.count) { [weak self] replies, failure in
-            self?.handshakeEnded(connection.attempt, replies, failure)
+        let receiver = HandshakeReceiver(replyCount: handshake.commands.count) { [self] replies, failure in
+            handshakeEnded(attempt.number, replies, failure)
         }
         for command in handshake.commands {
             encoder.begin()
@@ -315,10 +315,10 @@ public final class NodeLink {
             ? Int64.random(in: 25_000_000_000...35_000_000_000)
             : backoff.nextNanoseconds(random: .random(in: 0 ... .max))
         self.failure = failure
-        let timer: Scheduled<Void> = eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(delay)) { [weak self] in
+        let timer: Scheduled<Void> = eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(delay)) { [self] in
             // A timer that is already on its way cannot be cancelled: the link may have been closed meanwhile.
-            guard let self, case .waiting = self.state else { return }
-            self.connect()
+            guard case .waiting = state else { return }
+            connect()
         }
         state = .waiting(timer)
         logger.debug("not connected", metadata: ["reason": "\(failure)"])

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import DequeModule
 internal import Hiredis
 internal import NIOCore
 internal import NIOSSL
@@ -25,10 +26,12 @@ final class RedisConnection: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
+    /// Replies that one receiver waits for, and that are due together as the commands leave together.
     private struct Awaited {
         let receiver: any ReplyReceiver
         let timeout: TimeAmount
         let deadline: NIODeadline
+        var replyCount = 1
     }
 
     private enum State {
@@ -41,11 +44,12 @@ final class RedisConnection: ChannelInboundHandler {
     /// The attempt to connect that this connection belongs to; there may be several, one for each address of a name.
     let attempt: Int
     private let node: Int
-    private weak var link: NodeLink?
+    /// Not weak, as that makes every use of the link slower; given up at the end.
+    private var link: NodeLink?
     private weak var messageReceiver: (any MessageReceiver)?
     private let reader = ReplyReader()
     @exclusivity(unchecked) private var replies: [RESPValue] = []
-    @exclusivity(unchecked) private var awaited = CircularBuffer<Awaited>()
+    @exclusivity(unchecked) private var awaited = Deque<Awaited>()
     @exclusivity(unchecked) private var outgoing: ByteBuffer
     @exclusivity(unchecked) private var context: ChannelHandlerContext?
     @exclusivity(unchecked) private var deadlineTimer: Scheduled<Void>?
@@ -87,18 +91,31 @@ final class RedisConnection: ChannelInboundHandler {
             receiver.failed(NodeFailure(.closed, "the connection has ended"), at: node)
             return
         }
-        outgoing.writeBytes(command)
+        // `writeBytes` takes several times the instructions.
+        outgoing.writeWithUnsafeMutableBytes(minimumWritableBytes: command.count) { room in
+            room.copyMemory(from: command)
+            return command.count
+        }
         guard let replyTimeout else {
-            awaited.append(Awaited(receiver: receiver, timeout: .zero, deadline: .distantFuture))
-            return
+            return expect(Awaited(receiver: receiver, timeout: .zero, deadline: .distantFuture))
         }
         let inherited = inheritsDeadline ? deadlineAtHand : nil
         let deadline = inherited ?? deadlineOfWrite ?? .now() + replyTimeout
         if inherited == nil { deadlineOfWrite = deadline }
-        awaited.append(Awaited(receiver: receiver, timeout: replyTimeout, deadline: deadline))
+        expect(Awaited(receiver: receiver, timeout: replyTimeout, deadline: deadline))
         // It may be due before what stands in front of it.
         if inherited != nil { deadlineTimer?.cancel() }
         if deadlineTimer == nil || inherited != nil { scheduleDeadlineTimer() }
+    }
+
+    private func expect(_ reply: Awaited) {
+        if let last = awaited.indices.last, awaited[last].receiver === reply.receiver,
+            awaited[last].deadline == reply.deadline
+        {
+            awaited[last].replyCount += 1
+        } else {
+            awaited.append(reply)
+        }
     }
 
     /// Writes what was appended, in one write.
@@ -116,8 +133,8 @@ final class RedisConnection: ChannelInboundHandler {
             deadlineTimer = nil
             return
         }
-        deadlineTimer = context.eventLoop.assumeIsolated().scheduleTask(deadline: next) { [weak self] in
-            self?.deadlineTimerFired()
+        deadlineTimer = context.eventLoop.assumeIsolated().scheduleTask(deadline: next) { [self] in
+            deadlineTimerFired()
         }
     }
 
@@ -142,20 +159,26 @@ final class RedisConnection: ChannelInboundHandler {
         guard state == .open else { return }
         state = .ending
         deadlineTimer?.cancel()
-        let inDoubt = awaited
-        awaited.removeAll()
-        for command in inDoubt { command.receiver.failed(failure, at: node) }
+        failAwaited(failure)
         flush()
         state = .ended
         // Whoever is told that its last word failed must not take the link for one that can be used.
         link?.connectionIsEnding(self, failure)
-        let lastWords = awaited
-        awaited.removeAll()
         let context = self.context
         self.context = nil
         context?.close(promise: nil)
-        for command in lastWords { command.receiver.failed(failure, at: node) }
+        // The last words.
+        failAwaited(failure)
         link?.connectionEnded(self, failure)
+        link = nil
+    }
+
+    private func failAwaited(_ failure: NodeFailure) {
+        let inDoubt = awaited
+        awaited.removeAll()
+        for replies in inDoubt {
+            for _ in 0..<replies.replyCount { replies.receiver.failed(failure, at: node) }
+        }
     }
 
     // MARK: ChannelInboundHandler
@@ -193,7 +216,7 @@ final class RedisConnection: ChannelInboundHandler {
     private func deliver() {
         let messageReceiver = self.messageReceiver
         let messageCount = messageReceiver == nil ? 0 : replies.count { PublishedMessage($0) != nil }
-        guard replies.count - messageCount <= awaited.count else {
+        guard replies.count - messageCount <= awaited.reduce(0, { $0 + $1.replyCount }) else {
             replies.removeAll()
             end(NodeFailure(.protocolViolation, "the server sent a reply that nobody asked for"))
             return
@@ -205,12 +228,17 @@ final class RedisConnection: ChannelInboundHandler {
                 messageReceiver.received(message)
                 continue
             }
-            guard let command = awaited.popFirst() else { break }
-            deadlineAtHand = command.deadline
-            command.receiver.received(reply, from: node)
+            receiverOfNextReply()?.received(reply, from: node)
         }
         deadlineAtHand = nil
         replies.removeAll(keepingCapacity: true)
+    }
+
+    private func receiverOfNextReply() -> (any ReplyReceiver)? {
+        guard let first = awaited.first else { return nil }
+        deadlineAtHand = first.deadline
+        if first.replyCount > 1 { awaited[0].replyCount -= 1 } else { awaited.removeFirst() }
+        return first.receiver
     }
 
     func channelInactive(context: ChannelHandlerContext) {
