@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DequeModule
 package import Hiredis
 import LockCore
-import NIOCore
 package import RedisTransport
 
 /// Who sends a script to nodes, some of which may not have it: they were restarted, or told to forget their scripts.
@@ -34,13 +34,19 @@ package final class NodeReplies: ReplyReceiver {
         var isDigest = false
     }
 
+    private struct Vote {
+        let reply: RESPValue
+        let receiver: any ReplyReceiver
+    }
+
     private let node: Int
     private let judge: (ClockSample) -> Bool
     private let sendWhole: (NodeCommand, any ReplyReceiver) -> Void
     private let abandonConnection: (NodeFailure) -> Void
     private let now: () -> Instant
-    @exclusivity(unchecked) private var awaited = CircularBuffer<Awaited>()
-    @exclusivity(unchecked) private var unverified: [(reply: RESPValue, receiver: any ReplyReceiver)] = []
+    @exclusivity(unchecked) private var awaited = Deque<Awaited>()
+    @exclusivity(unchecked) private var unverified: [Vote] = []
+    @exclusivity(unchecked) private var votesAtHand: [Vote] = []
     private let verifiesVotes: Bool
 
     /// - Parameters:
@@ -98,7 +104,7 @@ package final class NodeReplies: ReplyReceiver {
         }
         switch first.kind {
         case .answer: first.receiver.received(reply, from: node)
-        case .vote: unverified.append((reply, first.receiver))
+        case .vote: unverified.append(Vote(reply: reply, receiver: first.receiver))
         case .time(let sent): timeReceived(reply, sent: sent)
         }
     }
@@ -125,9 +131,10 @@ package final class NodeReplies: ReplyReceiver {
         guard judge(sample) else {
             return failUnverified(NodeFailure(.notServing, "its clock jumped"))
         }
-        let votes = unverified
-        unverified.removeAll(keepingCapacity: true)
-        for vote in votes { vote.receiver.received(vote.reply, from: node) }
+        // Their memory is used in turn.
+        swap(&unverified, &votesAtHand)
+        for vote in votesAtHand { vote.receiver.received(vote.reply, from: node) }
+        votesAtHand.removeAll(keepingCapacity: true)
     }
 
     private func failUnverified(_ failure: NodeFailure) {
