@@ -80,14 +80,16 @@ public struct CommandEncoder: ~Copyable {
         bytes.appendLineEnd()
     }
 
-    /// Adds one argument that is made of a number and two texts, with spaces between.
-    public mutating func append(_ number: Int64, _ first: String, _ second: String) {
-        beginArgument(byteCount: number.decimalByteCount + first.utf8.count + second.utf8.count + 2)
+    /// Adds one argument that is made of a number and two texts, with spaces between; the second text comes in two parts.
+    public mutating func append(_ number: Int64, _ first: String, _ secondStart: String, _ secondEnd: String) {
+        let secondByteCount = secondStart.utf8.count + secondEnd.utf8.count
+        beginArgument(byteCount: number.decimalByteCount + first.utf8.count + secondByteCount + 2)
         bytes.append(decimal: number)
         bytes.append(UInt8(ascii: " "))
         bytes.append(first)
         bytes.append(UInt8(ascii: " "))
-        bytes.append(second)
+        bytes.append(secondStart)
+        bytes.append(secondEnd)
         bytes.appendLineEnd()
     }
 
@@ -114,9 +116,7 @@ public struct CommandEncoder: ~Copyable {
     private mutating func beginArgument(byteCount: Int) {
         argumentCount += 1
         bytes.reserve(CommandEncoder.lengthCapacity + byteCount + 2)
-        bytes.append(UInt8(ascii: "$"))
-        bytes.append(decimal: Int64(byteCount))
-        bytes.appendLineEnd()
+        bytes.appendLength(byteCount, behind: UInt8(ascii: "$"))
     }
 
     /// Runs `body` on the command as a server expects it.
@@ -136,9 +136,7 @@ public struct CommandEncoder: ~Copyable {
             throw CommandEncodingError.tooLarge(byteCount: bytes.count - start)
         }
         bytes.overwrite(at: start) { header in
-            header.append(UInt8(ascii: "*"))
-            header.append(decimal: Int64(argumentCount))
-            header.appendLineEnd()
+            header.appendLength(argumentCount, behind: UInt8(ascii: "*"))
         }
         return try body(UnsafeMutableRawBufferPointer(rebasing: bytes.all[start...]))
     }
@@ -148,9 +146,10 @@ extension Int64 {
     /// How many bytes the number has in decimal digits, with its sign.
     fileprivate var decimalByteCount: Int {
         var count = self < 0 ? 2 : 1
-        var rest = magnitude
-        while rest >= 10 {
-            rest /= 10
+        // Ten to the power of 19, which is more than any magnitude, is no more than an unsigned number can be.
+        var limit: UInt64 = 10
+        while magnitude >= limit {
+            limit *= 10
             count += 1
         }
         return count
@@ -169,6 +168,7 @@ struct Scratch: ~Copyable {
 
     /// What an idle scratch keeps at most: one huge command must not hold its memory for ever.
     private static let keptCapacity = 64 * 1024
+    private static let lineEnd = (UInt16(UInt8(ascii: "\r")) << 8 | UInt16(UInt8(ascii: "\n"))).bigEndian
     private static let initialCapacity = 512
 
     init() {
@@ -208,8 +208,21 @@ struct Scratch: ~Copyable {
     }
 
     mutating func append(_ text: String) {
-        var text = text
-        text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
+        let appended: Void? = text.utf8.withContiguousStorageIfAvailable { append(UnsafeRawBufferPointer($0)) }
+        if appended == nil { for byte in text.utf8 { append(byte) } }
+    }
+
+    /// Adds a sign of the protocol, a length and a line end.
+    mutating func appendLength(_ length: Int, behind sign: UInt8) {
+        append(sign)
+        // Nearly all of them have one digit or two.
+        if length < 100 {
+            if length >= 10 { append(UInt8(ascii: "0") + UInt8(length / 10)) }
+            append(UInt8(ascii: "0") + UInt8(length % 10))
+        } else {
+            append(decimal: Int64(length))
+        }
+        appendLineEnd()
     }
 
     mutating func append(decimal number: Int64) {
@@ -227,8 +240,8 @@ struct Scratch: ~Copyable {
     }
 
     mutating func appendLineEnd() {
-        append(UInt8(ascii: "\r"))
-        append(UInt8(ascii: "\n"))
+        start.storeBytes(of: Scratch.lineEnd, toByteOffset: count, as: UInt16.self)
+        count += 2
     }
 
     /// Writes over bytes that are there.

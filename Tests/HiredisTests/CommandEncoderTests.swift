@@ -73,7 +73,7 @@ struct CommandEncoderTests {
         encoder.append("grü", "", "ße")
         encoder.append("", "", "")
         encoder.append(-12, 0, "ä")
-        encoder.append(7, "-", "a b")
+        encoder.append(7, "-", "a", " b")
         let expected = ["grüße", "", "-12 0 ä", "7 - a b"].map { Array($0.utf8) }
         #expect(try encoder.withEncoded { Array($0) } == expectedCommand(expected))
     }

@@ -95,7 +95,7 @@ extension NodeCommand {
             }
             encoder.append(ownerToken.secretText)
             if let queue = releases.first?.queue {
-                encoder.append(turnMilliseconds, first ?? "-", queue.channelPrefix)
+                encoder.append(turnMilliseconds, first ?? "-", queue.prefix, WaitingQueue.channelKind)
             }
         case .releaseShared(let release, let ownerToken, let turnMilliseconds):
             encoder.append(keyCount: 3)
