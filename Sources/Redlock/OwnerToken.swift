@@ -127,18 +127,18 @@ private struct TokenWriter {
     }
 
     mutating func appendHexadecimal(_ bits: UInt64) {
-        for place in 0..<16 {
-            let digit = UInt8(truncatingIfNeeded: bits >> UInt64(60 - 4 * place)) & 0xF
-            append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
-        }
+        let place = UnsafeMutableBufferPointer(rebasing: text[count..<count + 16])
+        bits.storeHexadecimalDigits(in: UnsafeMutableRawBufferPointer(place))
+        count += 16
     }
 
     mutating func appendDecimal(_ number: UInt64) {
-        var divisor: UInt64 = 1
-        while number / divisor >= 10 { divisor *= 10 }
-        while divisor > 0 {
-            append(UInt8(ascii: "0") + UInt8(number / divisor % 10))
-            divisor /= 10
-        }
+        let start = count
+        var rest = number
+        repeat {
+            append(UInt8(ascii: "0") + UInt8(rest % 10))
+            rest /= 10
+        } while rest > 0
+        text[start..<count].reverse()
     }
 }

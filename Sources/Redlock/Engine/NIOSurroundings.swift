@@ -185,9 +185,10 @@ final class NIOSurroundings: Surroundings {
         receivers: [NodeReplies]
     ) throws {
         command.encode(into: &encoder, wholeScript: form != .digest)
+        let endsWithRecordID = command.endsWithRecordID
         try encoder.withEncoded { bytes in
             for node in nodes {
-                if command.endsWithRecordID { NodeCommand.write(recordIDs[node], intoEnd: bytes) }
+                if endsWithRecordID { NodeCommand.write(recordIDs[node], intoEnd: bytes) }
                 links[node].append(
                     UnsafeRawBufferPointer(bytes),
                     receiver: receivers[node],

@@ -180,11 +180,8 @@ extension NodeCommand {
 
     /// Writes the id of one node's record into an encoded command that ends with it, before its line end.
     package static func write(_ id: RecordID, intoEnd command: UnsafeMutableRawBufferPointer) {
-        let start = command.count - 2 - RecordID.digitCount
-        for place in 0..<RecordID.digitCount {
-            let digit = UInt8(truncatingIfNeeded: id.bits >> UInt64(4 * (RecordID.digitCount - 1 - place))) & 0xF
-            command[start + place] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
-        }
+        let place = UnsafeMutableRawBufferPointer(rebasing: command.dropLast(2).suffix(RecordID.digitCount))
+        id.bits.storeHexadecimalDigits(in: place)
     }
 }
 
