@@ -191,8 +191,8 @@ final class AcquireAttempt: ScriptSender {
             problems[node] = "there are \(agreed) slots, as those have agreed who hold them"
             otherSlotCounts[node] = agreed
             count(.held, by: node)
-        case .held(let remainingMilliseconds, let name):
-            noteHolder(of: name, remainingMilliseconds: remainingMilliseconds)
+        case .held(let remainingMilliseconds, let place):
+            noteHolder(of: claim.names[place], remainingMilliseconds: remainingMilliseconds)
             count(.held, by: node)
         case nil where reply.isScriptMissing:
             problems[node] = reply.problem
@@ -217,7 +217,7 @@ final class AcquireAttempt: ScriptSender {
 
     /// Decides for the slot that a quorum granted; for the one that the most did, if none can have a quorum any more.
     private func decideOnSlot() {
-        guard claim.slot == nil, !slotGrants.isEmpty else { return }
+        guard !slotGrants.isEmpty, claim.slot == nil else { return }
         let counts = Dictionary(grouping: slotGrants, by: \.slot).mapValues(\.count)
         let best = counts.max { ($0.value, $1.key) < ($1.value, $0.key) }
         guard let best else { return }
@@ -330,42 +330,43 @@ private enum GrantReply {
     case otherRecord
     /// There are so many slots.
     case otherSlotCount(Int64)
-    /// Somebody has this name, or is to have it first.
-    case held(remainingMilliseconds: Int64, ResourceName)
+    /// Somebody has the name at this place among those of the claim, or is to have it first.
+    case held(remainingMilliseconds: Int64, place: Int)
 
     /// Nil for what the scripts do not answer.
     init?(_ reply: RESPValue, to claim: Claim) {
-        switch (claim, reply) {
-        case (_, .integer(0)): self = .otherRecord
-        case (.slot, .integer(let agreed)) where agreed > 0: self = .otherSlotCount(agreed)
-        case (.slot(_, let name, let count), .array(let parts)):
-            guard let (code, slot) = Self.pair(parts), code != 0, (0..<Int64(count)).contains(slot) else { return nil }
-            self.init(code, slot: Int(slot), heldName: name)
-        case (.all(let names), .array(let parts)):
-            guard let (code, place) = Self.pair(parts), code != 0, (0...Int64(names.count)).contains(place) else {
+        switch reply {
+        case .integer(0): self = .otherRecord
+        case .integer(let number):
+            switch claim {
+            case .exclusive: self.init(number)
+            case .shared: self = number > 0 ? .granted(token: nil, slot: nil) : Self.held(number)
+            case .slot where number > 0: self = .otherSlotCount(number)
+            case .slot, .all: return nil
+            }
+        case .array(let parts):
+            guard parts.count == 2, let code = parts[0].integer, code != 0, let number = parts[1].integer else {
                 return nil
             }
-            self.init(code, heldName: names[max(0, Int(place) - 1)])
-        case (.exclusive(let name), .integer(let code)):
-            self.init(code, heldName: name)
-        case (.shared(let name), .integer(let code)):
-            self = code > 0 ? .granted(token: nil, slot: nil) : Self.held(code, name)
+            switch claim {
+            case .slot(_, _, let count) where (0..<Int64(count)).contains(number):
+                self.init(code, slot: Int(number))
+            case .all(let names) where (0...Int64(names.count)).contains(number):
+                self.init(code, place: max(0, Int(number) - 1))
+            default: return nil
+            }
         default: return nil
         }
     }
 
-    /// What a positive code grants, or who has what name by a negative one; nil for a token beyond all that nodes count to.
-    private init?(_ code: Int64, slot: Int? = nil, heldName: ResourceName) {
+    /// What a positive code grants, or that somebody has the name at the place by a negative one; nil for a token beyond
+    /// all that nodes count to.
+    private init?(_ code: Int64, slot: Int? = nil, place: Int = 0) {
         guard code <= FencingToken.highestOnNodes else { return nil }
-        self = code > 0 ? .granted(token: code, slot: slot) : Self.held(code, heldName)
+        self = code > 0 ? .granted(token: code, slot: slot) : Self.held(code, place: place)
     }
 
-    private static func pair(_ parts: [RESPValue]) -> (Int64, Int64)? {
-        guard parts.count == 2, let first = parts[0].integer, let second = parts[1].integer else { return nil }
-        return (first, second)
-    }
-
-    private static func held(_ code: Int64, _ name: ResourceName) -> GrantReply {
-        .held(remainingMilliseconds: -1 - code, name)
+    private static func held(_ code: Int64, place: Int = 0) -> GrantReply {
+        .held(remainingMilliseconds: -1 - code, place: place)
     }
 }

@@ -8,7 +8,9 @@ package enum LockProfile: Hashable, Sendable {
     case compatible
 
     /// Whether nodes count their grants and must be admitted.
-    var isStandard: Bool { self != .compatible }
+    var isStandard: Bool {
+        if case .standard = self { true } else { false }
+    }
 
     /// The keys of what is locked under a name; in the compatible profile there is only the lock, which is the name.
     ///
