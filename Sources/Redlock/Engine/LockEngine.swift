@@ -133,11 +133,12 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     /// What is sent in one tick of the loop leaves in one write per node.
     func send(_ command: NodeCommand, to nodes: NodeSet, receiver: any ReplyReceiver, form: ScriptForm = .digest) {
         var usable = surroundings.usable(of: nodes)
-        for node in usable { admission.replies[node].expect(replyTo: command, form, receiver: receiver) }
+        let replies = admission.replies
+        for node in usable { replies[node].expect(replyTo: command, form, receiver: receiver) }
         if usable.isEmpty || append(command, form, to: usable) {
             flushSoon(usable)
         } else {
-            for node in usable { admission.replies[node].expectNoReply() }
+            for node in usable { replies[node].expectNoReply() }
             usable = []
         }
         // Told only now: who is told may send, which needs the encoder.
