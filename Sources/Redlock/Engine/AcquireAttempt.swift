@@ -16,7 +16,7 @@ final class AcquireAttempt: ScriptSender {
     /// one may still be on its way there, and must not find it.
     private(set) lazy var spareToken = engine.ownerToken(like: ownerToken)
     /// The times asked for; those of the longest extension once the lease was extended.
-    var timing: LeaseTiming
+    @exclusivity(unchecked) var timing: LeaseTiming
     @exclusivity(unchecked) private(set) var round: AcquireRound
     @exclusivity(unchecked) private(set) var problems: [Int: String]
     /// The line that the decision goes to; nil once there is one, or nobody wants it any more.
@@ -38,13 +38,13 @@ final class AcquireAttempt: ScriptSender {
     /// The record of each node that the attempt named to it.
     @exclusivity(unchecked) private var recordIDs: [RecordID]
     /// The nodes whose vote came too late: a release is on its way there.
-    private(set) var takenBack: NodeSet = []
+    @exclusivity(unchecked) private(set) var takenBack: NodeSet = []
     /// What the engine knows it by while nodes are yet to be asked.
-    var deferralNumber: Int?
+    @exclusivity(unchecked) var deferralNumber: Int?
     /// The nodes that are being connected to for the first time; they are asked when they are there.
-    private var deferred: NodeSet = []
+    @exclusivity(unchecked) private var deferred: NodeSet = []
     /// The nodes that the key was set on again while the lease was held.
-    private var repaired: NodeSet = []
+    @exclusivity(unchecked) private var repaired: NodeSet = []
 
     init(for line: WaitingLine, _ terms: LeaseTerms, ownerToken: OwnerToken, round: AcquireRound, engine: LockEngine) {
         self.claim = line.claim

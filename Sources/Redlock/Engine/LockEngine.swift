@@ -34,7 +34,7 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     let recordKey: String
 
     private let inbox = Mutex(Inbox())
-    private var workAtHand: [Work] = []
+    @exclusivity(unchecked) private var workAtHand: [Work] = []
 
     /// The nodes that can be asked now, whether their vote counts or not.
     @exclusivity(unchecked) private(set) var connectedNodes: NodeSet = []
@@ -52,14 +52,14 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     /// Lines that wait for the first connections.
     var parkedLines: [WaitingLine] = []
     /// Attempts that are to ask nodes which are not connected yet; emptied when every node was tried.
-    var deferredAttempts = Arrivals<AcquireAttempt>()
+    @exclusivity(unchecked) var deferredAttempts = Arrivals<AcquireAttempt>()
     /// Acquisitions that are under way, to be ended by a shutdown.
-    var acquisitions = Arrivals<AcquireOperation>()
-    var isShuttingDown = false
+    @exclusivity(unchecked) var acquisitions = Arrivals<AcquireOperation>()
+    @exclusivity(unchecked) var isShuttingDown = false
     /// The leases that a body runs under, and those whose release waits for its quorum.
     var bodyCount = 0
-    var releaseCount = 0
-    var idleWaiters: [IdleWaiter] = []
+    @exclusivity(unchecked) var releaseCount = 0
+    @exclusivity(unchecked) var idleWaiters: [IdleWaiter] = []
     private var connectionWaiters: [ConnectionWaiter] = []
     private(set) lazy var admission = NodeAdmission(engine: self)
     private(set) lazy var keeper = LeaseKeeper(engine: self)

@@ -28,7 +28,7 @@ final class NIOSurroundings: Surroundings {
     /// The engine, which these surroundings belong to; not weak, as that makes every use of the engine slower.
     private unowned var listener: (any SubscriptionLinkDelegate)?
     @exclusivity(unchecked) private var encoder = CommandEncoder()
-    private var randomNumbers = RandomNumbers()
+    @exclusivity(unchecked) private var randomNumbers = RandomNumbers()
 
     /// Checks what can be checked without a connection.
     init(

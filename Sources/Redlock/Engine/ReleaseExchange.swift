@@ -13,7 +13,7 @@ final class ReleaseExchange: ScriptSender {
     /// Who is to be woken first, if it waits.
     private let heir: ClientIdentifier?
     @exclusivity(unchecked) private var round: ReleaseRound
-    private var problems: [Int: String] = [:]
+    @exclusivity(unchecked) private var problems: [Int: String] = [:]
     /// Whether a node woke somebody who waits.
     @exclusivity(unchecked) private var wokeSomebody = false
     private let engine: LockEngine

@@ -21,7 +21,7 @@ final class ReleaseLedger {
     private static let retryNanoseconds: Int64 = 500_000_000
 
     private unowned let engine: LockEngine
-    private var entries: [OwnerToken: Entry] = [:]
+    @exclusivity(unchecked) private var entries: [OwnerToken: Entry] = [:]
     private var entryCount = 0
     /// Owner tokens that were given away: whoever has them now must not lose the lock to a late release of ours.
     private var givenAway: [OwnerToken: Instant] = [:]

@@ -27,9 +27,9 @@ final class NodeAdmission {
         var enrolmentFailure: String?
         var isEnrolling = false
         var nextInspection = Instant(nanoseconds: .min)
-        var audit: ClockAudit
+        @exclusivity(unchecked) var audit: ClockAudit
         /// How far its clock is ahead of ours, as far as is known.
-        var offset = ClockOffset()
+        @exclusivity(unchecked) var offset = ClockOffset()
         var mayAskTime = true
         var standing = NodeStanding.unknown
 
@@ -91,7 +91,7 @@ final class NodeAdmission {
     /// Where the replies of each node go.
     let replies: [NodeReplies]
     /// A clock that deviated, until it is known whose it is.
-    var incident: ClockIncident?
+    @exclusivity(unchecked) var incident: ClockIncident?
     private var heartbeat: (any LoopTimer)?
 
     /// The nodes whose votes count.
