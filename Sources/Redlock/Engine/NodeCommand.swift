@@ -239,6 +239,8 @@ package enum NodeCommand {
         package var expiry: String { prefix + expiryKind + name }
         /// The key of the member that was woken last, as long as it is its turn.
         package var turn: String { prefix + turnKind + name }
+        /// What the channel of a client begins with.
+        package var channelPrefix: String { prefix + Self.channelKind }
 
         var queueKind: String { isForSlots ? "slot-queue:" : "queue:" }
         var expiryKind: String { isForSlots ? "slot-queue-expiry:" : "queue-expiry:" }
