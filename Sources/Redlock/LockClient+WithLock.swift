@@ -43,7 +43,7 @@ extension LockClient {
             if lease.held.isLost { throw lease.held.lossError() }
             return try outcome.get()
         }
-        let operation = try operation(claim, options, options.wait, renewal: .automatic, namesHolder: true)
+        let operation = try core.operation(claim, options, .automatic)
         let canceller = BodyCanceller()
         operation.canceller = canceller
         return try await withSpan("redlock.withLock") { span in
@@ -90,7 +90,7 @@ private struct BodyScope<Kind: LeaseFencing, Result>: @unchecked Sendable {
 
     func run() async -> Outcome {
         do {
-            let lease = Lease<Kind>(try await core.acquire(operation), of: core)
+            let lease: Lease<Kind> = try await core.acquire(operation)
             defer { withExtendedLifetime(lease) {} }
             let outcome = await outcome(under: lease)
             // Asked before the release: afterwards, nobody loses the lease any more.

@@ -183,7 +183,7 @@ extension LockClient {
         options: LockOptions = LockOptions(),
         renewal: Renewal = .none
     ) async throws -> Lease<Fencing> {
-        try await acquire(Claim.one(resource), options, renewal)
+        try await core.acquire(core.operation(.one(resource), options, renewal))
     }
 
     /// Acquires the lock if it is free: one attempt, without waiting, and none where this client knows that it is held.
@@ -195,48 +195,52 @@ extension LockClient {
         options: LockOptions = LockOptions(),
         renewal: Renewal = .none
     ) async throws -> Lease<Fencing>? {
-        try await tryAcquire(Claim.one(resource), options, renewal)
-    }
-
-    func acquire<Kind>(_ claim: Claim, _ options: LockOptions, _ renewal: Renewal) async throws -> Lease<Kind> {
-        let operation = try operation(claim, options, options.wait, renewal: renewal, namesHolder: true)
-        return Lease(try await core.acquire(operation), of: core)
-    }
-
-    func tryAcquire<Kind>(_ claim: Claim, _ options: LockOptions, _ renewal: Renewal) async throws -> Lease<Kind>? {
-        let operation = try operation(claim, options, .none, renewal: renewal, namesHolder: false)
-        do {
-            return Lease(try await core.acquire(operation), of: core)
-        } catch let error as RedlockError where error.code == .timedOut {
-            return nil
-        }
-    }
-
-    func operation(
-        _ claim: Claim,
-        _ options: LockOptions,
-        _ wait: WaitPolicy,
-        renewal: Renewal,
-        namesHolder: Bool
-    ) throws(RedlockError) -> AcquireOperation {
-        if wait != .none { try refuseIfHeldByTask(claim) }
-        if options.fair { try claim.refuseUnlessFair(in: engine.profile) }
-        let terms = try LeaseTerms(options, renewal: renewal, configuration: engine.configuration)
-        return AcquireOperation(claim, terms: terms, wait: wait, namesHolder: namesHolder)
+        try await core.tryAcquire(core.operation(.one(resource), options, renewal, waits: false))
     }
 }
 
 extension LockClientCore {
-    func acquire(_ operation: AcquireOperation) async throws -> HeldLease {
-        let engine = self.engine
-        return try await withTaskCancellationHandler {
+    /// What a call to acquire is to do, if its arguments can be used.
+    ///
+    /// Everything large is worked out here, claim included, and not where the call waits: an async function keeps the
+    /// room for all that it ever works with.
+    ///
+    /// - Parameter waits: whether to wait as the options say, and to tell who holds the lock if that was in vain.
+    @inline(never)
+    func operation(
+        _ claim: @autoclosure () throws -> Claim,
+        _ options: LockOptions,
+        _ renewal: Renewal,
+        waits: Bool = true
+    ) throws -> AcquireOperation {
+        let claim = try claim()
+        let wait = waits ? options.wait : .none
+        if wait != .none { try refuseIfHeldByTask(claim) }
+        if options.fair { try claim.refuseUnlessFair(in: engine.profile) }
+        let terms = try LeaseTerms(options, renewal: renewal, configuration: engine.configuration)
+        return AcquireOperation(claim, terms: terms, wait: wait, namesHolder: waits, engine: engine)
+    }
+
+    /// Waits for the lease, as a part of its caller: each async function has a frame for as long as it waits.
+    @inline(__always)
+    func acquire<Kind>(_ operation: AcquireOperation) async throws -> Lease<Kind> {
+        let held = try await withTaskCancellationHandler {
             // Unsafe only in name: the engine completes every operation exactly once, and this is the hot path.
             try await withUnsafeThrowingContinuation { continuation in
-                operation.completion = { continuation.resume(with: $0) }
-                engine.submit { $0.begin(operation) }
+                operation.completion = continuation
+                operation.engine.submit { $0.begin(operation) }
             }
         } onCancel: {
-            engine.submit { $0.cancel(operation) }
+            operation.engine.submit { $0.cancel(operation) }
+        }
+        return Lease(held, of: self)
+    }
+
+    func tryAcquire<Kind>(_ operation: AcquireOperation) async throws -> Lease<Kind>? {
+        do {
+            return try await acquire(operation)
+        } catch let error as RedlockError where error.code == .timedOut {
+            return nil
         }
     }
 }

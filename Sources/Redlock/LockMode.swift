@@ -75,7 +75,7 @@ extension RedlockClient {
         options: LockOptions = LockOptions(),
         renewal: Renewal = .none
     ) async throws -> Lease<Mode.Fencing> {
-        try await acquire(Mode.claim(resource), options, renewal)
+        try await core.acquire(core.operation(Mode.claim(resource), options, renewal))
     }
 
     /// Acquires the lock if it can be had now, alone or together with others.
@@ -88,7 +88,7 @@ extension RedlockClient {
         options: LockOptions = LockOptions(),
         renewal: Renewal = .none
     ) async throws -> Lease<Mode.Fencing>? {
-        try await tryAcquire(Mode.claim(resource), options, renewal)
+        try await core.tryAcquire(core.operation(Mode.claim(resource), options, renewal, waits: false))
     }
 
     /// Extends a lock that is held under the owner token in the given mode; see `extend(_:ownerToken:ttl:)`.

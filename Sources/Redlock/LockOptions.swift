@@ -63,6 +63,7 @@ public struct LockOptions: Sendable {
     public var fair: Bool
 
     /// Options with the given values.
+    @inline(never)  // An async caller would keep room for each piece for as long as it waits.
     public init(
         ttl: Duration = .seconds(10),
         wait: WaitPolicy = .forever,
@@ -87,13 +88,13 @@ public struct LockOptions: Sendable {
 /// The options of one call, checked, in the units that the protocol counts in.
 struct LeaseTerms: Sendable {
     let timing: LeaseTiming
-    let maximumHoldNanoseconds: Int64?
     let cancellationMarginNanoseconds: Int64
-    let renewal: Renewal
     let label: String
+    let note: String?
+    let maximumHoldNanoseconds: Int64?
+    let renewal: Renewal
     /// Whether the lock is to be had in the order in which all asked for it.
     let isFair: Bool
-    let note: String?
 
     init(
         _ options: LockOptions,

@@ -36,7 +36,7 @@ extension RedlockClient {
         options: LockOptions = LockOptions(),
         renewal: Renewal = .none
     ) async throws -> Lease<Fenced> {
-        try await acquire(Claim.exclusive(resources), options, renewal)
+        try await core.acquire(core.operation(.exclusive(resources), options, renewal))
     }
 
     /// Acquires several locks if all of them are free.
@@ -48,6 +48,6 @@ extension RedlockClient {
         options: LockOptions = LockOptions(),
         renewal: Renewal = .none
     ) async throws -> Lease<Fenced>? {
-        try await tryAcquire(Claim.exclusive(resources), options, renewal)
+        try await core.tryAcquire(core.operation(.exclusive(resources), options, renewal, waits: false))
     }
 }

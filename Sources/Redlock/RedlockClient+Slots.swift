@@ -41,7 +41,7 @@ extension RedlockClient {
         options: LockOptions = LockOptions(),
         renewal: Renewal = .none
     ) async throws -> Lease<Fenced> {
-        try await acquire(Claim.slot(of: resource, count: limit), options, renewal)
+        try await core.acquire(core.operation(.slot(of: resource, count: limit), options, renewal))
     }
 
     /// What the nodes say about one slot now, as `inspect(_:)` does about a lock.
@@ -68,6 +68,6 @@ extension RedlockClient {
         options: LockOptions = LockOptions(),
         renewal: Renewal = .none
     ) async throws -> Lease<Fenced>? {
-        try await tryAcquire(Claim.slot(of: resource, count: limit), options, renewal)
+        try await core.tryAcquire(core.operation(.slot(of: resource, count: limit), options, renewal, waits: false))
     }
 }

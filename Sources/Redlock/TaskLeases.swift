@@ -29,7 +29,9 @@ extension LockClient {
         }
         return nil
     }
+}
 
+extension LockClientCore {
     /// Throws if the task would wait for itself.
     func refuseIfHeldByTask(_ claim: Claim) throws(RedlockError) {
         guard !TaskLeases.all.isEmpty else { return }

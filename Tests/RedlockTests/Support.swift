@@ -9,7 +9,7 @@ import Testing
 
 /// Surroundings in which nothing ever happens: no time passes, no node answers.
 final class StandingStill: Surroundings {
-    private struct Timer: LoopTimer {
+    private final class Timer: LoopTimer {
         func cancel() {}
     }
 

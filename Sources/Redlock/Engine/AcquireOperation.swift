@@ -7,22 +7,23 @@ import LockCore
 /// `@unchecked Sendable`: made by the caller, and touched on the loop only from then on; but for the completion, which
 /// whoever hands a lock over to it calls, and nobody else any more.
 final class AcquireOperation: @unchecked Sendable {
+    /// Lets the task go on that waits; a closure would take memory of its own.
+    typealias Completion = UnsafeContinuation<HeldLease, any Error>
+
+    let engine: LockEngine
     let claim: Claim
     let terms: LeaseTerms
     let wait: WaitPolicy
     /// Whether an error about contention is to say who holds the lock.
     let namesHolder: Bool
-
-    typealias Completion = @Sendable (Result<HeldLease, any Error>) -> Void
+    var isCancelled = false
 
     var completion: Completion?
     /// What cancels the body that is to run under the lease.
     var canceller: BodyCanceller?
-    var isCancelled = false
     /// What the engine knows it by while it is under way.
     var number: Int?
     var begun = Instant(nanoseconds: 0)
-    var deadline: Instant?
     var deadlineTimer: (any LoopTimer)?
     /// Where it waits, as the line itself says; nil before and afterwards.
     var line: WaitingLine?
@@ -32,7 +33,8 @@ final class AcquireOperation: @unchecked Sendable {
     /// Whether it is among those to whom the holders hand the lock over by themselves.
     var isNamed = false
 
-    init(_ claim: Claim, terms: LeaseTerms, wait: WaitPolicy, namesHolder: Bool) {
+    init(_ claim: Claim, terms: LeaseTerms, wait: WaitPolicy, namesHolder: Bool, engine: LockEngine) {
+        self.engine = engine
         self.claim = claim
         self.terms = terms
         self.wait = wait

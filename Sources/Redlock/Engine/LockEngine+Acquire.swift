@@ -8,10 +8,6 @@ extension LockEngine {
         guard !operation.isCancelled else { return fail(operation, CancellationError()) }
         guard !isShuttingDown else { return fail(operation, RedlockError.shutDown) }
         operation.begun = surroundings.now
-        if case .atMost(let time) = operation.wait {
-            let wait = max(time.nanoseconds, nodeTimeoutNanoseconds)
-            operation.deadline = operation.begun.advanced(byNanoseconds: wait)
-        }
         operation.number = acquisitions.insert(operation)
         setDeadlineTimer(operation)
         join(operation)
@@ -26,7 +22,9 @@ extension LockEngine {
     }
 
     private func setDeadlineTimer(_ operation: AcquireOperation) {
-        guard let deadline = operation.deadline else { return }
+        guard case .atMost(let time) = operation.wait else { return }
+        let wait = max(time.nanoseconds, nodeTimeoutNanoseconds)
+        let deadline = operation.begun.advanced(byNanoseconds: wait)
         operation.deadlineTimer = surroundings.schedule(at: deadline) { [unowned self] in
             operation.deadlineTimer = nil
             giveUp(operation)
@@ -84,7 +82,7 @@ extension LockEngine {
         operation.completion = nil
         settle(operation)
         lockNotObtained(operation.claim.resource, error)
-        completion(.failure(error))
+        completion.resume(throwing: error)
     }
 
     /// Forgets an acquisition that has its answer.

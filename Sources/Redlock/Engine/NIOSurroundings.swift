@@ -113,8 +113,13 @@ final class NIOSurroundings: Surroundings {
         return NIOTimer(task: eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(delay), work))
     }
 
-    private struct NIOTimer: LoopTimer {
-        let task: Scheduled<Void>
+    private final class NIOTimer: LoopTimer {
+        private let task: Scheduled<Void>
+
+        init(task: Scheduled<Void>) {
+            self.task = task
+        }
+
         func cancel() { task.cancel() }
     }
 

@@ -80,6 +80,6 @@ package enum ScriptForm: Sendable {
 }
 
 /// A timer that can be cancelled.
-package protocol LoopTimer {
+package protocol LoopTimer: AnyObject {
     func cancel()
 }

@@ -170,8 +170,7 @@ extension Target {
             value("commands to each node", at: place, atMost: 2, unit: "/s") { measurement in
                 measurement.traffic.map { $0.commands / measurement.seconds }
             },
-            value("memory of one who waits, beyond a bare task", at: place, atMost: 1_024, usual: 1_900, unit: "bytes")
-            {
+            value("memory of one who waits, beyond a bare task", at: place, atMost: 1_024, unit: "bytes") {
                 $0.memoryBytesPerWaiter(count: place.taskCount)
             },
         ]

@@ -18,7 +18,7 @@ struct WaitingWorkload<Client: LockClient> {
         try await holdForever()
         return try await nodes.withClient { (client: Client) in
             // The first who waits has the client subscribe, which no other one has to pay for.
-            let first = Task { try await wait(for: client) }
+            let first = Task { [name] in try await Self.wait(for: name, client) }
             defer { first.cancel() }
             try await Task.sleep(for: Self.settlingTime)
             return try await order.bare ? measureBare() : measureWaiting(client)
@@ -33,7 +33,8 @@ struct WaitingWorkload<Client: LockClient> {
         }
     }
 
-    private func wait(for client: Client) async throws {
+    /// Not of the workload: each task would keep a copy of that, and it would be measured as well.
+    private static func wait(for name: String, _ client: Client) async throws {
         do {
             let lease = try await client.acquire(name)
             await lease.release()
@@ -46,7 +47,7 @@ struct WaitingWorkload<Client: LockClient> {
     private func measureWaiting(_ client: Client) async throws -> Measurement {
         let memoryBefore = ProcessUsage.anonymousMemoryBytes
         return try await withThrowingTaskGroup { group in
-            for _ in 0..<order.tasks { group.addTask { try await wait(for: client) } }
+            for _ in 0..<order.tasks { group.addTask { [name] in try await Self.wait(for: name, client) } }
             try await Task.sleep(for: Self.settlingTime)
             var measurement = try await nodes.measuring { try await Task.sleep(for: .seconds(order.seconds)) }
             measurement.waitingMemoryBytes = difference(memoryBefore, ProcessUsage.anonymousMemoryBytes)

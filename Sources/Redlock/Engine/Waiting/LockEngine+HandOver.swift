@@ -90,7 +90,7 @@ struct Succession: Sendable {
 
     /// Lets the task go on that has the lock now.
     func begin() {
-        completion?(.success(lease))
+        completion?.resume(returning: lease)
     }
 }
 

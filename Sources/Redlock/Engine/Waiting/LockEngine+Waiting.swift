@@ -307,7 +307,7 @@ extension LockEngine {
     private func grant(_ lease: HeldLease, to operation: AcquireOperation, in line: WaitingLine) {
         let completion = operation.completion
         keep(lease, for: operation, in: lease.claim.isForOne ? line : nil)
-        completion?(.success(lease))
+        completion?.resume(returning: lease)
     }
 
     /// Keeps a lease from now on that was granted or handed over.
