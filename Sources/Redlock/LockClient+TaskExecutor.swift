@@ -13,7 +13,8 @@ extension LockClient {
     ///     }
     ///
     /// It is for short work that waits rather than computes: while such a task computes or blocks, the client can neither
-    /// hear the nodes nor renew a lease, and all tasks of one client share one thread.
+    /// hear the nodes nor renew a lease, and all tasks of one client share one thread. A task on it ends before the event
+    /// loop is shut down, or never.
     public var taskExecutor: any TaskExecutor { core.taskExecutor }
 }
 
