@@ -91,11 +91,7 @@ final class RedisConnection: ChannelInboundHandler {
             receiver.failed(NodeFailure(.closed, "the connection has ended"), at: node)
             return
         }
-        // `writeBytes` takes several times the instructions.
-        outgoing.writeWithUnsafeMutableBytes(minimumWritableBytes: command.count) { room in
-            room.copyMemory(from: command)
-            return command.count
-        }
+        outgoing.writeBytes(command)
         guard let replyTimeout else {
             return expect(Awaited(receiver: receiver, timeout: .zero, deadline: .distantFuture))
         }
