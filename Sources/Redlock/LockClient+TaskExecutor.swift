@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import NIOCore
+internal import Synchronization
 
 extension LockClient {
     /// Runs tasks on the event loop of this client, so that they ask for a lock, and go on once they have it, without a change
@@ -19,15 +20,64 @@ extension LockClient {
 }
 
 /// Runs the jobs of tasks on an event loop, between everything else that happens there.
+///
+/// An event loop does not look at its sockets while there is something to run at once, and jobs that call for each other
+/// would keep it from that for as long as they go on: no reply would be read. So every few milliseconds they wait for a
+/// moment in which the loop has nothing else to do.
 final class EventLoopTaskExecutor: TaskExecutor {
-    private let eventLoop: any EventLoop
+    private struct State {
+        /// Until when jobs may follow each other.
+        var stretchEnd = NIODeadline.uptimeNanoseconds(0)
+        var isPausing = false
+        var waiting: [UnownedJob] = []
+    }
 
-    init(_ eventLoop: any EventLoop) {
+    private enum Step {
+        case run
+        case wait
+        case pause
+    }
+
+    /// Longer than what else the loop has to do at once, as a rule; if it is not, the next pause will be.
+    private static let pause = TimeAmount.microseconds(50)
+
+    private let eventLoop: any EventLoop
+    private let stretch: TimeAmount
+    private let state = Mutex(State())
+
+    init(_ eventLoop: any EventLoop, stretch: TimeAmount = .milliseconds(5)) {
         self.eventLoop = eventLoop
+        self.stretch = stretch
     }
 
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+        switch state.withLock({ step(for: job, &$0) }) {
+        case .run: eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+        case .wait: break
+        case .pause: eventLoop.scheduleTask(in: Self.pause) { self.goOn() }
+        }
+    }
+
+    private func step(for job: UnownedJob, _ state: inout State) -> Step {
+        if !state.isPausing {
+            // One that comes from elsewhere does not follow another.
+            guard eventLoop.inEventLoop, NIODeadline.now() >= state.stretchEnd else { return .run }
+            state.isPausing = true
+            state.waiting.append(job)
+            return .pause
+        }
+        state.waiting.append(job)
+        return .wait
+    }
+
+    private func goOn() {
+        let jobs = state.withLock { state in
+            state.isPausing = false
+            state.stretchEnd = .now() + stretch
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+        for job in jobs { job.runSynchronously(on: asUnownedTaskExecutor()) }
     }
 }

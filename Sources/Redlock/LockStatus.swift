@@ -86,8 +86,8 @@ public struct LockStatus: Hashable, Sendable {
     /// The highest fencing token that any node has reserved, as far as the nodes that answered know; nil if none was, and
     /// in the compatible profile.
     ///
-    /// A grant reserves 16: the first is its own, and the others are for tasks of the same client that it is handed over
-    /// to.
+    /// A grant reserves 16, or up to 256 where no other client waits: the first is its own, and the others are for tasks of
+    /// the same client that it is handed over to.
     public let lastFencingToken: FencingToken?
 
     /// How many clients wait for the lock in the queues, on the node that knows of most; each may have many tasks that do.

@@ -66,7 +66,7 @@ public struct RedlockConfiguration: Sendable {
     ///
     /// A lock that is handed over is not asked for: that takes no round trip. It happens between tasks that wait for the
     /// same name with the same TTL, label and note; and where there are fencing tokens, 15 times in a row, or up to 255 times
-    /// as long as no other client waits.
+    /// if no other client waited when the lock was last released.
     public var handOverTime: Duration = .milliseconds(200)
 
     /// Q: how many nodes must agree; a majority if nil, and never less.

@@ -69,4 +69,34 @@ struct TaskExecutorTests {
             try await expectGone("line".lockKey, from: redis)
         }
     }
+
+    /// Jobs that follow each other without an end do not keep the loop from its sockets: somebody else gets a lock meanwhile.
+    ///
+    /// The control is an executor that lets them go on for as long as they like.
+    @Test(arguments: [true, false])
+    func jobsLeaveTheSocketsTheirTurn(isPausing: Bool) async throws {
+        try await Layout.three.withClient { client, _ in
+            try await client.waitUntilAllNodesAnswer()
+            let loop = try #require(
+                await withTaskExecutorPreference(client.taskExecutor) { MultiThreadedEventLoopGroup.currentEventLoop }
+            )
+            let executor = isPausing ? client.taskExecutor : EventLoopTaskExecutor(loop, stretch: .hours(1))
+            // The first pause of all lies behind it.
+            await Task(executorPreference: executor) { await Task.yield() }.value
+            let end = ContinuousClock.now + .seconds(1)
+            let busy = Task(executorPreference: executor) { while ContinuousClock.now < end { await Task.yield() } }
+            let began = ContinuousClock.now
+            let options = LockOptions(wait: .atMost(.milliseconds(700)))
+            let lease = try? await client.acquire("elsewhere", options: options)
+            let waited = ContinuousClock.now - began
+            if isPausing {
+                #expect(lease != nil)
+                #expect(waited < .milliseconds(700))
+            } else {
+                #expect(lease == nil || waited >= .milliseconds(700))
+            }
+            await busy.value
+            await lease?.release()
+        }
+    }
 }

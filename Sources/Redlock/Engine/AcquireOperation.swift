@@ -4,8 +4,8 @@ import LockCore
 
 /// One call to acquire: it waits in the line of its resource until there is a lease, an error, or no more time.
 ///
-/// `@unchecked Sendable`: made by the caller, and touched on the loop only from then on; but for the completion, which
-/// whoever hands a lock over to it calls, and nobody else any more.
+/// `@unchecked Sendable`: made by the caller, and touched on the loop only from then on; but for what whoever hands a lock
+/// over to it reads, which does not change any more, and the completion, which nobody else calls then.
 final class AcquireOperation: @unchecked Sendable {
     /// Lets the task go on that waits; a closure would take memory of its own.
     typealias Completion = UnsafeContinuation<HeldLease, any Error>

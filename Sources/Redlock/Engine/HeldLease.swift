@@ -236,22 +236,22 @@ extension HeldLease {
 
     /// How long the holder may still count on the lease; zero when it ended.
     var remaining: Duration {
-        let state = state.withLock { $0 }
-        guard state.loss == nil, !state.isReleased else { return .zero }
-        return .nanoseconds(max(0, engine.surroundings.now.nanoseconds(until: state.validUntil)))
+        let validUntil = state.withLock { $0.loss == nil && !$0.isReleased ? $0.validUntil : nil }
+        guard let validUntil else { return .zero }
+        return .nanoseconds(max(0, engine.surroundings.now.nanoseconds(until: validUntil)))
     }
 
     func lossError() -> RedlockError {
-        let state = state.withLock { $0 }
-        let reason = state.loss?.text ?? "its validity is over"
+        let (loss, problems) = state.withLock { ($0.loss, $0.problems) }
+        let reason = loss?.text ?? "its validity is over"
         let message = "the lease of \"\(resource)\" is lost: \(reason)"
-        return RedlockError(.lost, resource: resource, message, nodes: state.problems)
+        return RedlockError(.lost, resource: resource, message, nodes: problems)
     }
 
     /// Whether the holder can no longer count on the lease, by the clock even if nobody noticed yet.
     var isLost: Bool {
-        let state = state.withLock { $0 }
-        if state.loss != nil { return true }
-        return !state.isReleased && engine.surroundings.now >= state.validUntil
+        let (loss, isReleased, validUntil) = state.withLock { ($0.loss, $0.isReleased, $0.validUntil) }
+        if loss != nil { return true }
+        return !isReleased && engine.surroundings.now >= validUntil
     }
 }

@@ -215,7 +215,12 @@ final class LeaseKeeper {
     func lose(_ lease: HeldLease, _ reason: LossReason) {
         guard lease.isKept else { return }
         let last = lease.withLast { last, state in
-            if last === lease || !state.isReleased { state.loss = reason }
+            if last === lease || !state.isReleased {
+                state.loss = reason
+            } else if case .possible = state.handOver {
+                // Its release is on its way: nobody is to have the lock after it.
+                state.handOver = .refused
+            }
             return last
         }
         if last !== lease {

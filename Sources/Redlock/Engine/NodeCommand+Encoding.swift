@@ -12,9 +12,12 @@ extension NodeCommand {
             encoder.append(wholeScript ? script.text : script.digest)
         }
         switch self {
-        case .acquire(let acquisition), .acquireAll(let acquisition):
+        case .acquire(let acquisition):
             encoder.append(acquisition)
             encoder.append(tokenCountOf: acquisition)
+            encoder.append(acquisition.seeding)
+        case .acquireAll(let acquisition):
+            encoder.append(acquisition)
             encoder.append(acquisition.seeding)
         case .acquireInTurn(let acquisition, let turn):
             encoder.append(acquisition, turn.queue)

@@ -123,7 +123,7 @@ extension Script {
     /// Answers the first token of the block and 0; 0 alone if the record is not the one that was admitted; or what the other
     /// scripts answer where a lock is held, and the number of the first that is, from 1.
     ///
-    /// KEYS: record, then lock, fence and readers of each. ARGV: as for `acquire`.
+    /// KEYS: record, then lock, fence and readers of each. ARGV: owner token, TTL, and what `proposing` takes.
     static let acquireAll = Script(
         text: """
             \(admitting)

@@ -95,10 +95,10 @@ struct Succession: Sendable {
 }
 
 extension HeldLease {
-    /// How many are named at once where no block of tokens is used up.
+    /// How many are named at once where there are no tokens that could be used up.
     private static let mostSuccessors = 256
 
-    /// How many times the lock can be handed over from here.
+    /// How many tokens are left for hand-overs; where there are none, as many as are named at once.
     fileprivate var handOversLeft: Int {
         guard let lastToken = block.lastToken, let fencingToken, !isPlanted(.handedOverBeyondBlock) else {
             return Self.mostSuccessors

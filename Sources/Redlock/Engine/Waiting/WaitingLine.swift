@@ -80,8 +80,7 @@ final class WaitingLine {
     /// Whether the next attempt waits for the first connections.
     var isParked = false
 
-    /// How many tokens the next grant takes.
-    private(set) var tokenCount = NodeCommand.tokensPerGrant
+    private var tokenCount = NodeCommand.tokensPerGrant
 
     var backoff = Backoff(firstNanoseconds: 10_000_000, longestNanoseconds: 200_000_000)
 
@@ -189,17 +188,20 @@ final class WaitingLine {
         }
     }
 
-    /// Notes the end of a lease that this client had, to ask for more tokens next time if that is why it ended.
+    /// How many tokens the attempt takes that begins now; the next one takes as many as always again.
+    func takeTokenCount() -> Int64 {
+        defer { tokenCount = NodeCommand.tokensPerGrant }
+        return tokenCount
+    }
+
+    /// Notes that all tokens of a block were needed, and that no other client waits: the next attempt takes more of them.
     ///
-    /// Where others wait as well, it is their turn after a few. And no counter may grow by more than one in a microsecond, as
-    /// one that was lost goes on from the time: every token of a block that is used up stands for a hand-over, which takes
-    /// about that long and a round trip besides, and what comes after it is four times as long.
-    func holdEnded(isBlockUsedUp: Bool, othersWait: Bool) {
-        guard case .exclusive = claim, isBlockUsedUp, !othersWait, !isEmpty else {
-            tokenCount = NodeCommand.tokensPerGrant
-            return
-        }
-        tokenCount = min(4 * tokenCount, NodeCommand.mostTokensPerGrant)
+    /// No counter may grow by more than one in a microsecond, as one that was lost goes on from the time: every token of a
+    /// block that is used up stands for a hand-over, which takes about that long and a round trip besides, and what comes
+    /// after it is four times as long.
+    func blockWasUsedUp(_ tokenCount: Int64) {
+        guard case .exclusive = claim, !isEmpty else { return }
+        self.tokenCount = min(4 * tokenCount, NodeCommand.mostTokensPerGrant)
     }
 
     /// A quorum granted, or there will be one for certain.
