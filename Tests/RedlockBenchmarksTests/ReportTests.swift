@@ -156,14 +156,15 @@ struct ReportTests {
         #expect(plots(of: .short).isEmpty)
         var report = BenchmarkReport.full
         report.rows.removeAll { $0.workload == .contended }
-        #expect(plots(of: report) == Self.allPlots.filter { $0 != "contention" })
+        #expect(plots(of: report) == Self.allPlots.filter { !$0.hasPrefix("contention") })
         // With one number of nodes, there is nothing to compare.
         report.rows.removeAll { $0.nodeCount == 3 }
         #expect(!plots(of: report).contains("throughput-over-nodes"))
     }
 
     private static let allPlots = [
-        "acquire-latency", "throughput-over-tasks", "throughput-over-nodes", "processor-time", "contention", "commands",
+        "acquire-latency", "throughput-over-tasks", "throughput-over-nodes", "processor-time", "contention",
+        "contention-empty", "commands",
     ]
 
     private func plots(of report: BenchmarkReport) -> [String] {
@@ -236,7 +237,11 @@ extension BenchmarkReport {
             ]
         }
         report.rows[0].commandsPerNodeAndAcquisition = [2]
-        report.rows.append(.sample(.contended, .standard, nodes: 5, tasks: 16, rates: [700]))
+        for (hold, rate) in [(1_000, 700), (0, 90_000)] {
+            var row = BenchmarkReport.Row.sample(.contended, .standard, nodes: 5, tasks: 16, rates: [rate])
+            row.holdMicroseconds = hold
+            report.rows.append(row)
+        }
         return report
     }()
 }

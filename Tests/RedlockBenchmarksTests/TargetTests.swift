@@ -28,8 +28,8 @@ struct TargetTests {
 
     @Test
     func aShortRunNoticesHalfOfWhatIsUsual() throws {
-        #expect(try judge(180, isShort: true).isMet)
-        #expect(try !judge(179, isShort: true).isMet)
+        #expect(try judge(225, isShort: true).isMet)
+        #expect(try !judge(224, isShort: true).isMet)
     }
 
     @Test

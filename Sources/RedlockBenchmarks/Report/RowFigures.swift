@@ -28,10 +28,11 @@ extension BenchmarkReport.Row {
         ]
     }
 
-    /// The size for people: `N = 5, 64 tasks, 4 processes, durable`.
+    /// The size for people: `N = 5, 64 tasks, 4 processes, 1 ms holds, durable`.
     var sizeText: String {
         let tasks = taskCount == 1 ? "1 task" : "\(NumberText.grouped(taskCount)) tasks"
-        return "N = \(nodeCount), \(tasks)" + (processCount > 1 ? ", \(processCount) processes" : "")
+        let hold = holdMicroseconds.map { $0 == 0 ? ", empty holds" : ", \(NumberText.grouped($0 / 1_000)) ms holds" }
+        return "N = \(nodeCount), \(tasks)" + (processCount > 1 ? ", \(processCount) processes" : "") + (hold ?? "")
             + (isDurable ? ", durable" : "")
     }
 }

@@ -78,6 +78,14 @@ struct BenchmarkReport: Codable, Sendable {
         case compatibleOnLoop = "compatible, on the loop"
 
         var isOnLoop: Bool { self == .standardOnLoop || self == .compatibleOnLoop }
+
+        /// Whether it is a client of the compatible profile.
+        var isCompatible: Bool {
+            switch self {
+            case .compatible, .compatibleOnLoop, .withLockCompatible: true
+            case .standard, .standardOnLoop, .withLockStandard, .limitPlain, .limitStandard, .limitHiredis: false
+            }
+        }
     }
 
     /// Instructions in user space of one uncontended cycle, without those of start and end.

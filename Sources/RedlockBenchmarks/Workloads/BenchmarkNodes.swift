@@ -59,7 +59,6 @@ struct BenchmarkNodes {
     /// Measures while the body runs, which says how often a lock was acquired and released: time, processor time, peak
     /// memory, and what the nodes were asked.
     func measuring(_ body: () async throws -> Void) async throws -> Measurement {
-        let isCompatible = subject == .compatible || subject == .withLockCompatible
         let countersBefore = try await ServerCounters.read(from: servers)
         let usageBefore = ProcessUsage.now
         let begin = MonotonicClock.now
@@ -74,7 +73,7 @@ struct BenchmarkNodes {
         measurement.traffic = ServerCounters.traffic(
             from: countersBefore,
             to: countersAfter,
-            isCompatible: isCompatible
+            isCompatible: subject.isCompatible
         )
         if let before = usageBefore.writeCalls, let after = usageAfter.writeCalls {
             measurement.writeCalls = after - before
