@@ -32,6 +32,11 @@ final class HeldLease: @unchecked Sendable {
         var successors: Deque<AcquireOperation> = []
         /// What the nodes said to the last extension that did not succeed.
         var problems: [RedlockError.NodeReport] = []
+
+        /// Has the lock released when the lease ends, whoever waits for it.
+        mutating func refuseHandOver() {
+            if case .possible = handOver { handOver = .refused }
+        }
     }
 
     /// Whether the lock goes to another task of the client when the lease ends.
@@ -120,7 +125,7 @@ final class HeldLease: @unchecked Sendable {
     init(
         takingOver former: HeldLease,
         for operation: AcquireOperation,
-        before successors: consuming Deque<AcquireOperation>,
+        before successors: Deque<AcquireOperation>,
         validUntil: Instant,
         now: Instant
     ) {

@@ -217,9 +217,9 @@ final class LeaseKeeper {
         let last = lease.withLast { last, state in
             if last === lease || !state.isReleased {
                 state.loss = reason
-            } else if case .possible = state.handOver {
+            } else {
                 // Its release is on its way: nobody is to have the lock after it.
-                state.handOver = .refused
+                state.refuseHandOver()
             }
             return last
         }

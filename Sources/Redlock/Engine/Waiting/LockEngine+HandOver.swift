@@ -16,6 +16,7 @@ import Synchronization
 extension LockEngine {
     /// Names those at the front of a line who may have the lease of this client, as many as it may be handed over to.
     func nameSuccessors(in line: WaitingLine) {
+        // What an extension that is under way brings, the next would not hear of: nobody is named meanwhile.
         guard let lease = line.holder, lease.isKept, !lease.isExtending else { return }
         lease.withLast { last, state in
             guard case .possible = state.handOver else { return }
@@ -125,13 +126,17 @@ extension HeldLease {
         else { return nil }
         guard block.began.nanoseconds(until: now) < engine.configuration.handOverTime.nanoseconds else { return nil }
         guard handOversLeft > 0 else { return nil }
-        // What an extension that is under way brings, the next would not hear of: nobody is named meanwhile.
         let least = terms.timing.leastRemainingNanoseconds + next.terms.cancellationMarginNanoseconds
         guard now.nanoseconds(until: state.validUntil) >= least || isPlanted(.handedOverTooLate) else { return nil }
-        var others: Deque<AcquireOperation> = []
-        swap(&others, &state.successors)
-        others.removeFirst()
-        let lease = HeldLease(takingOver: self, for: next, before: others, validUntil: state.validUntil, now: now)
+        state.successors.removeFirst()
+        let lease = HeldLease(
+            takingOver: self,
+            for: next,
+            before: state.successors,
+            validUntil: state.validUntil,
+            now: now
+        )
+        state.successors = []
         let succession = Succession(of: next, under: lease)
         state.handOver = .done(succession)
         return succession
@@ -171,13 +176,11 @@ extension HeldLease {
 
     /// Has the lock released when the lease ends, whoever waits for it.
     func refuseHandOver() {
-        state.withLock { if case .possible = $0.handOver { $0.handOver = .refused } }
+        state.withLock { $0.refuseHandOver() }
     }
 
     /// Has the lock released when the lease ends, or the last one that it went to.
     func refuseFurtherHandOver() {
-        withLast { _, state in
-            if case .possible = state.handOver { state.handOver = .refused }
-        }
+        withLast { _, state in state.refuseHandOver() }
     }
 }
