@@ -19,6 +19,7 @@ struct HandOverTests {
         struct Entry: Sendable {
             let task: Int
             let token: FencingToken
+            let entered = ContinuousClock.now
         }
 
         private let state = Mutex((entries: [Entry](), inside: 0, most: 0))
@@ -46,7 +47,13 @@ struct HandOverTests {
     }
 
     /// Has tasks line up behind a lease of the same client, releases it, and waits until all of them were inside.
-    private func lineUp(_ count: Int, behind lease: Lease<Fenced>, _ client: RedlockClient, _ book: Book) async throws {
+    private func lineUp(
+        _ count: Int,
+        behind lease: Lease<Fenced>,
+        _ client: RedlockClient,
+        _ book: Book,
+        beforeRelease: () -> Void = {}
+    ) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for task in 0..<count {
                 group.addTask {
@@ -59,6 +66,7 @@ struct HandOverTests {
                 // So that they come in a known order.
                 try await eventually { await client.waiting(for: lease.resource) > task }
             }
+            beforeRelease()
             await lease.release()
             try await group.waitForAll()
         }
@@ -102,10 +110,12 @@ struct HandOverTests {
         }
     }
 
-    /// The next is in at once, even while the loop of the client does other things; what comes from the nodes takes its turn
-    /// on the loop.
-    @Test
-    func handingOverDoesNotWaitForTheLoop() async throws {
+    /// Runs the body with a client that hands over, and, as the control, with one that does not.
+    ///
+    /// - Parameter body: returns how long those waited, at most, who are next, since the loop was kept busy for half a second.
+    private func expectServiceWithoutTheLoop(
+        _ body: (RedlockClient, _ keepLoopBusy: @escaping @Sendable () -> Void) async throws -> Duration
+    ) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         try await withLocalRedis(nodes: 3) { redis in
             try await RedlockClient.enrolNewSet(nodes: redis.urls, configuration: .patient)
@@ -115,14 +125,9 @@ struct HandOverTests {
                     configuration: configuration(handOverTime: handOverTime),
                     eventLoopGroup: group
                 )
-                let lease = try await client.acquire("line")
-                async let entered = client.withLock("line") { _ in ContinuousClock.now }
-                try await eventually { await client.waiting(for: "line") > 0 }
-                group.next().execute { Thread.sleep(forTimeInterval: 0.5) }
-                let released = ContinuousClock.now
-                await lease.release()
-                let waited = try await entered - released
-                // The control is the same without handing over.
+                let waited = try await body(client) {
+                    group.next().execute { Thread.sleep(forTimeInterval: 0.5) }
+                }
                 if handOverTime == .zero {
                     #expect(waited >= .milliseconds(400))
                 } else {
@@ -134,53 +139,39 @@ struct HandOverTests {
         try await group.shutdownGracefully()
     }
 
+    /// The next is in at once, even while the loop of the client does other things; what comes from the nodes takes its turn
+    /// on the loop.
+    @Test
+    func handingOverDoesNotWaitForTheLoop() async throws {
+        try await expectServiceWithoutTheLoop { client, keepLoopBusy in
+            let lease = try await client.acquire("line")
+            async let entered = client.withLock("line") { _ in ContinuousClock.now }
+            try await eventually { await client.waiting(for: "line") > 0 }
+            keepLoopBusy()
+            let released = ContinuousClock.now
+            await lease.release()
+            return try await entered - released
+        }
+    }
+
     /// Not only the next, but all who wait are in, one after the other, while the loop of the client does other things.
     @Test
     func wholeLineIsServedWithoutTheLoop() async throws {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        try await withLocalRedis(nodes: 3) { redis in
-            try await RedlockClient.enrolNewSet(nodes: redis.urls, configuration: .patient)
-            for handOverTime in [Duration.seconds(30), .zero] {
-                let client = try RedlockClient(
-                    nodes: redis.urls,
-                    configuration: configuration(handOverTime: handOverTime),
-                    eventLoopGroup: group
-                )
-                let book = Book()
-                let lease = try await client.acquire("line")
-                try await withThrowingTaskGroup(of: Void.self) { tasks in
-                    for task in 0..<12 {
-                        tasks.addTask {
-                            try await client.withLock("line") { lease in
-                                book.enter(task, lease.fencingToken)
-                                await Task.yield()
-                                book.leave()
-                            }
-                        }
-                        try await eventually { await client.waiting(for: "line") > task }
-                    }
-                    group.next().execute { Thread.sleep(forTimeInterval: 0.5) }
-                    let released = ContinuousClock.now
-                    await lease.release()
-                    try await eventually { book.entries.count == 12 }
-                    let waited = ContinuousClock.now - released
-                    // The control is the same without handing over.
-                    if handOverTime == .zero {
-                        #expect(waited >= .milliseconds(400))
-                    } else {
-                        #expect(waited < .milliseconds(400))
-                    }
-                    try await tasks.waitForAll()
-                }
-                #expect(book.most == 1)
-                #expect(book.entries.map(\.task) == Array(0..<12))
-                let tokens = [lease.fencingToken] + book.entries.map(\.token)
-                #expect(zip(tokens, tokens.dropFirst()).allSatisfy { $0 < $1 })
-                #expect(await client.engine.onLoop { ($0.keeper.count, $0.bodyCount) } == (0, 0))
-                await client.shutdown()
+        try await expectServiceWithoutTheLoop { client, keepLoopBusy in
+            let book = Book()
+            let lease = try await client.acquire("line")
+            var released = ContinuousClock.now
+            try await lineUp(12, behind: lease, client, book) {
+                keepLoopBusy()
+                released = .now
             }
+            #expect(book.most == 1)
+            #expect(book.entries.map(\.task) == Array(0..<12))
+            let tokens = [lease.fencingToken] + book.entries.map(\.token)
+            #expect(zip(tokens, tokens.dropFirst()).allSatisfy { $0 < $1 })
+            #expect(await client.engine.onLoop { ($0.keeper.count, $0.bodyCount) } == (0, 0))
+            return try #require(book.entries.last).entered - released
         }
-        try await group.shutdownGracefully()
     }
 
     /// Tasks give up, are cancelled and run out of time at the very moment at which the lock comes to them: each is answered
