@@ -89,7 +89,7 @@ struct HTMLReport {
         let bars = BarPlots(report: report, nodeCount: nodeCount, taskCount: taskCount)
         let figures = [
             LatencyPlot(report: report, nodeCount: nodeCount).figure, throughput.overTasks, throughput.overNodes,
-            bars.processorTime, bars.contention, bars.contentionForNothing, bars.commands,
+            bars.processorTime, bars.contention, bars.emptyContention, bars.commands,
         ]
         .compactMap(\.self)
         guard !figures.isEmpty else { return nil }

@@ -79,7 +79,7 @@ extension Target {
                 atLeast: 0.9,
                 usual: 0.45
             ),
-            cycles("compatible", .compatible, to: .limitPlain, at: oneNode, atLeast: 0.7, usual: 0.4),
+            cycles("compatible", .compatible, to: .limitPlain, at: oneNode, atLeast: 0.7, usual: 0.45),
             cycles("standard", .standard, to: .limitPlain, at: oneNode, atLeast: 0.5, usual: 0.3),
         ]
     }

@@ -23,7 +23,7 @@ struct BarPlots {
                 """,
             axisTitle: "commands per acquisition and node",
             rows: bars,
-            label: { "\($0.workload.rawValue) \($0.subject.rawValue) · \($0.sizeText)" },
+            label: { "\($0.workload.rawValue) \(subjectAndSize($0))" },
             value: \.commandsPerNodeAndAcquisition.median
         )
     }
@@ -49,24 +49,26 @@ struct BarPlots {
             explanation: "The upright line is the most that such holds allow, one after the other without a gap.",
             axisTitle: "acquisitions per second",
             rows: contended { $0 > 0 },
-            label: { "\($0.subject.rawValue) · \($0.sizeText)" },
+            label: subjectAndSize,
             value: \.cyclesPerSecond,
             reference: BarPlot.Reference(label: "1,000 holds", value: 1_000)
         )
     }
 
     /// Nil if nobody competed for a lock that is given back at once.
-    var contentionForNothing: Figure? {
+    var emptyContention: Figure? {
         plot(
             name: "contention-empty",
             title: "Acquisitions per second of one name, each given back at once (W3)",
             explanation: "What handing a lock over inside one process costs, as nothing else happens.",
             axisTitle: "acquisitions per second",
             rows: contended { $0 == 0 },
-            label: { "\($0.subject.rawValue) · \($0.sizeText)" },
+            label: subjectAndSize,
             value: \.cyclesPerSecond
         )
     }
+
+    private func subjectAndSize(_ row: BenchmarkReport.Row) -> String { "\(row.subject.rawValue) · \(row.sizeText)" }
 
     private func contended(_ isWanted: (_ holdMicroseconds: Int) -> Bool) -> [BenchmarkReport.Row] {
         report.rows.filter { $0.workload == .contended && isWanted($0.holdMicroseconds ?? 0) }
