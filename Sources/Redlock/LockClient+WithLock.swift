@@ -46,6 +46,8 @@ extension LockClient {
         let operation = try core.operation(claim, options, .automatic)
         let canceller = BodyCanceller()
         operation.canceller = canceller
+        // A span that nobody sees takes a tenth of the time of a lock nearby.
+        if InstrumentationSystem.tracer is NoOpTracer { return try await runInChild(body, operation, canceller).get() }
         return try await withSpan("redlock.withLock") { span in
             span.attributes["redlock.resource"] = claim.resource
             return try await runInChild(body, operation, canceller).get()

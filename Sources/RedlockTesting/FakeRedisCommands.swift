@@ -41,8 +41,8 @@ extension FakeRedisNode {
         case ("INFO", _):
             return .text(information)
         case ("CONFIG", 2) where arguments[0].uppercased() == "GET":
-            let values = ["appendfsync": "everysec", "no-appendfsync-on-rewrite": "no"]
-            return .array(values[arguments[1]].map { [.text(arguments[1]), .text($0)] } ?? [])
+            guard arguments[1] == "*appendfsync*" else { return .array([]) }
+            return .array(["no-appendfsync-on-rewrite", "no", "appendfsync", "everysec"].map { .text($0) })
         case ("PUBLISH", 2):
             return .integer(0)
         default:

@@ -106,7 +106,7 @@
         }
 
         /// The reply without what differs from server to server: the place of an error in its script, numbers of
-        /// statistics, the order of keys.
+        /// statistics, the order of keys and of settings.
         private static func comparable(_ reply: RESPValue) -> RESPValue {
             switch reply {
             // It names the command in its own words.
@@ -121,6 +121,9 @@
             case .array(let parts) where parts.count == 2 && parts[1].array != nil:
                 let names = parts[1].array ?? []
                 return .array([parts[0], .array(names.sorted { ($0.string ?? "") < ($1.string ?? "") })])
+            case .array(let parts) where parts.contains { $0.string == "appendfsync" }:
+                let pairs = stride(from: 0, to: parts.count - 1, by: 2).map { Array(parts[$0...$0 + 1]) }
+                return .array(pairs.sorted { ($0[0].string ?? "") < ($1[0].string ?? "") }.flatMap { $0 })
             default: return reply
             }
         }

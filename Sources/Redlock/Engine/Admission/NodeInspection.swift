@@ -14,41 +14,43 @@ struct NodeInspection {
 
     /// The questions, in the order of the answers.
     ///
-    /// Users may lack the right to INFO and CONFIG.
+    /// Users may lack the right to INFO and CONFIG. One pattern asks for both settings that decide when the server syncs.
     static func commands(recordKey: String) -> [[String]] {
         [
             ["INFO"],
-            ["CONFIG", "GET", "appendfsync"],
-            ["CONFIG", "GET", "no-appendfsync-on-rewrite"],
+            ["CONFIG", "GET", "*appendfsync*"],
             ["GET", recordKey],
             ["TIME"],
         ]
     }
 
     /// How many questions there are.
-    static let commandCount = 5
+    static let commandCount = 4
 
     /// What the answers say.
     ///
     /// - Throws: `NodeFailure` if not even the record can be read.
     init(replies: [RESPValue]) throws(NodeFailure) {
         var facts = replies[0].string.map(Self.facts(inInfo:)) ?? ServerFacts()
-        facts.fsyncPolicy = Self.setting(replies[1])
-        facts.suspendsFsyncDuringRewrite = Self.setting(replies[2]).map { $0 == "yes" }
+        facts.fsyncPolicy = Self.setting("appendfsync", in: replies[1])
+        facts.suspendsFsyncDuringRewrite = Self.setting("no-appendfsync-on-rewrite", in: replies[1]).map { $0 == "yes" }
         self.facts = facts
-        switch replies[3] {
+        switch replies[2] {
         case .null: record = nil
         case .bulkString(let bytes): record = String(decoding: bytes, as: UTF8.self)
         default:
-            throw NodeFailure(.permission, "its record cannot be read: \(replies[3].problem.printable())")
+            throw NodeFailure(.permission, "its record cannot be read: \(replies[2].problem.printable())")
         }
-        serverMicroseconds = replies[4].serverMicroseconds
+        serverMicroseconds = replies[3].serverMicroseconds
     }
 
     /// The value of one setting in an answer to CONFIG GET; nil if the user may not ask.
-    private static func setting(_ reply: RESPValue) -> String? {
-        guard case .array(let parts) = reply, parts.count == 2 else { return nil }
-        return parts[1].string
+    ///
+    /// The answer names each setting before its value, in no certain order.
+    private static func setting(_ name: String, in reply: RESPValue) -> String? {
+        guard case .array(let parts) = reply else { return nil }
+        let place = stride(from: 0, to: parts.count - 1, by: 2).first { parts[$0].string == name }
+        return place.flatMap { parts[$0 + 1].string }
     }
 
     /// What INFO says of the server; see https://redis.io/docs/latest/commands/info/.

@@ -10,7 +10,7 @@ extension SimulatedServer {
         case ("GET", 2): return try get(arguments[1])?.string.map(RESPValue.bulkText) ?? .null
         case ("TIME", 1): return try time()
         case ("INFO", 1...): return try information(of: arguments.dropFirst().first)
-        case ("CONFIG", 3) where arguments[1] == "GET": return try setting(arguments[2])
+        case ("CONFIG", 3) where arguments[1] == "GET": return try settings(like: arguments[2])
         case ("SCRIPT", 3) where arguments[1] == "LOAD": return try load(arguments[2])
         case ("EVALSHA", 3...): return try evaluateMarker(arguments[1])
         case ("SET", 3), ("SET", 5): return try setPlain(arguments)
@@ -85,18 +85,13 @@ extension SimulatedServer {
         return new
     }
 
-    private func setting(_ name: String) throws(CommandError) -> RESPValue {
+    /// The one question that clients ask.
+    private func settings(like pattern: String) throws(CommandError) -> RESPValue {
         try admit(.configuration)
-        let value: String
-        switch name {
-        case "appendonly": value = settings.hasAppendOnlyFile ? "yes" : "no"
-        case "appendfsync": value = settings.fsyncPolicy
-        case "no-appendfsync-on-rewrite": value = settings.suspendsFsyncDuringRewrite ? "yes" : "no"
-        case "maxmemory": value = String(settings.memoryLimitBytes)
-        case "maxmemory-policy": value = settings.evictionPolicy
-        default: return .array([])
-        }
-        return .array([.bulkText(name), .bulkText(value)])
+        guard pattern == "*appendfsync*" else { return .array([]) }
+        let suspends = settings.suspendsFsyncDuringRewrite ? "yes" : "no"
+        let names = ["no-appendfsync-on-rewrite", suspends, "appendfsync", settings.fsyncPolicy]
+        return .array(names.map { .bulkText($0) })
     }
 
     /// SCAN cursor MATCH pattern COUNT number, which answers everything at once.
