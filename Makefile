@@ -4,6 +4,8 @@
 #     make test SWIFT_FLAGS='--jobs 2'
 
 SWIFT_FLAGS ?=
+# The guards of all kinds of data, each of which is fetched only by those who ask for it.
+ALL_GUARDS = --enable-all-traits
 SOURCES = Package.swift Sources Tests
 
 # One executable that needs no Swift at run time. Apple's systems bring the Swift runtime along.
@@ -40,14 +42,14 @@ help: ## Lists these targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 build: requirements ## Builds everything for debugging
-	swift build $(SWIFT_FLAGS)
+	swift build $(ALL_GUARDS) $(SWIFT_FLAGS)
 
 release: requirements ## Builds the optimised command redlock and prints where it is
 	swift build $(RELEASE_FLAGS)
 	@echo "$$(swift build $(RELEASE_FLAGS) --show-bin-path)/redlock"
 
 test: requirements-for-tests lint check ## Runs everything CI runs: lint, layers, all tests, the demo, the simulation
-	@.scripts/test
+	@.scripts/test $(ALL_GUARDS)
 
 lint: ## Checks the formatting and the style of the sources
 	swift format lint --strict --recursive $(SOURCES)
@@ -84,7 +86,7 @@ model: simulator ## Tries everything that can happen to a small set of nodes (se
 	@$(SIMULATOR) model
 
 soak: requirements-for-tests ## Runs the long form of the tests of load and deadlines
-	REDLOCK_SOAK=1 swift test --no-parallel --filter "SoakTests|LossTests" $(SWIFT_FLAGS)
+	REDLOCK_SOAK=1 swift test --no-parallel $(ALL_GUARDS) --filter "SoakTests|LossTests" $(SWIFT_FLAGS)
 
 clean: ## Removes everything that was built
 	rm -rf .build .build-simulator

@@ -18,9 +18,15 @@ let package = Package(
     products: [
         // Endpoints and TLS settings, which a client is made with, are RedisTransport's.
         .library(name: "Redlock", targets: ["Redlock", "RedisTransport"]),
+        .library(name: "FencedStorage", targets: ["FencedStorage", "RedisTransport", "Hiredis"]),
         .library(name: "RedlockTesting", targets: ["RedlockTesting"]),
         .library(name: "LocalRedis", targets: ["LocalRedis"]),
         .executable(name: "redlock", targets: ["RedlockCLI"]),
+    ],
+    // What is needed for some kinds of data only is fetched by those who ask for it; our own builds enable all.
+    traits: [
+        .trait(name: "SQLite", description: "Guards the data in SQLite databases, through GRDB"),
+        .trait(name: "PostgreSQL", description: "Guards the data in PostgreSQL databases, through libpq"),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
@@ -31,6 +37,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.86.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.29.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.0.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", .upToNextMinor(from: "0.2.0")),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
     ],
@@ -73,6 +80,27 @@ let package = Package(
             swiftSettings: strictSettings
         ),
 
+        // Guards that compare a fencing token where the data is.
+        .systemLibrary(
+            name: "CLibpq",
+            pkgConfig: "libpq",
+            providers: [.apt(["libpq-dev"]), .brew(["libpq"])]
+        ),
+        .target(
+            name: "FencedStorage",
+            dependencies: [
+                "Hiredis",
+                "RedisTransport",
+                "Redlock",
+                .target(name: "CLibpq", condition: .when(traits: ["PostgreSQL"])),
+                .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["SQLite"])),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: strictSettings
+        ),
+
         // Processes: what posix_spawn cannot do, and private redis-server processes on top of it.
         .target(name: "CSpawn"),
         .target(name: "LocalRedis", dependencies: ["CSpawn"], swiftSettings: strictSettings),
@@ -80,6 +108,7 @@ let package = Package(
         .target(
             name: "RedlockTesting",
             dependencies: [
+                "FencedStorage",
                 "Hiredis",
                 "LockCore",
                 "RedisTransport",
@@ -184,6 +213,31 @@ let package = Package(
         .testTarget(
             name: "RedlockTestingTests",
             dependencies: ["RedlockTesting", .product(name: "NIOCore", package: "swift-nio")],
+            swiftSettings: strictSettings
+        ),
+        // Writes through a guard until the tests kill it.
+        .executableTarget(
+            name: "FencedWriter",
+            dependencies: [
+                "FencedStorage",
+                "Redlock",
+                .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["SQLite"])),
+            ],
+            path: "Tests/FencedWriter",
+            swiftSettings: strictSettings
+        ),
+        .testTarget(
+            name: "FencedStorageTests",
+            dependencies: [
+                "FencedStorage",
+                "FencedWriter",
+                "Hiredis",
+                "LocalRedis",
+                "Redlock",
+                "RedlockTesting",
+                "TestSupport",
+                .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["SQLite"])),
+            ],
             swiftSettings: strictSettings
         ),
         .testTarget(

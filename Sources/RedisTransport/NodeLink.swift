@@ -43,18 +43,22 @@ public final class NodeLink {
         public var connectionName: String
         /// What else to ask in the handshake.
         public var handshakeCommands: [[String]]
+        /// How much a reply may hold; a server that exceeds it is not listened to any more.
+        public var replyLimits: ReplyLimits
 
         /// A configuration of the given values.
         public init(
             connectTimeout: TimeAmount,
             replyTimeout: TimeAmount,
             connectionName: String,
-            handshakeCommands: [[String]]
+            handshakeCommands: [[String]],
+            replyLimits: ReplyLimits = .lockTraffic
         ) {
             self.connectTimeout = connectTimeout
             self.replyTimeout = replyTimeout
             self.connectionName = connectionName
             self.handshakeCommands = handshakeCommands
+            self.replyLimits = replyLimits
         }
     }
 
@@ -221,6 +225,7 @@ public final class NodeLink {
                 attempt: number,
                 link: self,
                 messageReceiver: messageReceiver,
+                replyLimits: configuration.replyLimits,
                 allocator: channel.allocator
             )
         )

@@ -47,7 +47,7 @@ final class RedisConnection: ChannelInboundHandler {
     /// Not weak, as that makes every use of the link slower; given up at the end.
     private var link: NodeLink?
     private weak var messageReceiver: (any MessageReceiver)?
-    private let reader = ReplyReader()
+    private let reader: ReplyReader
     @exclusivity(unchecked) private var replies: [RESPValue] = []
     @exclusivity(unchecked) private var awaited = Deque<Awaited>()
     @exclusivity(unchecked) private var outgoing: ByteBuffer
@@ -65,12 +65,14 @@ final class RedisConnection: ChannelInboundHandler {
         attempt: Int,
         link: NodeLink,
         messageReceiver: (any MessageReceiver)?,
+        replyLimits: ReplyLimits,
         allocator: ByteBufferAllocator
     ) {
         self.attempt = attempt
         self.node = node
         self.link = link
         self.messageReceiver = messageReceiver
+        self.reader = ReplyReader(limits: replyLimits)
         self.outgoing = allocator.buffer(capacity: 4096)
     }
 

@@ -30,27 +30,7 @@ struct Executable {
         }
     }
 
-    /// Beside the test bundle.
-    static let path: String = {
-        let arguments = CommandLine.arguments
-        var bundles = [arguments[0]]
-        if let index = arguments.firstIndex(of: "--test-bundle-path"), index + 1 < arguments.count {
-            bundles.append(arguments[index + 1])
-        }
-        for bundle in bundles {
-            var folder = URL(fileURLWithPath: bundle).resolvingSymlinksInPath()
-            while folder.path != "/" {
-                folder.deleteLastPathComponent()
-                let candidate = folder.appendingPathComponent("redlock").path
-                var isDirectory: ObjCBool = false
-                if FileManager.default.fileExists(atPath: candidate, isDirectory: &isDirectory), !isDirectory.boolValue
-                {
-                    return candidate
-                }
-            }
-        }
-        return "redlock"
-    }()
+    static let path = BuiltProgram.path("redlock")
 
     /// An environment without anything of `redlock` in it.
     static func environment(_ redis: [String] = [], _ more: [String: String] = [:]) -> [String: String] {

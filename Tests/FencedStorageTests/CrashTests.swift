@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if SQLite && PostgreSQL
+
+    import FencedStorage
+    import Foundation
+    import GRDB
+    import Redlock
+    import TestSupport
+    import Testing
+
+    /// Processes that are killed in the middle of a transaction leave all of it or nothing, and nothing that they were told is
+    /// lost.
+    @Suite(.serialized)
+    struct CrashTests {
+        private static let killCount = 100
+
+        @Test
+        func sqliteWritesAreWholeAfterKills() async throws {
+            let wholeCount = try await Self.wholeCount(ofKilled: "sqlite", killCount: Self.killCount)
+            #expect(wholeCount == Self.killCount)
+        }
+
+        @Test("The same with a transaction for each statement leaves parts (control)")
+        func partsAreFound() async throws {
+            let wholeCount = try await Self.wholeCount(ofKilled: "sqlite-in-steps", killCount: 20)
+            #expect(wholeCount < 20)
+        }
+
+        private static func wholeCount(ofKilled kind: String, killCount: Int) async throws -> Int {
+            try await withFolder { folder in
+                let path = folder.path + "/log.sqlite"
+                let database = try DatabaseQueue(path: path)
+                let store = try await SQLiteGuard(database)
+                try await database.write { try $0.execute(sql: "CREATE TABLE log (number INTEGER)") }
+                var state = LogState()
+                for _ in 0..<killCount {
+                    let told = try await tellBeforeKill([kind, path])
+                    let numbers = try await database.read {
+                        try Int64.fetchAll($0, sql: "SELECT number FROM log ORDER BY rowid")
+                    }
+                    state.judge(numbers, token: try await store.highestToken(of: "log"), told: told)
+                }
+                return state.wholeCount
+            }
+        }
+
+        @Test
+        func postgreSQLWritesAreWholeAfterKills() async throws {
+            try await withPostgreSQL(settings: []) { server in
+                let store = try await PostgreSQLGuard(server.url)
+                try await store.write(ReceivedGrant("preparation", FencingToken(rawValue: 1))) { transaction in
+                    try await transaction.query("CREATE TABLE log (id bigserial, number bigint)")
+                }
+                var state = LogState()
+                for _ in 0..<Self.killCount {
+                    let told = try await Self.tellBeforeKill(["postgresql", server.url])
+                    // What the killed process had begun holds the row of the resource until the server has ended it.
+                    var numbers: [Int64] = []
+                    do {
+                        try await store.write(ReceivedGrant("log", FencingToken(rawValue: 1 << 50))) { transaction in
+                            let found = try await transaction.query("SELECT number FROM log ORDER BY id")
+                            numbers = found.rows.compactMap { $0[0].flatMap { Int64($0) } }
+                            throw Undo()
+                        }
+                    } catch is Undo {}
+                    state.judge(numbers, token: try await store.highestToken(of: "log"), told: told)
+                }
+                #expect(state.wholeCount == Self.killCount)
+            }
+        }
+
+        private struct Undo: Error {}
+
+        /// Runs a writer for a moment, kills it, and returns the last number that it told, here or before.
+        private static func tellBeforeKill(_ arguments: [String]) async throws -> Int64 {
+            let process = Process()
+            process.executableURL = URL(filePath: BuiltProgram.path("FencedWriter"))
+            process.arguments = arguments
+            let output = Pipe()
+            process.standardOutput = output
+            try process.run()
+            try await Task.sleep(for: .milliseconds(.random(in: 60...160)))
+            kill(process.processIdentifier, SIGKILL)
+            process.waitUntilExit()
+            let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+            return text.split(separator: "\n").last.flatMap { Int64($0) } ?? 0
+        }
+    }
+
+    /// Judges what killed writers left.
+    private struct LogState {
+        /// How often all was there or nothing.
+        private(set) var wholeCount = 0
+        private var formerToken: Int64 = 0
+
+        /// Every number is there twice, in order, up to the one whose token the store keeps, and nothing is missing that the
+        /// writer was told.
+        mutating func judge(_ numbers: [Int64], token: FencingToken?, told: Int64) {
+            let token = token?.rawValue ?? 0
+            let isInOrder = numbers == (0..<numbers.count).map { Int64($0 / 2 + 1) }
+            let told = max(told, formerToken)
+            // One commit may have come about that nobody was told any more.
+            if isInOrder, numbers.count == 2 * Int(token), told <= token, token <= told + 1 { wholeCount += 1 }
+            formerToken = token
+        }
+    }
+
+#endif
