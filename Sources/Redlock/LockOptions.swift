@@ -62,6 +62,13 @@ public struct LockOptions: Sendable {
     /// turn. It is for one name, to be had alone; a client of the compatible profile refuses it.
     public var fair: Bool
 
+    /// Whether the lock may go from one task of this client to the next without the nodes being asked; true by default.
+    ///
+    /// For that, a grant reserves 16 fencing tokens or more. Without it a grant reserves its own only, so that
+    /// ``LockStatus/lastFencingToken`` is the token of the holder, and the tokens of a resource have no gaps but those of
+    /// attempts that failed.
+    public var handsOver: Bool
+
     /// Options with the given values.
     @inline(never)  // An async caller would keep room for each piece for as long as it waits.
     public init(
@@ -72,7 +79,8 @@ public struct LockOptions: Sendable {
         label: String? = nil,
         note: String? = nil,
         reentrant: Bool = false,
-        fair: Bool = false
+        fair: Bool = false,
+        handsOver: Bool = true
     ) {
         self.ttl = ttl
         self.wait = wait
@@ -82,6 +90,7 @@ public struct LockOptions: Sendable {
         self.note = note
         self.reentrant = reentrant
         self.fair = fair
+        self.handsOver = handsOver
     }
 }
 
@@ -95,6 +104,8 @@ struct LeaseTerms: Sendable {
     let renewal: Renewal
     /// Whether the lock is to be had in the order in which all asked for it.
     let isFair: Bool
+    /// Whether another task of the client may have the lock next without the nodes being asked.
+    let handsOver: Bool
 
     init(
         _ options: LockOptions,
@@ -115,13 +126,14 @@ struct LeaseTerms: Sendable {
         cancellationMarginNanoseconds = margin ?? max(20_000_000, timing.ttlNanoseconds / 100)
         self.renewal = renewal
         isFair = options.fair
+        handsOver = options.handsOver
         label = options.label ?? configuration.label
         note = options.note
     }
 
     /// Whether a lock that was asked for under one serves the other as well: it lives as long and tells people the same.
     func areAlike(_ other: LeaseTerms) -> Bool {
-        timing == other.timing && label == other.label && note == other.note
+        timing == other.timing && label == other.label && note == other.note && handsOver == other.handsOver
     }
 
     private static func validate(note: String) throws(RedlockError) {

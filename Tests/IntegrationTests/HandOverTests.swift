@@ -110,6 +110,28 @@ struct HandOverTests {
         }
     }
 
+    @Test("A lock that is not handed over has one token for each grant, and the nodes show that of the holder")
+    func oneTokenForEachGrant() async throws {
+        try await Layout.five.withClient { client, redis in
+            try await client.waitUntilAllNodesAnswer()
+            var options = LockOptions()
+            options.handsOver = false
+            let first = try await client.acquire("line", options: options)
+            async let second = client.acquire("line", options: options)
+            try await eventually { await client.waiting(for: "line") > 0 }
+            #expect(try await client.inspect("line").lastFencingToken == first.fencingToken)
+            await first.release()
+            let next = try await second
+            #expect(next.fencingToken.rawValue == first.fencingToken.rawValue + 1)
+            #expect(try await client.inspect("line").lastFencingToken == next.fencingToken)
+            await next.release()
+            // The control: otherwise others are reserved with it.
+            let usual = try await client.acquire("line")
+            #expect(try await client.inspect("line").lastFencingToken?.rawValue == usual.fencingToken.rawValue + 15)
+            await usual.release()
+        }
+    }
+
     /// Runs the body with a client that hands over, and, as the control, with one that does not.
     ///
     /// - Parameter body: returns how long those waited, at most, who are next, since the loop was kept busy for half a second.

@@ -58,7 +58,7 @@ final class AcquireAttempt: ScriptSender {
         self.problems = [:]
         self.recordIDs = engine.admission.recordIDs
         self.seeding = engine.admission.seeding
-        self.tokenCount = line.takeTokenCount()
+        self.tokenCount = terms.handsOver ? line.takeTokenCount() : 1
     }
 
     /// Asks the nodes; those that are still being connected to are asked later, the others cannot be.

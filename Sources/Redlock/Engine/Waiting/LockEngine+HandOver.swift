@@ -112,7 +112,7 @@ extension HeldLease {
 
     /// Whether the lease, as it is now, would do for another operation; asked on the loop.
     fileprivate func maySuit(_ next: AcquireOperation) -> Bool {
-        !next.terms.isFair && next.terms.areAlike(terms) && attempt.timing == terms.timing
+        terms.handsOver && !next.terms.isFair && next.terms.areAlike(terms) && attempt.timing == terms.timing
     }
 
     /// Hands the lock over to the first of those who are named, if the lease is good enough for it, and others than the

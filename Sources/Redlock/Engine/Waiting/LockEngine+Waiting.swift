@@ -158,7 +158,7 @@ extension LockEngine {
         if wokeSomebody { noteTurnOfOthers(lease.claim.asAskedFor, until: end) }
         guard let line = lease.line, line.releasing === lease else { return }
         line.releasing = nil
-        if lease.isBlockUsedUp, !wokeSomebody { line.blockWasUsedUp(lease.attempt.tokenCount) }
+        if lease.isBlockUsedUp, lease.terms.handsOver, !wokeSomebody { line.blockWasUsedUp(lease.attempt.tokenCount) }
         guard !line.isEmpty, line.holder == nil, line.attempt == nil else { return attend(to: line) }
         if wokeSomebody, !line.isWoken(votesNeeded: quorum.votesNeeded) {
             giveWay(line, until: end)
