@@ -38,3 +38,31 @@ public struct ReceivedGrant: FencedGrant, Hashable {
         self.fencingToken = fencingToken
     }
 }
+
+/// A grant that no lock can have given: a name or a token that a store would take for another.
+public struct InvalidGrantError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// What is wrong.
+    public let description: String
+}
+
+extension FencedGrant {
+    /// Throws for what a store must not see: names that it could take for others, and numbers that it cannot compare.
+    func validate() throws(InvalidGrantError) {
+        guard (1...(1 << 53)).contains(fencingToken.rawValue) else {
+            throw InvalidGrantError(
+                description: "a fencing token lies between 1 and 2^53, and \(fencingToken) does not"
+            )
+        }
+        guard !fencedResources.isEmpty else {
+            throw InvalidGrantError(description: "a grant of no resource cannot be written under")
+        }
+        for resource in fencedResources {
+            // A slot has its number behind the name, and a sign between that no name has.
+            let parts = resource.utf8.split(separator: 0x1F, maxSplits: 1, omittingEmptySubsequences: false)
+            let isSlotValid = parts.count == 1 || UInt16(String(decoding: parts[1], as: UTF8.self)) != nil
+            guard !parts[0].isEmpty, isSlotValid, !parts[0].contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
+                throw InvalidGrantError(description: "the name of a resource is empty or has control characters")
+            }
+        }
+    }
+}

@@ -70,6 +70,26 @@
             }
         }
 
+        @Test("A file is the old one or the new one, and its token is on the disk before it")
+        func filesAreWholeAfterKills() async throws {
+            try await withFolder { folder in
+                let path = folder.path + "/data"
+                let store = FileGuard(path: path)
+                var numbers: Set<Int64> = []
+                for _ in 0..<Self.killCount {
+                    let told = try await Self.tellBeforeKill(["file", path])
+                    let token = try await store.highestToken(of: "log")?.rawValue ?? 0
+                    let contents = try String(contentsOfFile: path, encoding: .utf8)
+                    let number = try #require(contents.split(separator: "\n").first.flatMap { Int64($0) })
+                    #expect(contents.utf8.count == "\(number)\n".utf8.count + 100_000)
+                    #expect(told <= number && number <= told + 1)
+                    #expect(token == number || token == number + 1)
+                    numbers.insert(number)
+                }
+                #expect(numbers.count > Self.killCount / 2)
+            }
+        }
+
         private struct Undo: Error {}
 
         /// Runs a writer for a moment, kills it, and returns the last number that it told, here or before.
@@ -80,10 +100,12 @@
             let output = Pipe()
             process.standardOutput = output
             try process.run()
-            try await Task.sleep(for: .milliseconds(.random(in: 60...160)))
+            // It has written before, so that it is in the middle of something.
+            let start = output.fileHandleForReading.availableData
+            try await Task.sleep(for: .milliseconds(.random(in: 0...60)))
             kill(process.processIdentifier, SIGKILL)
             process.waitUntilExit()
-            let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+            let text = String(decoding: start + output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
             return text.split(separator: "\n").last.flatMap { Int64($0) } ?? 0
         }
     }

@@ -35,7 +35,8 @@
                 _ = try await put(client, "/orders/7", token: "9")
                 let response = try await put(client, "/orders/7", token: "8")
                 #expect(response.status == .conflict)
-                let body = try JSONSerialization.jsonObject(with: Data(response.body.readableBytesView)) as? [String: Any]
+                let body =
+                    try JSONSerialization.jsonObject(with: Data(response.body.readableBytesView)) as? [String: Any]
                 #expect(body?["error"] as? String == "stale fencing token")
                 #expect(body?["resource"] as? String == "/orders/7")
                 #expect(body?["token"] as? Int == 8)

@@ -28,7 +28,7 @@ struct FileGuardTests {
         try await withFolder { folder in
             let path = folder.path + "/shared"
             try FileManager.default.createSymbolicLink(atPath: folder.path + "/link", withDestinationPath: path)
-            let guards = [FileGuard(path: path), FileGuard(path: path)]
+            let guards = (0..<2).map { _ in FileGuard(path: path, lockTimeout: .seconds(60)) }
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for number in 0..<200 {
                     group.addTask {
@@ -63,6 +63,56 @@ struct FileGuardTests {
         }
     }
 
+    @Test("A link that leads to nothing yet, or through other folders, leads to the same tokens")
+    func linksBeforeTheFile() async throws {
+        try await withFolder { folder in
+            let files = FileManager.default
+            try files.createDirectory(atPath: folder.path + "/real", withIntermediateDirectories: true)
+            try files.createSymbolicLink(atPath: folder.path + "/folder", withDestinationPath: folder.path + "/real")
+            try files.createSymbolicLink(atPath: folder.path + "/current", withDestinationPath: "folder/data")
+            try await FileGuard(path: folder.path + "/current")
+                .write(ReceivedGrant("data", FencingToken(rawValue: 5)), "first".utf8)
+            #expect(try String(contentsOfFile: folder.path + "/real/data", encoding: .utf8) == "first")
+            #expect(try files.destinationOfSymbolicLink(atPath: folder.path + "/current") == "folder/data")
+            for path in ["/real/data", "/folder/data", "/current"] {
+                await #expect(throws: StaleGrantError.self) {
+                    try await FileGuard(path: folder.path + path)
+                        .write(ReceivedGrant("data", FencingToken(rawValue: 4)), "late".utf8)
+                }
+            }
+        }
+    }
+
+    @Test("What a crash left is replaced, and nobody sees more of the new contents than of the old")
+    func leftovers() async throws {
+        try await withFolder { folder in
+            let path = folder.path + "/data"
+            let own = folder.path + "/data.new"
+            try Data("mine".utf8).write(to: URL(filePath: own))
+            let victim = folder.path + "/victim"
+            try Data("keep".utf8).write(to: URL(filePath: victim))
+            try FileManager.default.linkItem(atPath: victim, toPath: path + ".fence-new")
+            try await FileGuard(path: path).write(ReceivedGrant("data", FencingToken(rawValue: 5)), "new".utf8)
+            #expect(try String(contentsOfFile: path, encoding: .utf8) == "new")
+            #expect(try String(contentsOfFile: own, encoding: .utf8) == "mine")
+            #expect(try String(contentsOfFile: victim, encoding: .utf8) == "keep")
+            #expect(!FileManager.default.fileExists(atPath: path + ".fence-new"))
+        }
+    }
+
+    @Test
+    func cancelledTasksDoNotWrite() async throws {
+        try await withFolder { folder in
+            let path = folder.path + "/data"
+            let writing = Task {
+                withUnsafeCurrentTask { $0?.cancel() }
+                try await FileGuard(path: path).write(ReceivedGrant("data", FencingToken(rawValue: 5)), "new".utf8)
+            }
+            await #expect(throws: CancellationError.self) { try await writing.value }
+            #expect(!FileManager.default.fileExists(atPath: path))
+        }
+    }
+
     @Test("A file of tokens that is none any more lets nobody write")
     func damagedTokens() async throws {
         try await withFolder { folder in
@@ -84,7 +134,7 @@ struct FileGuardTests {
             try await FileGuard(path: "/nowhere/at/all")
                 .write(ReceivedGrant("a", FencingToken(rawValue: 1)), "b".utf8)
         }
-        #expect(error?.description == "/nowhere/at/all.fence-lock: cannot open it: No such file or directory")
+        #expect(error?.description == "/nowhere/at: cannot find it: No such file or directory")
     }
 
     @Test("Whoever waits for the file gives up in time, or when its task is cancelled")
@@ -124,6 +174,7 @@ func entries(at path: String) -> [FencedStoreEntry] {
 }
 
 /// Runs the body with a folder that is removed afterwards.
+@discardableResult
 func withFolder<Result>(_ body: (URL) async throws -> Result) async throws -> Result {
     let folder = FileManager.default.temporaryDirectory.appending(path: "redlock-guards-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

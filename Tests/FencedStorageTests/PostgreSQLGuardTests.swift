@@ -89,12 +89,13 @@
 
         @Test("A holder that is stopped inside a transaction holds up the next one for a bounded time")
         func idleTransactionsEnd() async throws {
-            var configuration = PostgreSQLGuard.Configuration()
-            configuration.idleTransactionTimeout = .milliseconds(300)
-            try await withStore(configuration) { store, _ in
+            try await withStore { store, server in
+                var configuration = PostgreSQLGuard.Configuration()
+                configuration.idleTransactionTimeout = .milliseconds(300)
+                let stoppedStore = try await PostgreSQLGuard(server.url, configuration: configuration)
                 let isInside = AsyncStream.makeStream(of: Void.self)
                 let stopped = Task {
-                    try await store.write(ReceivedGrant("log", FencingToken(rawValue: 1))) { transaction in
+                    try await stoppedStore.write(ReceivedGrant("log", FencingToken(rawValue: 1))) { transaction in
                         try await Self.append(
                             FencedStoreEntry(token: FencingToken(rawValue: 1), number: 1),
                             in: transaction
@@ -115,6 +116,155 @@
                 await #expect(throws: PostgreSQLGuardError.self) { try await stopped.value }
                 #expect(try await Self.entries(store) == [next])
             }
+        }
+
+        @Test("What a body sets for its session changes neither the limits nor the tokens of the next write")
+        func sessionSettings() async throws {
+            var configuration = PostgreSQLGuard.Configuration()
+            configuration.maximumConnections = 1
+            try await withStore(configuration) { store, _ in
+                try await store.write(ReceivedGrant("log", FencingToken(rawValue: 9))) { transaction in
+                    try await transaction.query(
+                        "CREATE TEMP TABLE fencing_tokens (resource text PRIMARY KEY, token bigint)"
+                    )
+                    try await transaction.query("SET statement_timeout = 1")
+                }
+                await #expect(throws: StaleGrantError.self) {
+                    try await store.write(ReceivedGrant("log", FencingToken(rawValue: 8))) {
+                        try await $0.query("SELECT 1")
+                    }
+                }
+                try await store.write(ReceivedGrant("log", FencingToken(rawValue: 9))) { transaction in
+                    try await transaction.query("SELECT pg_sleep(0.05)")
+                }
+            }
+        }
+
+        @Test(
+            "A body cannot end the transaction unnoticed",
+            arguments: ["COMMIT", "ROLLBACK", "COMMIT AND CHAIN", "ROLLBACK AND CHAIN", "PREPARE TRANSACTION 'a'"]
+        )
+        func endedTransactions(_ statement: String) async throws {
+            try await withStore { store, _ in
+                let entry = FencedStoreEntry(token: FencingToken(rawValue: 1), number: 1)
+                let error = await #expect(throws: PostgreSQLGuardError.self) {
+                    try await store.write(ReceivedGrant("log", entry.token)) { transaction in
+                        try await Self.append(entry, in: transaction)
+                        _ = try? await transaction.query(statement)
+                        _ = try? await Self.append(entry, in: transaction)
+                    }
+                }
+                // Preparing is refused by servers that are not set up for it, which undoes the transaction.
+                #expect(error?.kind == .outcomeUnknown || statement.hasPrefix("PREPARE") && error?.kind == .refused)
+                let count = try await Self.entries(store).count
+                #expect(count == (statement.hasPrefix("COMMIT") ? 1 : 0))
+            }
+        }
+
+        @Test
+        func savepointsWork() async throws {
+            try await withStore { store, _ in
+                let entry = FencedStoreEntry(token: FencingToken(rawValue: 1), number: 1)
+                try await store.write(ReceivedGrant("log", entry.token)) { transaction in
+                    try await Self.append(entry, in: transaction)
+                    try await transaction.query("SAVEPOINT before")
+                    _ = try? await transaction.query("SELECT 1 / 0")
+                    try await transaction.query("ROLLBACK TO SAVEPOINT before")
+                }
+                #expect(try await Self.entries(store) == [entry])
+            }
+        }
+
+        @Test
+        func transactionsEndWithTheirWrite() async throws {
+            try await withStore { store, _ in
+                let kept = try await store.write(ReceivedGrant("log", FencingToken(rawValue: 1))) { $0 }
+                let error = await #expect(throws: PostgreSQLGuardError.self) { try await kept.query("SELECT 1") }
+                #expect(error?.kind == .refused)
+            }
+        }
+
+        @Test
+        func whatTakesTooLongIsEnded() async throws {
+            try await withPostgreSQL { server in
+                var configuration = PostgreSQLGuard.Configuration()
+                configuration.statementTimeout = .milliseconds(300)
+                let store = try await PostgreSQLGuard(server.url, configuration: configuration)
+                let error = await #expect(throws: PostgreSQLGuardError.self) {
+                    try await store.write(ReceivedGrant("a", FencingToken(rawValue: 1))) {
+                        try await $0.query("SELECT pg_sleep(9)")
+                    }
+                }
+                #expect(error?.kind == .timedOut)
+                #expect(error?.sqlState == "57014")
+            }
+        }
+
+        @Test("A server that stops answering is waited for no longer than the limits say, whatever it was sent")
+        func stoppedServer() async throws {
+            try await withPostgreSQL { server in
+                try await withFaultProxy(target: .init(port: server.port)) { proxy in
+                    var configuration = PostgreSQLGuard.Configuration()
+                    configuration.statementTimeout = .milliseconds(300)
+                    let url = server.url.replacing("port=\(server.port)", with: "port=\(proxy.port)")
+                    let store = try await PostgreSQLGuard(url, configuration: configuration)
+                    let start = ContinuousClock.now
+                    let error = await #expect(throws: PostgreSQLGuardError.self) {
+                        try await store.write(ReceivedGrant("a", FencingToken(rawValue: 1))) { transaction in
+                            await proxy.set(.stall)
+                            try await transaction.query("SELECT $1", [String(repeating: "x", count: 50_000_000)])
+                        }
+                    }
+                    #expect(error?.kind == .timedOut)
+                    #expect(ContinuousClock.now - start < .seconds(20))
+                }
+            }
+        }
+
+        @Test("A commit that happened, and whose answer was lost, is not told as a failure")
+        func commitWithoutAnswer() async throws {
+            try await withStore { direct, server in
+                try await withFaultProxy(target: .init(port: server.port)) { proxy in
+                    var configuration = PostgreSQLGuard.Configuration()
+                    configuration.statementTimeout = .milliseconds(300)
+                    let url = server.url.replacing("port=\(server.port)", with: "port=\(proxy.port)")
+                    let store = try await PostgreSQLGuard(url, configuration: configuration)
+                    let entry = FencedStoreEntry(token: FencingToken(rawValue: 1), number: 1)
+                    let error = await #expect(throws: PostgreSQLGuardError.self) {
+                        try await store.write(ReceivedGrant("log", entry.token)) { transaction in
+                            try await Self.append(entry, in: transaction)
+                            await proxy.set(.stall, direction: .toClient)
+                        }
+                    }
+                    #expect(error?.kind == .outcomeUnknown)
+                    #expect(try await Self.entries(direct) == [entry])
+                    #expect(try await direct.highestToken(of: "log") == entry.token)
+                }
+            }
+        }
+
+        @Test("Writes inside each other that use up the connections end with an error")
+        func nestedWrites() async throws {
+            var configuration = PostgreSQLGuard.Configuration()
+            configuration.maximumConnections = 1
+            configuration.waitTimeout = .milliseconds(200)
+            try await withStore(configuration) { store, _ in
+                let error = await #expect(throws: PostgreSQLGuardError.self) {
+                    try await store.write(ReceivedGrant("a", FencingToken(rawValue: 1))) { _ in
+                        _ = try await store.highestToken(of: "a")
+                    }
+                }
+                #expect(error?.kind == .timedOut)
+            }
+        }
+
+        @Test(arguments: [
+            "postgresql://u:pa/ss@host/db", "postgresql://u:p@hunter2@host/db", "host=a\0sslmode=require", "nonsense",
+        ])
+        func connectionStringsThatAreNoneTellNothing(_ text: String) async throws {
+            let error = await #expect(throws: PostgreSQLGuardError.self) { _ = try await PostgreSQLGuard(text) }
+            #expect(error?.kind == .invalidConnectionString)
+            #expect(error?.description.contains("hunter2") == false && error?.description.contains("ss@") == false)
         }
 
         @Test

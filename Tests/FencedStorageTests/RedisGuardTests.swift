@@ -72,6 +72,42 @@ struct RedisGuardTests {
     }
 
     @Test
+    func whatCannotBeSentKeepsNoToken() async throws {
+        try await withLocalRedis(nodes: 1) { redis in
+            let store = try RedisGuard(redis.urls[0])
+            let grant = ReceivedGrant("stock", FencingToken(rawValue: 3))
+            for words in [[], ["DEL"] + (0..<9_000).map { "key\($0)" }] {
+                let error = await #expect(throws: RedisGuardError.self) {
+                    try await store.write(grant, .command(words))
+                }
+                #expect(error?.kind == .refused)
+            }
+            let cancelled = Task {
+                withUnsafeCurrentTask { $0?.cancel() }
+                try await store.write(grant, .command("SET", "a", "b"))
+            }
+            await #expect(throws: CancellationError.self) { try await cancelled.value }
+            #expect(try await store.highestToken(of: "stock") == nil)
+            #expect(try await redis[0].send("DBSIZE") == "0")
+        }
+    }
+
+    @Test("A task that waits for a server which does not answer yet leaves when it is cancelled")
+    func waitingEnds() async throws {
+        try await withLocalRedis(nodes: 1) { redis in
+            try await redis[0].pause()
+            let store = try RedisGuard(redis.urls[0])
+            let waiting = Task {
+                try await store.write(ReceivedGrant("stock", FencingToken(rawValue: 3)), .command("SET", "a", "b"))
+            }
+            try await Task.sleep(for: .milliseconds(50))
+            waiting.cancel()
+            await #expect(throws: CancellationError.self) { try await waiting.value }
+            try await redis[0].resume()
+        }
+    }
+
+    @Test
     func goesOnAfterARestart() async throws {
         try await withLocalRedis(nodes: 1) { redis in
             let store = try RedisGuard(redis.urls[0])

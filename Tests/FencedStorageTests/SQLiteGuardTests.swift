@@ -93,17 +93,19 @@
             let log = SQLiteLog(database)
             try await log.prepare()
             let store = try await SQLiteGuard(database)
+            let isInside = AsyncStream.makeStream(of: Void.self)
+            let mayGoOn = DispatchSemaphore(value: 0)
             let writing = Task {
                 try await store.write(ReceivedGrant("log", FencingToken(rawValue: 2))) { database in
-                    withUnsafeCurrentTask { $0?.cancel() }
                     try log.append(FencedStoreEntry(token: FencingToken(rawValue: 2), number: 1), in: database)
-                    Thread.sleep(forTimeInterval: 0.2)
-                    try log.append(FencedStoreEntry(token: FencingToken(rawValue: 2), number: 2), in: database)
+                    isInside.continuation.yield()
+                    mayGoOn.wait()
                 }
             }
-            try await Task.sleep(for: .milliseconds(50))
+            for await _ in isInside.stream { break }
             writing.cancel()
-            await #expect(throws: (any Error).self) { try await writing.value }
+            mayGoOn.signal()
+            await #expect(throws: CancellationError.self) { try await writing.value }
             #expect(try await log.entries().isEmpty)
             #expect(try await store.highestToken(of: "log") == nil)
         }

@@ -8,7 +8,8 @@ import Redlock
     import GRDB
 #endif
 
-/// Writes through a guard until somebody ends it: FencedWriter sqlite PATH, or FencedWriter postgresql CONNECTION.
+/// Writes through a guard until somebody ends it: FencedWriter sqlite PATH, or postgresql
+/// CONNECTION, or file PATH.
 ///
 /// With sqlite-in-steps, every statement is a transaction of its own, as it must not be.
 ///
@@ -70,6 +71,13 @@ struct FencedWriter {
                     try await store.highestToken(of: "log")
                 }
         #endif
+        case "file":
+            let store = FileGuard(path: arguments[2])
+            try await write { grant, number in
+                try await store.write(grant, Array("\(number)\n".utf8) + [UInt8](repeating: 0x2E, count: 100_000))
+            } next: {
+                try await store.highestToken(of: "log")
+            }
         default: exit(64)
         }
     }

@@ -25,15 +25,27 @@ func tryLock(_ file: Int32, _ path: String) throws(FileGuardError) -> Bool {
     return false
 }
 
-/// The path behind symbolic links; as it is where there is nothing yet.
-func resolvingLinks(_ path: String) -> String {
-    guard let resolved = realpath(path, nil) else { return path }
-    defer { free(resolved) }
-    return String(cString: resolved)
+/// The path behind symbolic links, of the last part too where it leads to nothing yet: one file has one path.
+func resolvingLinks(_ path: String) throws(FileGuardError) -> String {
+    var path = path
+    for _ in 0..<40 {
+        let folder = folder(of: path)
+        guard let resolved = realpath(folder, nil) else { throw FileGuardError.ofSystem(folder, cannot: "find it") }
+        defer { free(resolved) }
+        let name = path.split(separator: "/").last.map(String.init) ?? ""
+        let place = String(cString: resolved)
+        path = place == "/" ? "/" + name : place + "/" + name
+        var target = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
+        let count = readlink(path, &target, target.count - 1)
+        guard count > 0 else { return path }
+        let text = String(decoding: target[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        path = text.hasPrefix("/") ? text : place + "/" + text
+    }
+    throw FileGuardError(path, "too many symbolic links lead in a circle")
 }
 
-/// Opens a file that no child process gets to see.
-func openFile(_ path: String, _ flags: Int32, mode: mode_t = 0o644, to action: String) throws(FileGuardError) -> Int32 {
+/// Opens a file that no child process gets to see; not the one behind a symbolic link.
+func openFile(_ path: String, _ flags: Int32, mode: mode_t, to action: String) throws(FileGuardError) -> Int32 {
     let file = open(path, flags | O_CLOEXEC | O_NOFOLLOW, mode)
     guard file >= 0 else { throw FileGuardError.ofSystem(path, cannot: action) }
     return file
@@ -60,19 +72,24 @@ func readFile(_ path: String) throws(FileGuardError) -> [UInt8]? {
 
 /// Replaces a file so that after a crash, at any moment, either the old contents are there or the new; on return the new
 /// ones are on the disk.
-func replaceFile(_ path: String, with contents: [UInt8]) throws(FileGuardError) {
-    // One name for all: whoever replaces the file has locked it, and what a crash left is overwritten.
-    let temporary = path + ".new"
-    let file = try openFile(temporary, O_WRONLY | O_CREAT | O_TRUNC, to: "make it")
+///
+/// - Parameter temporary: where the new contents are written first, in the same folder; what a crash left there goes.
+func replaceFile(_ path: String, by temporary: String, with contents: [UInt8]) throws(FileGuardError) {
+    var former = stat()
+    let isThere = stat(path, &former) == 0
+    unlink(temporary)
+    // Nobody sees more of the new contents than of the old ones.
+    let file = try openFile(temporary, O_WRONLY | O_CREAT | O_EXCL, mode: isThere ? 0o600 : 0o644, to: "make it")
     do throws(FileGuardError) {
         defer { close(file) }
-        var former = stat()
-        if stat(path, &former) == 0 {
+        try write(contents, to: file, temporary)
+        if isThere {
+            // Only who runs the machine may give files away; for all others it is theirs anyway, or stays so.
+            _ = fchown(file, former.st_uid, former.st_gid)
             guard fchmod(file, former.st_mode & 0o7777) == 0 else {
                 throw FileGuardError.ofSystem(temporary, cannot: "give it the permissions of \(path)")
             }
         }
-        try write(contents, to: file, temporary)
         try putOnDisk(file, temporary)
     } catch {
         unlink(temporary)
@@ -84,7 +101,8 @@ func replaceFile(_ path: String, with contents: [UInt8]) throws(FileGuardError) 
         throw error
     }
     let folder = folder(of: path)
-    let opened = try openFile(folder, O_RDONLY | O_DIRECTORY, to: "open it")
+    let opened = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard opened >= 0 else { throw FileGuardError.ofSystem(folder, cannot: "open it") }
     defer { close(opened) }
     try putOnDisk(opened, folder)
 }

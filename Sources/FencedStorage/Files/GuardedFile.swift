@@ -22,7 +22,7 @@ struct GuardedFile: ~Copyable {
     ///
     /// - Throws: `FileGuardError`; `CancellationError` as soon as `isCancelled` tells so.
     init(path: String, lockedBy deadline: ContinuousClock.Instant, isCancelled: () -> Bool) throws {
-        let resolved = resolvingLinks(path)
+        let resolved = try resolvingLinks(path)
         lock = try Self.lock(resolved + ".fence-lock", by: deadline, isCancelled: isCancelled)
         self.path = resolved
     }
@@ -32,18 +32,18 @@ struct GuardedFile: ~Copyable {
         by deadline: ContinuousClock.Instant,
         isCancelled: () -> Bool
     ) throws -> Int32 {
-        let lock = try openFile(path, O_RDWR | O_CREAT, to: "open it")
+        let lock = try openFile(path, O_RDWR | O_CREAT, mode: 0o644, to: "open it")
         do {
-            var pause: UInt32 = 500
-            while try !tryLock(lock, path) {
+            var pause: UInt32 = 200
+            while true {
                 if isCancelled() { throw CancellationError() }
+                if try tryLock(lock, path) { return lock }
                 guard ContinuousClock.now < deadline else {
-                    throw FileGuardError(path, "another process holds it; was it stopped while it wrote?")
+                    throw FileGuardError(path, "others have held it all the time; was one stopped while it wrote?")
                 }
                 usleep(pause)
-                pause = min(2 * pause, 20_000)
+                pause = min(2 * pause, 3_200)
             }
-            return lock
         } catch {
             close(lock)
             throw error
@@ -56,20 +56,10 @@ struct GuardedFile: ~Copyable {
 
     // MARK: Tokens
 
-    /// The highest tokens that were kept.
-    borrowing func tokens() throws -> KeptTokens {
-        let place = path + ".fence"
-        guard let bytes = try readFile(place) else { return KeptTokens() }
-        guard let tokens = KeptTokens(bytes) else {
-            throw FileGuardError(place, "it was changed by something else, and what it guards is not written any more")
-        }
-        return tokens
-    }
-
     /// Compares the token of a grant, and has it on the disk when this returns.
     borrowing func admit(_ grant: some FencedGrant) throws {
-        var tokens = try tokens()
-        if try tokens.admit(grant) { try replaceFile(path + ".fence", with: tokens.bytes) }
+        var tokens = try KeptTokens(of: path)
+        if try tokens.admit(grant) { try replaceFile(path + ".fence", by: path + ".fence-new", with: tokens.bytes) }
     }
 
     // MARK: Contents
@@ -79,7 +69,7 @@ struct GuardedFile: ~Copyable {
     }
 
     borrowing func replaceContents(with contents: [UInt8]) throws {
-        try replaceFile(path, with: contents)
+        try replaceFile(path, by: path + ".fence-new", with: contents)
     }
 }
 
@@ -89,6 +79,16 @@ struct KeptTokens {
     private var highest: [[UInt8]: FencingToken] = [:]
 
     init() {}
+
+    /// The tokens that were kept beside a file, which needs no lock: they are replaced as a whole.
+    init(of path: String) throws(FileGuardError) {
+        let place = path + ".fence"
+        guard let bytes = try readFile(place) else { return }
+        guard let tokens = KeptTokens(bytes) else {
+            throw FileGuardError(place, "it was changed by something else, and what it guards is not written any more")
+        }
+        self = tokens
+    }
 
     /// The tokens that were written down; nil if this is something else.
     init?(_ bytes: [UInt8]) {

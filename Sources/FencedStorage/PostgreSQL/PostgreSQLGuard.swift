@@ -17,7 +17,9 @@
     ///
     /// The tokens are in a table of the same database. The first statement of every transaction compares and keeps the token,
     /// and with it locks the row of the resource until the end: those who write under the same resource do so one after the
-    /// other. Transactions are `READ COMMITTED`.
+    /// other. Transactions are `READ COMMITTED`. A write inside another one of the same guard takes a second connection.
+    ///
+    /// What the connection string leaves open comes from the environment of libpq: `PGUSER`, `PGPASSFILE`, `PGOPTIONS`.
     ///
     /// A process that is stopped inside a transaction holds that row. The server ends such a transaction after
     /// ``Configuration/idleTransactionTimeout``, so that the next holder of the lock can write.
@@ -37,12 +39,15 @@
             public var idleTransactionTimeout = Duration.seconds(5)
             /// What the table of tokens is called; a schema may stand before it.
             public var table = "fencing_tokens"
+            /// How long to wait for one of the connections while others write.
+            public var waitTimeout = Duration.seconds(10)
 
             /// The defaults.
             public init() {}
         }
 
         private let connections: PostgreSQLConnections
+        /// The table with its schema, so that no setting of a session leads to another.
         private let table: String
 
         /// A guard in front of a database; connects, and makes the table of tokens if it is not there.
@@ -56,27 +61,44 @@
         ///   - configuration: timeouts and more.
         /// - Throws: ``PostgreSQLGuardError``.
         public init(_ connection: String, configuration: Configuration = Configuration()) async throws {
-            connections = try PostgreSQLConnections(connection, configuration: configuration)
-            table = configuration.table.split(separator: ".", omittingEmptySubsequences: false)
+            let connections = try PostgreSQLConnections(connection, configuration: configuration)
+            self.connections = connections
+            let taken = try await connections.take()
+            defer { connections.giveBack(taken) }
+            let name = configuration.table.split(separator: ".", omittingEmptySubsequences: false)
                 .map { "\"\($0.replacing("\"", with: "\"\""))\"" }
                 .joined(separator: ".")
-            let connection = try await connections.take()
-            let name = table
-            do {
-                // Looked for first: making it takes a right, even where it is there.
-                let found = try await connection.run("SELECT to_regclass($1) IS NOT NULL", [name])
-                if found.rows.first?.first != "t" {
-                    try await connection.run(
-                        "CREATE TABLE IF NOT EXISTS \(name) (resource text COLLATE \"C\" PRIMARY KEY, token bigint NOT NULL)"
-                    )
-                }
-            } catch let error as PostgreSQLGuardError where error.sqlState == "23505" || error.sqlState == "42P07" {
-                // Another process made it at the same moment.
-            } catch {
-                connections.giveBack(connection)
-                throw error
+            if let found = try await Self.find(name, on: taken) {
+                // Making it takes a right, even where it is there.
+                table = found
+                return
             }
-            connections.giveBack(connection)
+            do {
+                try await taken.run(
+                    "CREATE TABLE IF NOT EXISTS \(name) (resource text COLLATE \"C\" PRIMARY KEY, token bigint NOT NULL)"
+                )
+            } catch let error as PostgreSQLGuardError where ["23505", "42P07", "42710"].contains(error.sqlState) {
+                // Another process made it at the same moment.
+            }
+            guard let made = try await Self.find(name, on: taken) else {
+                throw PostgreSQLGuardError(
+                    .refused,
+                    "the table \(name) was made and is not found: is its schema searched?"
+                )
+            }
+            table = made
+        }
+
+        /// The name of the table with its schema; nil if there is none, or only one of the session itself.
+        private static func find(_ name: String, on connection: PostgreSQLConnection) async throws -> String? {
+            let found = try await connection.run(
+                """
+                SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE c.oid = to_regclass($1) AND c.relpersistence = 'p'
+                """,
+                [name]
+            )
+            return found.rows.first?[0]
         }
 
         deinit {
@@ -99,9 +121,10 @@
             isolation: isolated (any Actor)? = #isolation,
             _ body: (PostgreSQLTransaction) async throws -> Result
         ) async throws -> Result {
+            try grant.validate()
             let connection = try await connections.take()
             defer { connections.giveBack(connection) }
-            try await connection.run("BEGIN ISOLATION LEVEL READ COMMITTED")
+            try await connection.begin()
             let transaction = PostgreSQLTransaction(connection)
             do {
                 try await admit(grant, on: connection)
@@ -176,14 +199,14 @@
         /// Runs one statement.
         ///
         /// - Parameters:
-        ///   - statement: the statement, with `$1`, `$2` and so on for the parameters. It must not end the transaction.
+        ///   - statement: the statement, with `$1`, `$2` and so on for the parameters. It must not end the transaction; what it
+        ///     sets for the session stays for writes after it, so use `SET LOCAL`.
         ///   - parameters: texts as the server reads them for the type of each parameter; nil for NULL.
         /// - Returns: the rows, and how many were changed.
         /// - Throws: ``PostgreSQLGuardError``.
         @discardableResult
         public func query(_ statement: String, _ parameters: [String?] = []) async throws -> PostgreSQLResult {
-            precondition(!isOver.isSet, "a transaction was used after its write had ended")
-            return try await connection.run(statement, parameters)
+            try await connection.run(statement, parameters, unless: isOver)
         }
 
         func end() {

@@ -19,9 +19,10 @@ public import Redlock
 /// One script compares the token, keeps it under a key of its own, and then runs the command or script of the caller. Redis
 /// undoes nothing: if the command fails, the token stays, which refuses nobody but those that are stale.
 ///
-/// The server that has the data need not be one of the nodes that grant the lock. What it forgets, it forgets with its
-/// tokens: with a replica that lags and takes over, or without an append-only file, writes that were confirmed may be
-/// gone. In a cluster, the keys of the tokens must be in the slot of the data; see ``Configuration/tokenPrefix``.
+/// The server that has the data need not be one of the nodes that grant the lock. It must not evict keys that have no
+/// end (`maxmemory-policy noeviction` or `volatile-…`): the key of a token is one, and stays for as long as the data may be
+/// written. Otherwise, what the server forgets, it forgets with its tokens: with a replica that lags and takes over, or
+/// without an append-only file that is synced always, writes that were confirmed may be gone. In a cluster, the keys of the tokens must be in the slot of the data; see ``Configuration/tokenPrefix``.
 public final class RedisGuard: FencedStore {
     /// What a guard works with.
     public struct Configuration: Sendable {
@@ -90,13 +91,17 @@ public final class RedisGuard: FencedStore {
     ///
     /// - Returns: what the command or script answered.
     /// - Throws: ``StaleGrantError``; ``RedisGuardError``, of which `outcomeUnknown` says that the server may have carried
-    ///   it out.
+    ///   it out, or may still do so; `CancellationError` if the task was cancelled before anything was sent.
     @discardableResult
     public func write(_ grant: some FencedGrant, _ write: RedisWrite) async throws -> RESPValue {
+        try grant.validate()
+        try write.validate()
         let resources = grant.fencedResources
         let reply = try await connection.ask(write.fenced(by: resources.map { tokenPrefix + $0 }, grant.fencingToken))
         guard let error = reply.error else { return reply }
         if let stale = StaleGrantError(error, resources: resources, token: grant.fencingToken) { throw stale }
+        // A master that has become a replica stays one; who knows where the name leads now.
+        if error.hasPrefix("READONLY") { connection.reconnect() }
         throw RedisGuardError(.refused, "\(connection.endpoint) refused the write: \(error.printable())")
     }
 
@@ -131,11 +136,30 @@ public enum RedisWrite: Sendable {
     /// One command and its arguments.
     public static func command(_ words: String...) -> RedisWrite { .command(words) }
 
+    /// Throws for what the server could only refuse after it has kept the token.
+    func validate() throws(RedisGuardError) {
+        switch self {
+        case .command(let words):
+            guard !words.isEmpty else { throw RedisGuardError(.refused, "a command has a name at least") }
+            guard words.count <= Self.mostWords else {
+                throw RedisGuardError(
+                    .refused,
+                    "a guarded command has at most \(Self.mostWords) words, not \(words.count); use a script for more"
+                )
+            }
+        case .script(let text, _, _):
+            guard !text.isEmpty else { throw RedisGuardError(.refused, "the script is empty") }
+        }
+    }
+
+    /// What Lua can hand to one command is about 8,000.
+    private static let mostWords = 7_000
+
     /// The command that compares and keeps the token before anything else happens.
     func fenced(by tokenKeys: [String], _ token: FencingToken) -> [String] {
         switch self {
         case .command(let words):
-            let script = Self.comparison + "return redis.call(unpack(ARGV))"
+            let script = Self.comparison + "return redis.pcall(unpack(ARGV))"
             return ["EVAL", script, "\(tokenKeys.count)"] + tokenKeys + ["\(tokenKeys.count)", "\(token)"] + words
         case .script(let text, let keys, let arguments):
             return ["EVAL", Self.comparison + text, "\(tokenKeys.count + keys.count)"] + tokenKeys + keys
@@ -183,7 +207,8 @@ extension StaleGrantError {
 public struct RedisGuardError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What is known of the write.
     public enum Kind: Hashable, Sendable {
-        /// The server answered with an error: a command that it does not know, a value of another type, no memory.
+        /// The server answered with an error: a command that it does not know, a value of another type, no memory. A script
+        /// may have done a part of its work before.
         case refused
         /// The server could not be reached, and nothing was sent.
         case unreachable

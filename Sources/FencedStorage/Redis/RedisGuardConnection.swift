@@ -4,6 +4,7 @@ import Hiredis
 import Logging
 import NIOCore
 import RedisTransport
+import Synchronization
 
 /// The connection of a guard: sends commands as soon as the server can be reached, and tells at once when it cannot.
 ///
@@ -13,11 +14,14 @@ final class RedisGuardConnection: @unchecked Sendable, NodeLinkDelegate {
     private let eventLoop: any EventLoop
     private var link: NodeLink?
     private var encoder = CommandEncoder()
-    /// Commands that wait for the first attempt to connect, or for one that is under way after a connection ended.
+    /// Commands that wait for the first attempt to connect; after it, they fail at once while there is no connection.
     private var waiting: [Question] = []
     private var isConnecting = true
 
+    private let nextNumber = Atomic<UInt64>(0)
+
     private struct Question {
+        let number: UInt64
         let command: [String]
         let continuation: CheckedContinuation<RESPValue, any Error>
     }
@@ -52,10 +56,24 @@ final class RedisGuardConnection: @unchecked Sendable, NodeLinkDelegate {
 
     /// Sends a command and waits for its reply, which may be an error.
     ///
-    /// - Throws: `RedisGuardError`.
+    /// - Throws: `RedisGuardError`; `CancellationError` if the task was cancelled before the command was sent.
     func ask(_ command: [String]) async throws -> RESPValue {
-        try await withCheckedThrowingContinuation { continuation in
-            eventLoop.execute { self.send(Question(command: command, continuation: continuation)) }
+        try Task.checkCancellation()
+        let number = nextNumber.wrappingAdd(1, ordering: .relaxed).newValue
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                let question = Question(number: number, command: command, continuation: continuation)
+                eventLoop.execute { self.send(question) }
+            }
+        } onCancel: {
+            eventLoop.execute { self.withdraw(number) }
+        }
+    }
+
+    /// Ends this connection and makes another.
+    func reconnect() {
+        eventLoop.execute {
+            self.link?.abandonConnection(NodeFailure(.notServing, "the server does not take writes any more"))
         }
     }
 
@@ -80,10 +98,16 @@ final class RedisGuardConnection: @unchecked Sendable, NodeLinkDelegate {
         do {
             try encoder.withEncoded { link.append(UnsafeRawBufferPointer($0), receiver: receiver) }
         } catch {
-            question.continuation.resume(throwing: RedisGuardError(.unreachable, "\(error)"))
+            question.continuation.resume(throwing: RedisGuardError(.refused, "\(error)"))
             return
         }
         link.flush()
+    }
+
+    /// Takes a command back that was not sent yet.
+    private func withdraw(_ number: UInt64) {
+        guard let place = waiting.firstIndex(where: { $0.number == number }) else { return }
+        waiting.remove(at: place).continuation.resume(throwing: CancellationError())
     }
 
     private func refuseThoseWhoWait() {

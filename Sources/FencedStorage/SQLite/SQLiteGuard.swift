@@ -16,6 +16,9 @@
     /// }
     /// ```
     ///
+    /// What a power cut undoes, it undoes together with its token; with the defaults of GRDB for a `DatabasePool`, that may be
+    /// writes that were confirmed a moment before.
+    ///
     /// The tokens are in a table of the same database, so that one transaction holds the comparison, the statements and the
     /// new token. The guard sees only what is written through it.
     public struct SQLiteGuard: FencedStore {
@@ -71,6 +74,7 @@
         ///
         /// - Throws: ``StaleGrantError``; let it out of the transaction, so that it is undone.
         public func admit(_ grant: some FencedGrant, in database: Database) throws {
+            try grant.validate()
             precondition(database.isInsideTransaction, "outside a transaction, a token guards nothing")
             for resource in grant.fencedResources.sorted() {
                 // A statement that writes takes the one lock of the database at once, before anything was read.
