@@ -19,6 +19,7 @@ let package = Package(
         // Endpoints and TLS settings, which a client is made with, are RedisTransport's.
         .library(name: "Redlock", targets: ["Redlock", "RedisTransport"]),
         .library(name: "FencedStorage", targets: ["FencedStorage", "RedisTransport", "Hiredis"]),
+        .library(name: "LeaderElection", targets: ["LeaderElection"]),
         .library(name: "RedlockTesting", targets: ["RedlockTesting"]),
         .library(name: "LocalRedis", targets: ["LocalRedis"]),
         .executable(name: "redlock", targets: ["RedlockCLI"]),
@@ -102,6 +103,18 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: strictSettings
+        ),
+
+        // One leader at a time.
+        .target(
+            name: "LeaderElection",
+            dependencies: [
+                "FencedStorage",
+                "Redlock",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
             ],
             swiftSettings: strictSettings
         ),
@@ -245,6 +258,14 @@ let package = Package(
                 .product(name: "HTTPTypes", package: "swift-http-types", condition: .when(traits: ["Hummingbird"])),
                 .product(name: "Hummingbird", package: "hummingbird", condition: .when(traits: ["Hummingbird"])),
                 .product(name: "HummingbirdTesting", package: "hummingbird", condition: .when(traits: ["Hummingbird"])),
+            ],
+            swiftSettings: strictSettings
+        ),
+        .testTarget(
+            name: "LeaderElectionTests",
+            dependencies: [
+                "FencedStorage", "LeaderElection", "LocalRedis", "Redlock", "RedlockTesting", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strictSettings
         ),

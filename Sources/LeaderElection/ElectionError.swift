@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Why a candidate does not lead, or not any more.
+public struct ElectionError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The kinds of errors; more may come.
+    public struct Code: Hashable, Sendable, CustomStringConvertible {
+        private enum Value: String {
+            case invalidConfiguration, termEnds, resigned, outOfTouch
+        }
+
+        private let value: Value
+
+        /// The times of the election contradict each other, or a name cannot be used.
+        public static let invalidConfiguration = Code(value: .invalidConfiguration)
+        /// What was to be done does not fit into what is left of the term.
+        public static let termEnds = Code(value: .termEnds)
+        /// The term was ended by ``LeaderElector/resign()``.
+        public static let resigned = Code(value: .resigned)
+        /// Too few nodes answered to say who leads.
+        public static let outOfTouch = Code(value: .outOfTouch)
+
+        /// The name of the code.
+        public var description: String { value.rawValue }
+    }
+
+    /// The kind of error.
+    public let code: Code
+    /// What happened, and what to do.
+    public let message: String
+
+    /// What happened.
+    public var description: String { message }
+
+    init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+}
