@@ -141,6 +141,8 @@ public final class LeaderElector: Sendable {
 
     /// Campaigns until this candidate leads, and leads once.
     ///
+    /// An elector campaigns once at a time: neither this nor `run` is called while one of them is under way.
+    ///
     /// - Parameter lead: what to do as the leader; it is given the term. It must end when its task is cancelled: it is by the
     ///   renew deadline if the term could not be renewed, and when the candidate resigns. This waits for it without bound.
     /// - Returns: what `lead` returned.
@@ -158,9 +160,11 @@ public final class LeaderElector: Sendable {
             }
             set(.idle)
             return result
+        } catch let error as RedlockError where error.code == .quorumUnavailable && error.resource == name {
+            set(.outOfTouch(reason: "\(error)"))
+            throw error
         } catch {
-            let isOutOfTouch = (error as? RedlockError)?.code == .quorumUnavailable
-            set(isOutOfTouch ? .outOfTouch(reason: "\(error)") : .idle)
+            set(.idle)
             throw error
         }
     }
