@@ -115,6 +115,7 @@ let package = Package(
                 "Redlock",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strictSettings
         ),
@@ -266,6 +267,7 @@ let package = Package(
             dependencies: [
                 "FencedStorage", "LeaderElection", "LocalRedis", "Redlock", "RedlockTesting", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strictSettings
         ),

@@ -23,6 +23,12 @@ public struct ElectionConfiguration: Hashable, Sendable {
     /// Up to a fifth is added at random, so that candidates do not come all at once.
     public var retryPeriod: Duration = .seconds(2)
 
+    /// Whether the process is ended (`abort`) if what leads is still at work when its term is about to end; false by default.
+    ///
+    /// A last resort, for leaders whose late work no store refuses: a fiftieth of the lease duration before somebody else can
+    /// lead, this process is gone. It cannot help a process that stands still at that time.
+    public var abortOnOverrun = false
+
     /// The defaults.
     public init() {}
 
@@ -51,7 +57,12 @@ public struct ElectionConfiguration: Hashable, Sendable {
     }
 
     /// The pause before the next campaign.
-    func pause() -> Duration {
-        retryPeriod * Double.random(in: 1...Self.jitterFactor)
+    ///
+    /// - Parameter chance: from 0 to 1.
+    func pause(_ chance: Double) -> Duration {
+        retryPeriod * (1 + (Self.jitterFactor - 1) * chance)
     }
+
+    /// How often a leader looks whether it is asked to hand over.
+    var requestInterval: Duration { min(retryPeriod / 2, .seconds(1)) }
 }

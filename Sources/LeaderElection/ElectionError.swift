@@ -5,7 +5,8 @@ public struct ElectionError: Error, Hashable, Sendable, CustomStringConvertible 
     /// The kinds of errors; more may come.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Value: String {
-            case invalidConfiguration, termEnds, resigned, outOfTouch
+            case invalidConfiguration, campaignsAlready, termEnds, resigned, handedOver, notEligible, outOfTouch
+            case noSuchCandidate, handoverFailed
         }
 
         private let value: Value
@@ -16,6 +17,16 @@ public struct ElectionError: Error, Hashable, Sendable, CustomStringConvertible 
         public static let termEnds = Code(value: .termEnds)
         /// The term was ended by ``LeaderElector/resign()``.
         public static let resigned = Code(value: .resigned)
+        /// The elector campaigns already; it does so once at a time.
+        public static let campaignsAlready = Code(value: .campaignsAlready)
+        /// The term was ended to let another candidate lead.
+        public static let handedOver = Code(value: .handedOver)
+        /// The candidate was not fit to lead any more.
+        public static let notEligible = Code(value: .notEligible)
+        /// Nobody of that identity campaigns.
+        public static let noSuchCandidate = Code(value: .noSuchCandidate)
+        /// The leader did not hand over in time.
+        public static let handoverFailed = Code(value: .handoverFailed)
         /// Too few nodes answered to say who leads.
         public static let outOfTouch = Code(value: .outOfTouch)
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Logging
-internal import Metrics
 public import Redlock
 internal import Synchronization
 
@@ -28,6 +27,8 @@ public final class LeaderElector: Sendable {
     public enum Status: Sendable {
         /// It does not campaign: neither `run` nor `withLeadership` is under way.
         case idle
+        /// It is to campaign, and is not fit to lead now.
+        case notEligible
         /// It campaigns, and somebody else leads or will.
         case following
         /// It leads.
@@ -40,91 +41,189 @@ public final class LeaderElector: Sendable {
     public let name: String
     /// This candidate, as others see it.
     public let candidate: Candidate
+    /// Of the candidates that wait, the one with the highest leads next.
+    public let priority: Int
     /// The times of the election.
     public let configuration: ElectionConfiguration
 
-    private let redlock: RedlockClient
-    private let logger: Logger
-    private let terms: Counter
-    private let overruns: Counter
-    private let isLeading: Gauge
+    let redlock: RedlockClient
+    let names: ElectionNames
+    let isEligible: (@Sendable () async -> Bool)?
+    let surroundings: ElectionSurroundings
+    let logger: Logger
+    let metrics: ElectionMetrics
+    let eventHub = ElectionEventHub()
     private let state = Mutex(State())
 
     private struct State {
         var status = Status.idle
-        /// Ends the term under way.
-        var resignation: AsyncStream<Void>.Continuation?
+        var isCampaigning = false
+        /// Ends the term under way, for a reason.
+        var endings: AsyncStream<TermEnding>.Continuation?
     }
 
     /// A candidate that does not campaign yet.
     ///
     /// - Parameters:
     ///   - redlock: the client of the nodes; its maximum TTL must allow the lease duration.
-    ///   - name: what the election is called: the name of a lock, without `*`, `?`, `[` and `\`.
-    ///   - identity: what tells this candidate apart, at most 128 bytes: host and process, for example.
-    ///   - metadata: what else observers are to know, at most 256 bytes; it is no secret.
+    ///   - name: what the election is called: the name of a lock, at most 256 bytes, without `*`, `?`, `[` and `\`. Locks
+    ///     whose names begin with it and a slash belong to the election as well.
+    ///   - identity: what tells this candidate apart, at most 128 bytes, without the same characters: host and process, for
+    ///     example.
+    ///   - metadata: what else observers are to know, at most 220 bytes; it is no secret.
+    ///   - priority: of the candidates that wait, the one with the highest leads next; -100 to 100. Nobody has to give up the
+    ///     leadership for one that comes later.
     ///   - configuration: the times of the election.
     ///   - logger: what is told of terms.
+    ///   - isEligible: whether this candidate is fit to lead: asked before it campaigns, every retry period while it does, when
+    ///     it has won, and every retry period while it leads. One that is not leaves the others to it until it is again. By
+    ///     default it always is.
     /// - Throws: ``ElectionError`` with `invalidConfiguration`.
-    public init(
+    public convenience init(
         _ redlock: RedlockClient,
         name: String,
         identity: String,
         metadata: String? = nil,
+        priority: Int = 0,
         configuration: ElectionConfiguration = ElectionConfiguration(),
-        logger: Logger? = nil
+        logger: Logger? = nil,
+        isEligible: (@Sendable () async -> Bool)? = nil
+    ) throws(ElectionError) {
+        try self.init(
+            redlock,
+            name: name,
+            identity: identity,
+            metadata: metadata,
+            priority: priority,
+            configuration: configuration,
+            logger: logger,
+            isEligible: isEligible,
+            surroundings: ElectionSurroundings()
+        )
+    }
+
+    package init(
+        _ redlock: RedlockClient,
+        name: String,
+        identity: String,
+        metadata: String? = nil,
+        priority: Int = 0,
+        configuration: ElectionConfiguration,
+        logger: Logger? = nil,
+        isEligible: (@Sendable () async -> Bool)? = nil,
+        surroundings: ElectionSurroundings
     ) throws(ElectionError) {
         try configuration.validate()
-        guard !name.isEmpty, !name.utf8.contains(where: { "*?[\\".utf8.contains($0) }) else {
+        try Self.validate(name, "the name of an election", longest: ElectionNames.longestElection)
+        try Self.validateIdentity(identity)
+        guard metadata?.utf8.count ?? 0 <= CandidateNote.longestMetadata else {
             throw ElectionError(
                 .invalidConfiguration,
-                "the name of an election is not empty and has no *, ?, [ or \\ in it"
+                "the metadata of a candidate is longer than \(CandidateNote.longestMetadata) bytes"
             )
         }
-        guard !identity.isEmpty else {
-            throw ElectionError(.invalidConfiguration, "the identity of a candidate must not be empty")
+        guard (-100...100).contains(priority) else {
+            throw ElectionError(.invalidConfiguration, "the priority of a candidate lies between -100 and 100")
         }
         self.redlock = redlock
         self.name = name
         self.candidate = Candidate(identity: identity, metadata: metadata)
+        self.priority = priority
         self.configuration = configuration
+        self.isEligible = isEligible
+        self.surroundings = surroundings
+        names = ElectionNames(name)
         var logger = logger ?? Logger(label: "redlock.election", factory: { _ in SwiftLogNoOpLogHandler() })
         logger[metadataKey: "election"] = "\(name)"
         logger[metadataKey: "candidate"] = "\(identity)"
         self.logger = logger
-        let dimensions = [("election", name)]
-        terms = Counter(label: "redlock_election_terms", dimensions: dimensions)
-        overruns = Counter(label: "redlock_election_overruns", dimensions: dimensions)
-        isLeading = Gauge(label: "redlock_election_leading", dimensions: dimensions)
+        metrics = ElectionMetrics(election: name)
     }
 
-    // MARK: Leading
+    static func validateIdentity(_ identity: String) throws(ElectionError) {
+        try validate(identity, "the identity of a candidate", longest: ElectionNames.longestIdentity)
+    }
+
+    private static func validate(_ text: String, _ what: String, longest: Int) throws(ElectionError) {
+        guard !text.isEmpty, text.utf8.count <= longest, !text.utf8.contains(where: { "*?[\\".utf8.contains($0) })
+        else {
+            throw ElectionError(
+                .invalidConfiguration,
+                "\(what) has 1 to \(longest) bytes, and no *, ?, [ or \\ among them"
+            )
+        }
+    }
+
+    // MARK: Campaigning
 
     /// Campaigns, leads, and campaigns again after each term, until the task is cancelled.
     ///
-    /// A term that is lost, or ended by `resign()`, and an outage of the nodes are logged and followed by another campaign.
+    /// A term that is lost, handed over, or ended by `resign()`, and an outage of the nodes are logged and followed by another
+    /// campaign.
     ///
     /// - Parameter lead: what to do as the leader. If it returns, the term ends, and others have the retry period to win the
     ///   next one. It must end when its task is cancelled.
     /// - Throws: what `lead` throws, which ends the term and the campaigns; `RedlockError` where trying again cannot help;
-    ///   `CancellationError`.
+    ///   ``ElectionError`` with `campaignsAlready`; `CancellationError`.
     public func run(_ lead: @escaping @Sendable (Term) async throws -> Void) async throws {
-        defer { set(.idle) }
+        try beginCampaigning()
+        defer { endCampaigning() }
         while true {
-            try Task.checkCancellation()
             do {
-                try await withLeadership(lead)
+                try await campaign(lead)
             } catch let error as RedlockError where allowsAnotherCampaign(error) {
                 logger.warning("campaign again", metadata: ["reason": "\(error)"])
-            } catch let error as ElectionError where error.code == .resigned {
-                logger.info("resigned")
+            } catch let error as ElectionError where error.endsTermOnly {
+                logger.info("campaign again", metadata: ["reason": "\(error)"])
             }
-            repeat {
-                // Between two campaigns, this candidate follows whoever wins.
-                if case .idle = status { set(.following) }
-                try await Task.sleep(for: configuration.pause())
-            } while try await isOutOfTouch()
+            repeat { try await pause() } while try await isOutOfTouch()
         }
+    }
+
+    /// Campaigns until this candidate leads, and leads once.
+    ///
+    /// An elector campaigns once at a time: neither this nor `run` is called while one of them is under way.
+    ///
+    /// - Parameter lead: what to do as the leader; it is given the term. It must end when its task is cancelled: it is by the
+    ///   renew deadline if the term could not be renewed, and when the candidate resigns. This waits for it without bound.
+    /// - Returns: what `lead` returned.
+    /// - Throws: what `lead` throws; ``ElectionError`` with `resigned`, `handedOver` or `notEligible` if the term was ended by
+    ///   that, and with `campaignsAlready`; `RedlockError` with `lost` if the term was lost, whatever `lead` returned, and with
+    ///   `quorumUnavailable` if too few nodes answer; `CancellationError`.
+    @discardableResult
+    public func withLeadership<Result: Sendable>(
+        _ lead: @escaping @Sendable (Term) async throws -> Result
+    ) async throws -> Result {
+        try beginCampaigning()
+        defer { endCampaigning() }
+        return try await campaign(lead)
+    }
+
+    /// Ends the term under way, if there is one: what leads is cancelled, and the lock is released when it has returned.
+    ///
+    /// Does not wait for that. In `run`, others have the retry period to win the next term.
+    public func resign() {
+        end(.resigned)
+    }
+
+    /// Ends the term under way, if there is one.
+    ///
+    /// - Returns: whether there is one.
+    @discardableResult
+    func end(_ ending: TermEnding) -> Bool {
+        guard let endings = state.withLock({ $0.endings }) else { return false }
+        endings.yield(ending)
+        return true
+    }
+
+    /// Whether another campaign can help; not for what befell a lock of another name, which what leads wanted.
+    private func allowsAnotherCampaign(_ error: RedlockError) -> Bool {
+        error.resource == name && [.lost, .quorumUnavailable].contains(error.code)
+    }
+
+    /// Waits as long as candidates wait between two campaigns.
+    func pause() async throws {
+        try await surroundings.sleep(for: configuration.pause(surroundings.chance()))
     }
 
     /// Whether too few nodes answer for another campaign; asks them if they did not before.
@@ -139,156 +238,69 @@ public final class LeaderElector: Sendable {
         return false
     }
 
-    /// Campaigns until this candidate leads, and leads once.
-    ///
-    /// An elector campaigns once at a time: neither this nor `run` is called while one of them is under way.
-    ///
-    /// - Parameter lead: what to do as the leader; it is given the term. It must end when its task is cancelled: it is by the
-    ///   renew deadline if the term could not be renewed, and when the candidate resigns. This waits for it without bound.
-    /// - Returns: what `lead` returned.
-    /// - Throws: what `lead` throws; ``ElectionError`` with `resigned` if the candidate resigned; `RedlockError` with `lost` if
-    ///   the term was lost, whatever `lead` returned, and with `quorumUnavailable` if too few nodes answer;
-    ///   `CancellationError`.
-    @discardableResult
-    public func withLeadership<Result: Sendable>(
-        _ lead: @escaping @Sendable (Term) async throws -> Result
-    ) async throws -> Result {
-        set(.following)
-        do {
-            let result = try await redlock.withLock(name, options: options) { lease in
-                try await self.lead(Term(lease, leader: candidate), lead)
-            }
-            set(.idle)
-            return result
-        } catch let error as RedlockError where error.code == .quorumUnavailable && error.resource == name {
-            set(.outOfTouch(reason: "\(error)"))
-            throw error
-        } catch {
-            set(.idle)
-            throw error
-        }
-    }
-
-    /// Ends the term under way, if there is one: what leads is cancelled, and the lock is released when it has returned.
-    ///
-    /// Does not wait for that. In `run`, others have the retry period to win the next term.
-    public func resign() {
-        state.withLock { $0.resignation }?.finish()
-    }
-
-    private var options: LockOptions {
-        LockOptions(
-            ttl: configuration.leaseDuration,
-            cancellationMargin: configuration.leaseDuration - configuration.renewDeadline,
-            label: candidate.identity,
-            note: candidate.metadata,
-            // Each term is one grant, whose number the nodes show.
-            handsOver: false
-        )
-    }
-
-    /// Whether another campaign can help; not for what befell a lock of another name, which what leads wanted.
-    private func allowsAnotherCampaign(_ error: RedlockError) -> Bool {
-        error.resource == name && [.lost, .quorumUnavailable].contains(error.code)
-    }
-
-    /// Runs what leads until it returns or the candidate resigns; the loss of the term cancels the task that this runs in.
-    private func lead<Result: Sendable>(
-        _ term: Term,
-        _ lead: @escaping @Sendable (Term) async throws -> Result
-    ) async throws -> Result {
-        let resignation = AsyncStream.makeStream(of: Void.self)
-        state.withLock { state in
-            state.status = .leading(term)
-            state.resignation = resignation.continuation
-        }
-        terms.increment()
-        isLeading.record(1)
-        logger.notice("leading", metadata: ["term": "\(term.number)"])
-        let watch = watchForOverrun(of: term)
-        defer {
-            watch.cancel()
-            state.withLock { $0.resignation = nil }
-            isLeading.record(0)
-            logger.notice("not leading any more", metadata: ["term": "\(term.number)"])
-        }
-        return try await withThrowingTaskGroup(of: Result?.self) { group in
-            group.addTask { try await lead(term) }
-            group.addTask {
-                for await _ in resignation.stream {}
-                return nil
-            }
-            let first = try await group.next()
-            if case .some(.some(let result)) = first {
-                group.cancelAll()
-                return result
-            }
-            // Resigned, if nobody cancelled this task. What leads is waited for, and an error of its own is told.
-            let hasResigned = !Task.isCancelled
-            group.cancelAll()
-            do {
-                let last = try await group.next()
-                if !hasResigned, case .some(.some(let result)) = last { return result }
-            } catch is CancellationError {}
-            guard hasResigned else { throw CancellationError() }
-            throw ElectionError(.resigned, "the candidate \"\(candidate.identity)\" resigned from \"\(name)\"")
-        }
-    }
-
-    /// Tells when what leads is still at work at the end of its term.
-    ///
-    /// A task of its own, which the cancellation of what leads does not end.
-    private func watchForOverrun(of term: Term) -> Task<Void, Never> {
-        Task { [logger, overruns] in
-            while term.validUntil > .now {
-                guard (try? await Task.sleep(until: term.validUntil, clock: .continuous)) != nil else { return }
-            }
-            overruns.increment()
-            logger.critical(
-                "the term has ended, and what leads under it goes on: somebody else may lead now",
-                metadata: ["term": "\(term.number)"]
-            )
-        }
-    }
-
-    // MARK: Looking
+    // MARK: Status
 
     /// What this candidate does now.
     public var status: Status { state.withLock { $0.status } }
 
     /// Whether the candidate leads or follows, and hears enough nodes to do so: for a probe of liveness or readiness.
     ///
-    /// A leader whose term has ended by the clock is not healthy.
+    /// A leader whose term has ended by the clock is not healthy. One that is not fit to lead is: it is as it should be.
     public var isHealthy: Bool {
         switch status {
         case .leading(let term): term.isValid
-        case .following: true
+        case .following, .notEligible: true
         case .idle, .outOfTouch: false
         }
     }
 
-    /// Who leads now, as a quorum of nodes shows it; nil if nobody does.
-    ///
-    /// - Throws: ``ElectionError`` with `outOfTouch` if too few nodes answer.
-    public func currentLeader() async throws -> Leadership.Leader? {
-        let status = try await redlock.inspect(name)
-        guard status.isQuorumReachable else {
-            throw ElectionError(.outOfTouch, "too few nodes answered to say who leads \"\(name)\"")
-        }
-        return Leadership(status).leader
-    }
+    /// What happens to this candidate from the moment at which an iteration begins, each with a queue of its own.
+    public var events: AsyncStream<ElectionEvent> { eventHub.listen() }
 
-    /// Who leads, from the first look on, and whenever it changes; the elector need not campaign.
-    public func observe() throws -> LeadershipChanges {
-        let interval = min(max(configuration.retryPeriod / 4, .milliseconds(100)), .seconds(1))
-        return LeadershipChanges(
-            redlock: redlock,
-            name: name,
-            changes: try redlock.changes(matching: name, every: interval)
-        )
-    }
-
-    private func set(_ status: Status) {
+    func set(_ status: Status) {
         state.withLock { $0.status = status }
+        if case .outOfTouch(let reason) = status { eventHub.tell(.outOfTouch(reason: reason)) }
     }
+
+    /// Claims the elector for one campaign at a time.
+    private func beginCampaigning() throws(ElectionError) {
+        let wasFree = state.withLock { state in
+            defer { state.isCampaigning = true }
+            return !state.isCampaigning
+        }
+        guard wasFree else {
+            throw ElectionError(
+                .campaignsAlready,
+                "the candidate \"\(candidate.identity)\" campaigns for \"\(name)\" already"
+            )
+        }
+    }
+
+    private func endCampaigning() {
+        state.withLock { state in
+            state.isCampaigning = false
+            state.status = .idle
+        }
+    }
+
+    /// Notes that a term has begun, and what ends it early.
+    func begin(_ term: Term, endings: AsyncStream<TermEnding>.Continuation) {
+        state.withLock { state in
+            state.status = .leading(term)
+            state.endings = endings
+        }
+    }
+
+    /// Notes that the term has ended, and that this candidate follows whoever wins.
+    func endTerm() {
+        state.withLock { state in
+            state.endings = nil
+            state.status = .following
+        }
+    }
+}
+
+extension ElectionError {
+    /// Whether the candidate may campaign again.
+    fileprivate var endsTermOnly: Bool { [.resigned, .handedOver, .notEligible].contains(code) }
 }

@@ -19,7 +19,7 @@ public struct Term: FencedGrant {
     /// Who leads.
     public let leader: Candidate
 
-    private let lease: Lease<Fenced>
+    let lease: Lease<Fenced>
 
     init(_ lease: Lease<Fenced>, leader: Candidate) {
         self.lease = lease
@@ -63,19 +63,5 @@ public struct Term: FencedGrant {
                     : "the term \(number) of \"\(election)\" has ended"
             )
         }
-    }
-}
-
-/// Who can lead.
-public struct Candidate: Hashable, Sendable {
-    /// What tells candidates apart.
-    public let identity: String
-    /// What else a candidate tells of itself, such as where it can be reached; nil if nothing.
-    public let metadata: String?
-
-    /// A candidate of the given identity.
-    public init(identity: String, metadata: String? = nil) {
-        self.identity = identity
-        self.metadata = metadata
     }
 }

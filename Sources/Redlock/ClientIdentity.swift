@@ -42,6 +42,10 @@ enum OwnerField: String, CaseIterable {
     case process = "pid"
     /// When the attempt began, in milliseconds since 1970.
     case since
+    /// Of a grant that was written down: its fencing token, and when, in milliseconds since 1970, and why it ended.
+    case token
+    case until
+    case ending
 
     static let separator = UInt8(0x1F)
     static let longestNote = 256

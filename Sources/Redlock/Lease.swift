@@ -161,6 +161,19 @@ public final class Lease<Fencing: LeaseFencing>: LeaseOfAnyKind {
         await held.release(heir: client)
     }
 
+    /// Says what the release of the lease is to do and to tell, whoever releases it and whenever: for leases that `withLock`
+    /// releases.
+    ///
+    /// - Parameters:
+    ///   - client: the client that is woken before all others; see ``release(to:)``. None if nil.
+    ///   - reason: why the lease ends, in the record of its grant; see ``LockOptions/recordedGrants``. "released" if nil.
+    public func planRelease(to client: ClientIdentifier? = nil, because reason: String? = nil) {
+        held.state.withLock { state in
+            state.heir = client
+            state.ending = reason
+        }
+    }
+
     /// Gives the lease away to whoever knows its owner token: the client neither renews nor releases it any more, not
     /// even when it is shut down.
     public func detach() async {

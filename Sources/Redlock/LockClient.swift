@@ -217,6 +217,7 @@ extension LockClientCore {
         let wait = waits ? options.wait : .none
         if wait != .none { try refuseIfHeldByTask(claim) }
         if options.fair { try claim.refuseUnlessFair(in: engine.profile) }
+        if options.recordedGrants > 0 { try claim.refuseUnlessRecorded(in: engine.profile) }
         let terms = try LeaseTerms(options, renewal: renewal, configuration: engine.configuration)
         return AcquireOperation(claim, terms: terms, wait: wait, namesHolder: waits, engine: engine)
     }

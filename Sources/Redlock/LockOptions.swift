@@ -69,6 +69,20 @@ public struct LockOptions: Sendable {
     /// attempts that failed.
     public var handsOver: Bool
 
+    /// Whose turn it is first among those who wait in order (``fair``): that of the highest priority, from -100 to 100; 0 by
+    /// default.
+    ///
+    /// It does not take the lock from whoever has it. A client is in the order once for each lock, with the priority of the
+    /// first of its tasks that wait. One that has waited for more than a year longer goes before one of the next priority.
+    public var priority: Int
+
+    /// How many of the last grants of this lock the nodes keep a record of, 32 at most; none by default.
+    ///
+    /// For people, after something went wrong: see ``RedlockClient/recordedGrants(of:)``. Written at the beginning and the end
+    /// of each lease on every node that can be asked, without anybody waiting for that. It is for one name, to be had alone;
+    /// a client of the compatible profile refuses it.
+    public var recordedGrants: Int
+
     /// Options with the given values.
     @inline(never)  // An async caller would keep room for each piece for as long as it waits.
     public init(
@@ -80,7 +94,9 @@ public struct LockOptions: Sendable {
         note: String? = nil,
         reentrant: Bool = false,
         fair: Bool = false,
-        handsOver: Bool = true
+        handsOver: Bool = true,
+        priority: Int = 0,
+        recordedGrants: Int = 0
     ) {
         self.ttl = ttl
         self.wait = wait
@@ -91,6 +107,8 @@ public struct LockOptions: Sendable {
         self.reentrant = reentrant
         self.fair = fair
         self.handsOver = handsOver
+        self.priority = priority
+        self.recordedGrants = recordedGrants
     }
 }
 
@@ -106,6 +124,10 @@ struct LeaseTerms: Sendable {
     let isFair: Bool
     /// Whether another task of the client may have the lock next without the nodes being asked.
     let handsOver: Bool
+    /// Who waits in order with a higher one has the lock first.
+    let priority: Int
+    /// How many of the last grants the nodes keep a record of.
+    let recordCount: Int
 
     init(
         _ options: LockOptions,
@@ -122,18 +144,31 @@ struct LeaseTerms: Sendable {
         }
         if let label = options.label { try RedlockConfiguration.validate(label: label, .invalidArgument) }
         if let note = options.note { try Self.validate(note: note) }
+        guard Self.priorities.contains(options.priority) else {
+            throw RedlockError(.invalidArgument, "the priority must lie between -100 and 100")
+        }
+        guard (0...Self.mostRecords).contains(options.recordedGrants) else {
+            throw RedlockError(.invalidArgument, "records of 0 to \(Self.mostRecords) grants can be kept")
+        }
         maximumHoldNanoseconds = options.maximumHold?.nanoseconds
         cancellationMarginNanoseconds = margin ?? max(20_000_000, timing.ttlNanoseconds / 100)
         self.renewal = renewal
         isFair = options.fair
         handsOver = options.handsOver
+        priority = options.priority
+        recordCount = options.recordedGrants
         label = options.label ?? configuration.label
         note = options.note
     }
 
+    private static let priorities = -100...100
+    /// So many fit into one reply.
+    static let mostRecords = 32
+
     /// Whether a lock that was asked for under one serves the other as well: it lives as long and tells people the same.
     func areAlike(_ other: LeaseTerms) -> Bool {
         timing == other.timing && label == other.label && note == other.note && handsOver == other.handsOver
+            && recordCount == other.recordCount
     }
 
     private static func validate(note: String) throws(RedlockError) {

@@ -13,29 +13,12 @@ import Testing
 /// One leader at a time, on real servers.
 @Suite(.serialized)
 struct LeaderElectorTests {
-    /// Short, so that a test does not wait for long.
-    private static var quick: ElectionConfiguration {
-        var configuration = ElectionConfiguration()
-        configuration.leaseDuration = .seconds(3)
-        configuration.renewDeadline = .seconds(2)
-        configuration.retryPeriod = .milliseconds(50)
-        return configuration
-    }
-
     @Test("Of many candidates one leads at a time, and every term has a higher number than the one before")
     func oneLeadsAtATime() async throws {
         try await withCandidates(5) { electors, _ in
             let book = TermBook()
             try await withThrowingTaskGroup(of: Void.self) { group in
-                for elector in electors {
-                    group.addTask {
-                        try await elector.run { term in
-                            book.begin(term)
-                            defer { book.end() }
-                            try await Task.sleep(for: .milliseconds(20))
-                        }
-                    }
-                }
+                campaign(electors, leadingFor: .milliseconds(20), noting: book, in: &group)
                 try await eventually("thirty terms") { book.terms.count >= 30 }
                 group.cancelAll()
             }
@@ -51,15 +34,7 @@ struct LeaderElectorTests {
         try await withCandidates(2) { electors, _ in
             let book = TermBook()
             try await withThrowingTaskGroup(of: Void.self) { group in
-                for elector in electors {
-                    group.addTask {
-                        try await elector.run { term in
-                            book.begin(term)
-                            defer { book.end() }
-                            try await Task.sleep(for: .seconds(60))
-                        }
-                    }
-                }
+                campaign(electors, noting: book, in: &group)
                 for count in 1...4 {
                     try await eventually("leader \(count)") { book.terms.count == count }
                     let leader = try #require(book.terms.last).identity
@@ -249,81 +224,6 @@ struct LeaderElectorTests {
         #expect(error?.code == .invalidConfiguration)
         for name in ["", "a*", "a[b]", "a\\b"] {
             #expect(throws: ElectionError.self) { try LeaderElector(redlock, name: name, identity: "b") }
-        }
-    }
-
-    private func withCandidates(
-        _ count: Int,
-        logger: Logger? = nil,
-        _ body: ([LeaderElector], LocalRedisSet) async throws -> Void
-    ) async throws {
-        try await withLocalRedis(nodes: 5) { redis in
-            try await RedlockClient.enrolNewSet(nodes: redis.urls)
-            let clients = try (0..<count).map { _ in try RedlockClient(nodes: redis.urls) }
-            let electors = try clients.enumerated().map { index, client in
-                try LeaderElector(
-                    client,
-                    name: "scheduler",
-                    identity: "candidate \(index)",
-                    metadata: "port \(8_000 + index)",
-                    configuration: Self.quick,
-                    logger: logger
-                )
-            }
-            try await body(electors, redis)
-            for client in clients { await client.shutdown() }
-        }
-    }
-}
-
-/// Who led, and how many at a time.
-private final class TermBook: Sendable {
-    private struct State {
-        var terms: [(number: FencingToken, identity: String)] = []
-        var leadingCount = 0
-        var mostAtATime = 0
-    }
-
-    private let state = Mutex(State())
-
-    var terms: [(number: FencingToken, identity: String)] { state.withLock(\.terms) }
-    var mostAtATime: Int { state.withLock(\.mostAtATime) }
-
-    func begin(_ term: Term) {
-        state.withLock { state in
-            state.terms.append((term.number, term.leader.identity))
-            state.leadingCount += 1
-            state.mostAtATime = max(state.mostAtATime, state.leadingCount)
-        }
-    }
-
-    func end() {
-        state.withLock { $0.leadingCount -= 1 }
-    }
-}
-
-/// What was logged: the level and the message of each line.
-private final class LogLines: Sendable {
-    private let state = Mutex<[String]>([])
-
-    var lines: [String] { state.withLock { $0 } }
-
-    var logger: Logger {
-        Logger(label: "election", factory: { _ in Handler(log: self) })
-    }
-
-    private struct Handler: LogHandler {
-        let log: LogLines
-        var metadata: Logger.Metadata = [:]
-        var logLevel: Logger.Level = .trace
-
-        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-            get { metadata[key] }
-            set { metadata[key] = newValue }
-        }
-
-        func log(event: LogEvent) {
-            log.state.withLock { $0.append("\(event.level) \(event.message)") }
         }
     }
 }

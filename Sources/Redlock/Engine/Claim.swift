@@ -109,6 +109,16 @@ enum Claim: Hashable, Sendable {
         }
     }
 
+    /// Throws unless the nodes can keep a record of who had this claim.
+    func refuseUnlessRecorded(in profile: LockProfile) throws(RedlockError) {
+        guard case .exclusive = self, profile.isStandard else {
+            throw RedlockError(
+                .invalidArgument,
+                "records are kept of the grants of one name, to be had alone, and not in the compatible profile"
+            )
+        }
+    }
+
     /// The claim to one of so many slots.
     static func slot(of name: String, count: Int) throws(RedlockError) -> Claim {
         try ResourceName.validate(name)

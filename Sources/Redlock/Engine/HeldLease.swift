@@ -30,6 +30,10 @@ final class HeldLease: @unchecked Sendable {
         var handOver = HandOver.possible
         /// Those to whom the lock goes by itself, in order; without any, it is released.
         var successors: Deque<AcquireOperation> = []
+        /// The client that is to have the lock next, if it waits.
+        var heir: ClientIdentifier?
+        /// Why it is released, for people to read.
+        var ending: String?
         /// What the nodes said to the last extension that did not succeed.
         var problems: [RedlockError.NodeReport] = []
 
@@ -166,6 +170,11 @@ final class HeldLease: @unchecked Sendable {
         return least...max(least, attempt.timing.ttlNanoseconds)
     }
 
+    /// Why the lease ended, for people to read.
+    var ending: String {
+        state.withLock { state in state.loss.map { "lost: \($0.text)" } ?? state.ending ?? "released" }
+    }
+
     /// What is locked, for people to read.
     var resource: String { claim.resource }
 
@@ -209,10 +218,11 @@ extension HeldLease {
     ///   - heir: the client that is to have the lock next, if it waits.
     func release(endsBody: Bool = false, heir: ClientIdentifier? = nil) async {
         let now = engine.surroundings.now
-        let (isFirst, next) = state.withLock { state in
+        let (isFirst, heir, next) = state.withLock { state in
             let isFirst = !state.isReleased
             state.isReleased = true
-            return (isFirst, isFirst && heir == nil ? handOver(&state, now: now) : nil)
+            let heir = heir ?? state.heir
+            return (isFirst, heir, isFirst && heir == nil ? handOver(&state, now: now) : nil)
         }
         guard isFirst || endsBody else { return }
         if let next {

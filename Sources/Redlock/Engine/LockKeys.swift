@@ -97,6 +97,14 @@ package enum LockProfile: Hashable, Sendable {
         return NodeCommand.WaitingQueue(prefix: prefix, isForSlots: name.kind != .lock, name: name.text)
     }
 
+    /// Where the last grants of a lock are written down; not in the compatible profile.
+    func recordsKey(of name: ResourceName) -> String {
+        switch self {
+        case .standard(let prefix): "\(prefix)records:\(name.text)"
+        case .compatible: preconditionFailure("no records are kept in the compatible profile")
+        }
+    }
+
     /// What the channels begin with on which clients are woken.
     private var channelPrefix: String {
         switch self {

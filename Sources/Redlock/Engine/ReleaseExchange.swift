@@ -191,6 +191,7 @@ extension LockEngine {
         guard lease.isKept else { return }
         let isHeld = lease.state.withLock { state in
             defer { state.isReleased = true }
+            state.ending = state.ending ?? "given away"
             return !state.isReleased
         }
         guard isHeld else { return }

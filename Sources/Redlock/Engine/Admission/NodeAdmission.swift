@@ -313,8 +313,10 @@ final class NodeAdmission {
     /// Reads the clocks that no other traffic reads, asks again who is due, and ends quarantines.
     private func beat() {
         let now = engine.surroundings.now
-        // Half of it: an answer is a round trip younger than the beat that asked for it.
-        let longAgo = now.advanced(byNanoseconds: -Self.heartbeatNanoseconds / 2)
+        // At every beat while leases are held, at every second one otherwise: each attempt reads the clocks it depends on.
+        // Half a beat less: an answer is a round trip younger than the beat that asked for it.
+        let halfBeat = Self.heartbeatNanoseconds / 2
+        let longAgo = now.advanced(byNanoseconds: engine.keeper.count > 0 ? -halfBeat : -3 * halfBeat)
         var silent: NodeSet = []
         for (node, state) in nodes.enumerated() where state.isConnected && state.mayAskTime {
             if state.audit.lastRead.map({ $0 <= longAgo }) ?? true { silent.insert(node) }

@@ -21,12 +21,20 @@ extension LockEngine {
     private func ticket(of line: WaitingLine) -> Int64 {
         let now = admission.medianMicroseconds
         guard let operation = line.first else { return now ?? surroundings.wallMicroseconds }
+        return waitingTime(of: operation, now: now) - Int64(operation.terms.priority) * Self.priorityMicroseconds
+    }
+
+    private func waitingTime(of operation: AcquireOperation, now: Int64?) -> Int64 {
         if let ticket = operation.ticket { return ticket }
         let waited = operation.begun.nanoseconds(until: surroundings.now) / 1_000
         let ticket = (now ?? surroundings.wallMicroseconds) - waited
         if now != nil { operation.ticket = ticket }
         return ticket
     }
+
+    /// How much earlier a place is for each priority: more than a year, and so little that the nodes, which count in doubles,
+    /// tell microseconds apart at all priorities.
+    private static let priorityMicroseconds: Int64 = 40_000_000_000_000
 
     /// When a client looks for itself that should have been woken: between these.
     private static let fallbackNanoseconds: ClosedRange<Int64> = 4_000_000_000...6_000_000_000

@@ -319,6 +319,7 @@ extension LockEngine {
         keeper.add(lease)
         if lease.hasBody { bodyCount += 1 }
         lockGranted(lease, waitedNanoseconds: operation.begun.nanoseconds(until: surroundings.now))
+        record(lease)
         operation.completion = nil
         settle(operation)
         guard let line else { return }

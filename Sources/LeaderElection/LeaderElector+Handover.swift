@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Redlock
+
+/// Handing over to a candidate that is named.
+extension LeaderElector {
+    /// Lets another candidate lead: the leader, whoever it is, ends its term, and its release wakes the named candidate, which
+    /// has the first turn. If it happens not to wait just then, somebody else may lead before it, and hands over as well.
+    ///
+    /// There is never more than one leader, and there is none for as long as what leads takes to end, the release, and the
+    /// attempt of the successor: two round trips to the nodes. This elector need not campaign: a leader elsewhere sees the
+    /// request within half a retry period.
+    ///
+    /// - Parameters:
+    ///   - identity: the candidate that is to lead.
+    ///   - patience: how long to wait for that; 15 s by default.
+    /// - Throws: ``ElectionError`` with `noSuchCandidate` if nobody of that identity campaigns, with `handoverFailed` if it does
+    ///   not lead when the time is over, or another request is under way, and with `outOfTouch` if too few nodes answer;
+    ///   `CancellationError`.
+    public func handOver(to identity: String, within patience: Duration = .seconds(15)) async throws {
+        if try await currentLeader()?.candidate.identity == identity { return }
+        let successor = try await candidateAfterItsPause(identity)
+        let request = LockOptions(
+            ttl: configuration.leaseDuration,
+            wait: .atMost(.zero),
+            label: candidate.identity,
+            note: identity
+        )
+        do {
+            // It stands until the successor leads: should another come first, that one hands over as well.
+            try await redlock.withLock(names.handover, options: request) { _ in
+                // If this is the leader, it need not find out.
+                end(.handedOver(to: successor))
+                try await untilLeading(identity, within: patience)
+            }
+        } catch let error as RedlockError where error.code == .timedOut {
+            throw ElectionError(
+                .handoverFailed,
+                "\"\(error.holder?.label ?? "somebody")\" is asking the leader of \"\(name)\" to hand over already"
+            )
+        }
+    }
+
+    /// A candidate that campaigns, or will as soon as the pause after its last term is over.
+    private func candidateAfterItsPause(_ identity: String) async throws -> LiveCandidate {
+        let end = surroundings.now() + configuration.retryPeriod * 2
+        while true {
+            do {
+                return try await liveCandidate(identity)
+            } catch let error as ElectionError where error.code == .noSuchCandidate && surroundings.now() < end {
+                try await surroundings.sleep(for: .milliseconds(20))
+            }
+        }
+    }
+
+    /// Waits until the named candidate leads.
+    private func untilLeading(_ identity: String, within patience: Duration) async throws {
+        let end = surroundings.now() + patience
+        while try await currentLeader()?.candidate.identity != identity {
+            guard surroundings.now() < end else {
+                throw ElectionError(
+                    .handoverFailed,
+                    "\"\(identity)\" does not lead \"\(name)\" after \(patience): look at what the leader is busy with"
+                )
+            }
+            try await surroundings.sleep(for: .milliseconds(20))
+        }
+    }
+
+    /// The candidate that somebody asks the leader to hand over to; nil if nobody does, or too few nodes answer.
+    func requestedSuccessor() async -> String? {
+        try? await redlock.inspect(names.handover).holder?.note
+    }
+
+    /// A candidate that campaigns; of several of one identity, the one that came last.
+    func liveCandidate(_ identity: String) async throws -> LiveCandidate {
+        try LeaderElector.validateIdentity(identity)
+        let status = try await redlock.inspect(names.candidacy(of: identity))
+        guard status.isQuorumReachable else {
+            throw ElectionError(
+                .outOfTouch,
+                "too few nodes answered to say whether \"\(identity)\" campaigns for \"\(name)\""
+            )
+        }
+        guard
+            let found = status.sharers.compactMap(LiveCandidate.init).max(by: { $0.since ?? .zero < $1.since ?? .zero })
+        else { throw ElectionError(.noSuchCandidate, "nobody called \"\(identity)\" campaigns for \"\(name)\"") }
+        return found
+    }
+}

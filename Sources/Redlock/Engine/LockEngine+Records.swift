@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Hiredis
+import LockCore
+import Logging
+import RedisTransport
+
+/// Writing down who had a lock, for people to read later; no decision is made by it.
+///
+/// What is written is added at the end of a list on every node that can be asked, once when a lease begins and once when it
+/// ends, and nobody waits for that.
+extension LockEngine {
+    /// Writes down that a lease began, and its end when it has one, if its holder wants that.
+    func record(_ lease: HeldLease) {
+        guard lease.terms.recordCount > 0,
+            let record = GrantRecord(of: lease, wallMicroseconds: surroundings.wallMicroseconds)
+        else { return }
+        append(record, of: lease)
+        lease.endHandlers.append { [unowned self, unowned lease] in
+            append(record.ended(lease.ending, at: surroundings.wallMicroseconds), of: lease)
+        }
+    }
+
+    private func append(_ record: GrantRecord, of lease: HeldLease) {
+        let key = profile.recordsKey(of: lease.claim.names[0])
+        // Each lease has two lines.
+        let first = -2 * lease.terms.recordCount
+        let collector = ReplyCollector(replyCount: 3) { [logger] result in
+            if case .failure(let failure) = result {
+                logger.debug("a grant could not be written down", metadata: ["reason": "\(failure)"])
+            }
+        }
+        for command in [
+            ["RPUSH", key, record.text],
+            ["LTRIM", key, "\(first)", "-1"],
+            ["PEXPIRE", key, "\(Script.counterLifeMilliseconds)"],
+        ] {
+            send(.plain(command), to: connectedNodes, receiver: collector)
+        }
+    }
+}
+
+/// What is known of one grant: who got it, when it began, and when and why it ended.
+struct GrantRecord {
+    /// One line of the list: what an owner token shows, without what makes it a secret, and what is known besides.
+    let text: String
+
+    private init(text: String) {
+        self.text = text
+    }
+
+    /// Of a lease that begins now; nil for one without a fencing token, by which grants are told apart.
+    init?(of lease: HeldLease, wallMicroseconds: Int64) {
+        guard let fencingToken = lease.fencingToken else { return nil }
+        let holder = OwnerToken(
+            highBits: 0,
+            lowBits: 0,
+            label: lease.terms.label,
+            note: lease.terms.note,
+            identity: lease.engine.surroundings.identity,
+            wallMilliseconds: wallMicroseconds / 1_000
+        )
+        text = holder.secretText + OwnerField.token.opening + "\(fencingToken.rawValue)"
+    }
+
+    /// The same grant once it has ended.
+    func ended(_ reason: String, at wallMicroseconds: Int64) -> GrantRecord {
+        GrantRecord(
+            text: text + OwnerField.until.opening + "\(wallMicroseconds / 1_000)" + OwnerField.ending.opening
+                + reason.printable()
+        )
+    }
+}
