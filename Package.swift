@@ -145,6 +145,7 @@ let package = Package(
             name: "RedlockCLI",
             dependencies: [
                 "CSpawn",
+                "LeaderElection",
                 "LocalRedis",
                 "RedisTransport",
                 "Redlock",
@@ -160,6 +161,7 @@ let package = Package(
             name: "RedlockSimulator",
             dependencies: [
                 "Hiredis",
+                "LeaderElection",
                 "LockCore",
                 "Redlock",
                 "RedlockTesting",
@@ -236,6 +238,17 @@ let package = Package(
         ),
         // Writes through a guard until the tests kill it.
         .executableTarget(
+            name: "ElectionCandidate",
+            dependencies: [
+                "FencedStorage",
+                "LeaderElection",
+                "Redlock",
+                .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["SQLite"])),
+            ],
+            path: "Tests/ElectionCandidate",
+            swiftSettings: strictSettings
+        ),
+        .executableTarget(
             name: "FencedWriter",
             dependencies: [
                 "FencedStorage",
@@ -265,7 +278,9 @@ let package = Package(
         .testTarget(
             name: "LeaderElectionTests",
             dependencies: [
-                "FencedStorage", "LeaderElection", "LocalRedis", "Redlock", "RedlockTesting", "TestSupport",
+                "ElectionCandidate", "FencedStorage", "LeaderElection", "LocalRedis", "Redlock", "RedlockTesting",
+                "TestSupport",
+                .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["SQLite"])),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],

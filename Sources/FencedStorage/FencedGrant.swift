@@ -28,13 +28,16 @@ extension Lease: FencedGrant where Fencing == Fenced {
 /// A grant that somebody else holds, and in whose name something is written.
 public struct ReceivedGrant: FencedGrant, Hashable {
     /// What the token is compared for.
-    public let fencedResources: [String]
+    public let resource: String
     /// The number of the grant.
     public let fencingToken: FencingToken
 
+    /// The resource alone.
+    public var fencedResources: [String] { [resource] }
+
     /// The grant of one resource.
     public init(_ resource: String, _ fencingToken: FencingToken) {
-        self.fencedResources = [resource]
+        self.resource = resource
         self.fencingToken = fencingToken
     }
 }

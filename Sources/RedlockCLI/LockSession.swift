@@ -10,6 +10,8 @@ enum RunEvent: Sendable {
     case acquired(Grant)
     /// The lock will not be valid for much longer, or is lost.
     case endangered
+    /// What goes wrong, and does not end the waiting.
+    case warning(String)
     /// Nothing is held any more; with the error of the library, if there was one.
     case finished((any Error)?)
 }
@@ -23,6 +25,8 @@ struct Grant: Sendable {
     let slot: Int?
     let waited: Duration
     let validUntil: @Sendable () -> ContinuousClock.Instant
+    /// Opened when the command has ended.
+    let commandEnded = Gate()
 }
 
 /// Holds one lock while a command runs, and tells a mailbox what becomes of it.
@@ -33,8 +37,6 @@ struct LockSession: Sendable {
     /// Nil to wait in silence.
     let notice: WaitingNotice?
     let mailbox: Mailbox<RunEvent>
-    /// Opened when the command has ended.
-    let commandEnded: Gate
 
     /// Waits for the lock and holds it until the command has ended.
     ///
@@ -68,7 +70,7 @@ struct LockSession: Sendable {
                 )
                 mailbox.post(.acquired(grant))
                 await withTaskCancellationHandler {
-                    await commandEnded.wait()
+                    await grant.commandEnded.wait()
                 } onCancel: {
                     mailbox.post(.endangered)
                 }

@@ -15,6 +15,7 @@ struct RedlockCommand: AsyncParsableCommand {
               redlock run --wait 30s --ttl 20s migrate -c 'cd app && ./migrate'
               TOKEN=$(redlock acquire batch --ttl 30s) || exit
               REDLOCK_TOKEN=$TOKEN redlock release batch
+              redlock elect scheduler -- ./scheduler    # on several machines: one leads
               redlock status nightly-report
               redlock list           # all that is held
               redlock watch          # what happens to it, until it is interrupted
@@ -84,7 +85,7 @@ struct RedlockCommand: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            RunCommand.self, AcquireCommand.self, ExtendCommand.self, ReleaseCommand.self, StatusCommand.self,
+            RunCommand.self, ElectCommand.self, AcquireCommand.self, ExtendCommand.self, ReleaseCommand.self, StatusCommand.self,
             ListCommand.self, WatchCommand.self, DoctorCommand.self, BenchCommand.self, InitCommand.self,
             FenceCommand.self, LocalCommand.self,
         ]

@@ -146,14 +146,12 @@ struct RunCommand: ResourceCommand {
         try wish.requireProfile(settings)
         let client = try settings.makeClient(reporter)
         let timing = RunTiming(settings.values)
-        let commandEnded = Gate()
         let session = LockSession(
             client: client,
             wish: wish,
             options: timing.lockOptions(settings.values, isFair: fair),
             notice: WaitingNotice(output),
-            mailbox: mailbox,
-            commandEnded: commandEnded
+            mailbox: mailbox
         )
         let task = Task { await session.run() }
         let supervisor = Supervisor(
@@ -169,10 +167,12 @@ struct RunCommand: ResourceCommand {
             ),
             reporter: reporter,
             mailbox: mailbox,
-            commandEnded: commandEnded,
             cancelWaiting: { task.cancel() }
         )
-        throw ExitCode(supervisor.run())
+        switch supervisor.run() {
+        case .ended(let code): throw ExitCode(code)
+        case .stopped(let failure): throw failure
+        }
     }
 
     private func settings() throws -> Settings {
@@ -236,10 +236,10 @@ enum CommandArguments {
 
     /// The parser replaces bytes that are no UTF-8, so two names could become one.
     ///
-    /// - Throws: `UsageError` if there are such bytes before the command of `run`, which alone may have them.
+    /// - Throws: `UsageError` if there are such bytes before the command of `run` or `elect`, which alone may have them.
     static func checkText(all: [[UInt8]] = ownArguments()) throws {
-        let isRun = all.count > 1 && all[1] == Array("run".utf8)
-        let own = isRun ? all.prefix { $0 != Array("--".utf8) } : all[...]
+        let runsCommand = all.count > 1 && ["run", "elect"].contains { all[1] == Array($0.utf8) }
+        let own = runsCommand ? all.prefix { $0 != Array("--".utf8) } : all[...]
         for (index, argument) in own.enumerated() where String(validating: argument, as: UTF8.self) == nil {
             throw UsageError("argument \(index) (\"\(String(decoding: argument, as: UTF8.self))\") is not UTF-8")
         }

@@ -46,11 +46,7 @@ public final class FileGuard: FencedStore {
     /// - Throws: ``StaleGrantError``; ``FileGuardError`` if the system refuses: then the old contents are there, unless it was
     ///   the folder that could not be put on the disk; `CancellationError` if the task was cancelled before it had its turn.
     public func write(_ grant: some FencedGrant, _ contents: some Sequence<UInt8> & Sendable) async throws {
-        try grant.validate()
-        try await underLock { file throws in
-            try file.admit(grant)
-            try file.replaceContents(with: Array(contents))
-        }
+        try await replaceContents(under: grant) { _ in Array(contents) }
     }
 
     /// Replaces the contents by what is made of them, while nobody else writes through a guard.
@@ -58,10 +54,17 @@ public final class FileGuard: FencedStore {
     /// - Parameter write: given what is there. If it throws, the contents stay; it is not run where the token is stale.
     /// - Throws: as `write`, and what the closure throws.
     public func apply(_ write: @escaping Write, under grant: some FencedGrant) async throws {
+        try await replaceContents(under: grant) { file throws in try write(file.contents()) }
+    }
+
+    private func replaceContents(
+        under grant: some FencedGrant,
+        _ new: @escaping @Sendable (borrowing GuardedFile) throws -> [UInt8]
+    ) async throws {
         try grant.validate()
         try await underLock { file throws in
             try file.admit(grant)
-            try file.replaceContents(with: write(try file.contents()))
+            try file.replaceContents(with: new(file))
         }
     }
 
@@ -75,7 +78,7 @@ public final class FileGuard: FencedStore {
         _ body: @escaping @Sendable (borrowing GuardedFile) throws -> Result
     ) async throws -> Result {
         // The time runs while other calls of this guard are before it as well.
-        let deadline = ContinuousClock.now + min(lockTimeout, .seconds(86_400))
+        let deadline = ContinuousClock.now + lockTimeout.bounded
         let isCancelled = Flag()
         return try await withTaskCancellationHandler {
             try await onQueue { [path] in

@@ -70,9 +70,8 @@
             }
             let grant = ReceivedGrant(try resource(request, context), token)
             do {
-                for resource in grant.fencedResources {
-                    guard let highest = try await store.highestToken(of: resource), highest > token else { continue }
-                    throw StaleGrantError(resource: resource, token: token, highestToken: highest)
+                if let highest = try await store.highestToken(of: grant.resource), highest > token {
+                    throw StaleGrantError(resource: grant.resource, token: token, highestToken: highest)
                 }
                 var context = context
                 context.fencedGrant = grant

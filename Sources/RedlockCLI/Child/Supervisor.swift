@@ -15,12 +15,13 @@ final class Supervisor {
         var maximumHold: Duration?
         var conflictExitCode: Int32
         var nodesAreDefault: Bool
+        /// What is told of a command that was stopped.
+        var loss = "the lock was lost"
     }
 
     private let plan: Plan
     private let reporter: Reporter
     private let mailbox: Mailbox<RunEvent>
-    private let commandEnded: Gate
     private let cancelWaiting: () -> Void
     private let jobControl = JobControl()
 
@@ -37,18 +38,24 @@ final class Supervisor {
         plan: Plan,
         reporter: Reporter,
         mailbox: Mailbox<RunEvent>,
-        commandEnded: Gate,
         cancelWaiting: @escaping () -> Void
     ) {
         self.plan = plan
         self.reporter = reporter
         self.mailbox = mailbox
-        self.commandEnded = commandEnded
         self.cancelWaiting = cancelWaiting
     }
 
-    /// Returns the exit code, once the command has ended and the lock is released, or was never obtained.
-    func run() -> Int32 {
+    /// What came of it, once the command has ended and the lock is released, or was never obtained.
+    enum Outcome {
+        /// The exit code of `redlock`; everything is told.
+        case ended(Int32)
+        /// The lock was lost, and the command was stopped for it; not told yet.
+        case stopped(CommandFailure)
+    }
+
+    /// Runs the command once.
+    func run() -> Outcome {
         while true {
             switch mailbox.next(within: timeUntilNextCheck()) {
             case .signal(let number):
@@ -59,6 +66,8 @@ final class Supervisor {
                 start(grant)
             case .endangered:
                 lose()
+            case .warning(let text):
+                reporter.report(.warning(text))
             case .finished(let error):
                 return conclude(error)
             case nil:
@@ -79,7 +88,7 @@ final class Supervisor {
         self.grant = grant
         acquiredAt = .now
         // Interrupted in the moment of success: the lock goes back unused.
-        guard interruption == nil else { return commandEnded.open() }
+        guard interruption == nil else { return grant.commandEnded.open() }
         reporter.report(
             .acquired(
                 owner: grant.ownerLabel,
@@ -102,7 +111,7 @@ final class Supervisor {
             )
         } catch {
             startFailure = CommandFailure(error)
-            commandEnded.open()
+            grant.commandEnded.open()
         }
     }
 
@@ -124,7 +133,7 @@ final class Supervisor {
                 jobControl.dismissGuardian()
                 jobControl.childEnded(child, killed: end.signal != nil)
                 reporter.report(.exited(code: end.exitCode, signal: end.signal.map(SignalName.init(number:))))
-                commandEnded.open()
+                grant?.commandEnded.open()
                 return
             }
         }
@@ -238,7 +247,7 @@ final class Supervisor {
 
     // MARK: - Result
 
-    private func conclude(_ error: (any Error)?) -> Int32 {
+    private func conclude(_ error: (any Error)?) -> Outcome {
         if let interruption, child == nil {
             let signal = SignalName(number: interruption.signal)
             return fail(
@@ -249,16 +258,16 @@ final class Supervisor {
             )
         }
         if let startFailure { return fail(startFailure) }
-        if let loss { return fail(failure(for: loss, error)) }
+        if let loss { return .stopped(failure(for: loss, error)) }
         if let childEnd {
             if let error {
                 reporter.report(.warning("the lock may not have been released: \(CommandFailure(error).description)"))
             } else {
                 reporter.report(.released(held: .now - acquiredAt))
             }
-            return childEnd.exitCode
+            return .ended(childEnd.exitCode)
         }
-        guard let error else { return ExitStatus.success }
+        guard let error else { return .ended(ExitStatus.success) }
         return fail(
             CommandFailure(
                 error,
@@ -275,14 +284,14 @@ final class Supervisor {
                 "\"\(plan.wish.text)\": the maximum hold of \((plan.maximumHold ?? .zero).readable) ended;"
                     + " the command was stopped"
             case .lost:
-                "\"\(plan.wish.text)\": the lock was lost and the command was stopped"
+                "\"\(plan.wish.text)\": \(plan.loss) and the command was stopped"
                     + (error.map { ": \(CommandFailure($0).description)" } ?? "")
             }
         return CommandFailure(exitCode: ExitStatus.lost, code: loss.rawValue, message)
     }
 
-    private func fail(_ failure: CommandFailure) -> Int32 {
+    private func fail(_ failure: CommandFailure) -> Outcome {
         reporter.report(.error(failure))
-        return failure.exitCode
+        return .ended(failure.exitCode)
     }
 }

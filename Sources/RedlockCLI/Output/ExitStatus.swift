@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import LeaderElection
 import Redlock
 
 /// The exit codes of `redlock`, as its help states them; numbers from sysexits(3) and the shells.
@@ -28,6 +29,16 @@ enum ExitStatus {
         case .quorumUnavailable: unavailable
         case .lost: lost
         case .invalidConfiguration, .invalidArgument, .slotCountRefused: usage
+        default: internalError
+        }
+    }
+
+    /// The code for an error of an election.
+    static func code(for code: ElectionError.Code) -> Int32 {
+        switch code {
+        case .noSuchCandidate, .handoverFailed: conflict
+        case .outOfTouch: unavailable
+        case .invalidConfiguration: usage
         default: internalError
         }
     }
@@ -94,6 +105,13 @@ struct CommandFailure: Error, CustomStringConvertible {
             )
             holder = error.holder
             nodes = error.nodes
+        case let error as ElectionError:
+            let isUsage = error.code == .invalidConfiguration
+            self.init(
+                exitCode: ExitStatus.code(for: error.code),
+                code: isUsage ? "usage" : error.code.description,
+                error.description + (isUsage ? "; see --ttl" : "")
+            )
         default:
             self.init(exitCode: ExitStatus.internalError, String(describing: error))
         }

@@ -54,6 +54,8 @@ struct Scenario: Sendable {
     var faults: [PlannedFault]
     /// Whether faults end, so that everybody must get every lock.
     var judgesLiveness: Bool
+    /// Whether clients are candidates of an election, and do nothing else.
+    var holdsElection = false
     /// How the servers and clients are set up.
     var setup = Setup.proper
     /// Whether two holders are a mistake whatever strikes, because the guard that is looked at must prevent them.
@@ -110,6 +112,7 @@ struct Scenario: Sendable {
         judgesLiveness = Int.random(in: 0..<4, using: &random) == 0
         faults = []
         plan(&random)
+        holdsElection = Int.random(in: 0..<8, using: &random) == 0
     }
 
     /// Spreads faults over the time; some strike together.

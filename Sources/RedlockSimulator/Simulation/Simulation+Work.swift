@@ -7,6 +7,7 @@ import RedlockTesting
 extension Simulation {
     /// Has a member take locks, one after the other, until its process dies or nobody begins work any more.
     func beginWork(of member: Member) {
+        if scenario.holdsElection { return beginCampaign(of: member) }
         for _ in 0..<scenario.tasksPerClient { beginTask(of: member) }
     }
 

@@ -206,6 +206,7 @@ final class Simulation: @unchecked Sendable {
         }
         for node in nodes.prefix(scenario.clocksThatStop) { node.clock.setFrozen(true, at: world.now) }
         runUntil(beginning + scenario.faultsEnd)
+        if scenario.holdsElection, scenario.judgesLiveness, judge.violation == nil { somebodyLeads() }
         isOpen = false
         if judge.violation == nil { calmDown() }
         if judge.violation == nil, scenario.judgesLiveness { everybodyGetsEverything() }

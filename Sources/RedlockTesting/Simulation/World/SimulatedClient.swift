@@ -34,6 +34,7 @@ package final class SimulatedClient: @unchecked Sendable {
             nodeNames: nodeNames,
             configuration: configuration,
             surroundings: surroundings,
+            taskExecutor: process.executor,
             logger: Logger(label: "simulation", factory: { _ in SwiftLogNoOpLogHandler() })
         )
         surroundings.link(to: nodes, profile: profile, configuration: configuration, delegate: core.delegate)
