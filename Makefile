@@ -35,11 +35,11 @@ SEEDS ?= 20000
 export SWIFT_FLAGS
 
 .NOTPARALLEL:
-.PHONY: help build release test lint check format demo bench simulator simulate mutants necessity model soak clean
+.PHONY: help build release test lint check format demo bench election-trial simulator simulate mutants necessity model soak clean
 .PHONY: requirements requirements-for-tests
 
 help: ## Lists these targets (the default)
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 build: requirements ## Builds everything for debugging
 	swift build $(ALL_GUARDS) $(SWIFT_FLAGS)
@@ -69,6 +69,10 @@ bench: requirements ## Measures the client against the limit of the servers (a q
 	swift build $(BENCHMARK_FLAGS) --product RedlockBenchmarks
 	@"$$(swift build $(BENCHMARK_FLAGS) --show-bin-path)/RedlockBenchmarks" --json .build/bench.json \
 		--html .build/bench.html $(if $(SHORT),--short) $(if $(CHECK),--check) $(BENCH_OPTIONS)
+
+election-trial: requirements-for-tests ## Kills and stops leaders in ten processes, loses nodes, sets clocks (a quarter of an hour)
+	swift build --build-tests $(ALL_GUARDS) $(SWIFT_FLAGS)
+	REDLOCK_ELECTION_TRIAL=full swift test --skip-build $(ALL_GUARDS) --filter ElectionTrialTests $(SWIFT_FLAGS)
 
 simulator: requirements
 	swift build $(SIMULATOR_FLAGS)

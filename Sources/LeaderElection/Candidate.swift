@@ -9,6 +9,9 @@ public struct Candidate: Hashable, Sendable {
     /// What else a candidate tells of itself, such as where it can be reached; nil if nothing.
     public let metadata: String?
 
+    /// What stands for the identity of a holder of the lock that is no candidate, and has no label.
+    static let unknownIdentity = "a client of another kind"
+
     /// A candidate of the given identity.
     public init(identity: String, metadata: String? = nil) {
         self.identity = identity

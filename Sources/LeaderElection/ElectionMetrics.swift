@@ -19,6 +19,7 @@ struct ElectionMetrics: Sendable {
         terms = Counter(label: "redlock_election_terms", dimensions: dimensions)
         overruns = Counter(label: "redlock_election_overruns", dimensions: dimensions)
         secondsSinceRenewal = Gauge(label: "redlock_election_seconds_since_renewal", dimensions: dimensions)
+        isLeading.record(0)
     }
 
     func termBegan() {
@@ -28,6 +29,7 @@ struct ElectionMetrics: Sendable {
 
     func termEnded() {
         isLeading.record(0)
+        secondsSinceRenewal.record(0)
     }
 
     func overran() {

@@ -15,8 +15,8 @@ extension LeaderElector {
     ///   - identity: the candidate that is to lead.
     ///   - patience: how long to wait for that; 15 s by default.
     /// - Throws: ``ElectionError`` with `noSuchCandidate` if nobody of that identity campaigns, with `handoverFailed` if it does
-    ///   not lead when the time is over, or another request is under way, and with `outOfTouch` if too few nodes answer;
-    ///   `CancellationError`.
+    ///   not lead when the time is over, two others have led meanwhile, or another request is under way, and with `outOfTouch`
+    ///   if too few nodes answer; `CancellationError`.
     public func handOver(to identity: String, within patience: Duration = .seconds(15)) async throws {
         if try await currentLeader()?.candidate.identity == identity { return }
         let successor = try await candidateAfterItsPause(identity)
@@ -30,7 +30,7 @@ extension LeaderElector {
             // It stands until the successor leads: should another come first, that one hands over as well.
             try await redlock.withLock(names.handover, options: request) { _ in
                 // If this is the leader, it need not find out.
-                end(.handedOver(to: successor))
+                if identity != candidate.identity { end(.handedOver(to: successor)) }
                 try await untilLeading(identity, within: patience)
             }
         } catch let error as RedlockError where error.code == .timedOut {
@@ -38,6 +38,8 @@ extension LeaderElector {
                 .handoverFailed,
                 "\"\(error.holder?.label ?? "somebody")\" is asking the leader of \"\(name)\" to hand over already"
             )
+        } catch let error as RedlockError where [.quorumUnavailable, .lost].contains(error.code) {
+            throw ElectionError(.outOfTouch, "too few nodes answered to ask for a handover of \"\(name)\": \(error)")
         }
     }
 
@@ -48,24 +50,36 @@ extension LeaderElector {
             do {
                 return try await liveCandidate(identity)
             } catch let error as ElectionError where error.code == .noSuchCandidate && surroundings.now() < end {
-                try await surroundings.sleep(for: .milliseconds(20))
+                try await surroundings.sleep(for: Self.lookInterval)
             }
         }
     }
 
-    /// Waits until the named candidate leads.
+    private static let lookInterval = Duration.milliseconds(50)
+
+    /// Waits until the named candidate leads; gives up if it does not take its turn, so that no more leaders make way for it.
     private func untilLeading(_ identity: String, within patience: Duration) async throws {
         let end = surroundings.now() + patience
-        while try await currentLeader()?.candidate.identity != identity {
-            guard surroundings.now() < end else {
-                throw ElectionError(
-                    .handoverFailed,
-                    "\"\(identity)\" does not lead \"\(name)\" after \(patience): look at what the leader is busy with"
-                )
+        var others: Set<FencingToken> = []
+        while others.count <= Self.mostOthersInBetween {
+            // Nodes that do not answer for a moment are asked again.
+            if let leader = try? await currentLeader() {
+                if leader.candidate.identity == identity { return }
+                if let term = leader.term { others.insert(term) }
             }
-            try await surroundings.sleep(for: .milliseconds(20))
+            guard surroundings.now() < end else { break }
+            try await surroundings.sleep(for: Self.lookInterval)
         }
+        throw ElectionError(
+            .handoverFailed,
+            surroundings.now() < end
+                ? "\"\(identity)\" did not take its turn to lead \"\(name)\" when others made way for it: is it alive?"
+                : "\"\(identity)\" does not lead \"\(name)\" after \(patience): look at what the leader is busy with"
+        )
     }
+
+    /// The one that led when it was asked, and two more.
+    private static let mostOthersInBetween = 3
 
     /// The candidate that somebody asks the leader to hand over to; nil if nobody does, or too few nodes answer.
     func requestedSuccessor() async -> String? {

@@ -54,24 +54,44 @@ extension LeaderElector {
 
     /// Campaigns as long as the candidate is fit to lead, and leads once.
     func campaign<Result: Sendable>(
-        _ lead: @escaping @Sendable (Term) async throws -> Result
+        _ body: @escaping @Sendable (Term) async throws -> Result
     ) async throws -> Result {
         while true {
             try await untilEligible()
             set(.following)
             eventHub.tell(.campaigning)
-            if case .led(let result) = try await asCandidate({ [self] in try await campaignWhileEligible(lead) }) {
+            if case .led(let result) = try await asCandidate({ [self] in try await campaignWhileEligible(body) }) {
                 return result
             }
+            try await pause()
         }
     }
 
     private func untilEligible() async throws {
-        guard let isEligible else { return }
-        while await !isEligible() {
+        while await !isFit() {
             set(.notEligible)
             try await pause()
         }
+    }
+
+    /// Whether the candidate is fit to lead; one that has no answer within a retry period is not.
+    private func isFit() async -> Bool {
+        guard let isEligible else { return true }
+        let answers = AsyncStream.makeStream(of: Bool.self, bufferingPolicy: .bufferingOldest(1))
+        // Tasks of their own: a question that hangs, and ignores that it is cancelled, must not hang the candidate.
+        let question = Task(executorPreference: surroundings.executor) {
+            answers.continuation.yield(await isEligible())
+        }
+        let patience = Task(executorPreference: surroundings.executor) { [self] in
+            try? await surroundings.sleep(for: configuration.retryPeriod)
+            answers.continuation.yield(false)
+        }
+        defer {
+            question.cancel()
+            patience.cancel()
+        }
+        for await answer in answers.stream { return answer }
+        return false
     }
 
     /// How a campaign ended.
@@ -82,39 +102,55 @@ extension LeaderElector {
     }
 
     private func campaignWhileEligible<Result: Sendable>(
-        _ lead: @escaping @Sendable (Term) async throws -> Result
+        _ body: @escaping @Sendable (Term) async throws -> Result
     ) async throws -> CampaignOutcome<Result> {
-        guard let isEligible else { return try await winAndLead(lead) }
-        return try await withThrowingTaskGroup(of: CampaignOutcome<Result>.self) { group in
-            group.addTask { [self] in try await winAndLead(lead) }
-            group.addTask { [self] in
-                // A leader that is not fit any more ends its term, and this goes on until it has.
-                repeat { try await pause() } while await isEligible() || end(.notEligible)
-                return .notEligible
-            }
+        guard isEligible != nil else { return try await winAndLead(body) }
+        return try await withThrowingTaskGroup(of: CampaignOutcome<Result>?.self) { group in
+            group.addTask { [self] in try await winAndLead(body) }
+            group.addTask { [self] in await untilUnfit() ? .notEligible : nil }
             defer { group.cancelAll() }
-            if case .led(let result)? = try await group.next() { return .led(result) }
-            group.cancelAll()
-            // It may have won just now; what leads then is cancelled as well.
+            var isUnfit = false
             do {
-                return try await group.next() ?? .notEligible
-            } catch is CancellationError where !Task.isCancelled {
-                return .notEligible
-            }
+                while let outcome = try await group.next() {
+                    switch outcome {
+                    case nil: continue
+                    case .led?: return outcome ?? .notEligible
+                    case .notEligible?:
+                        // Either of the two; if it has won just now, what leads then is cancelled as well.
+                        isUnfit = true
+                        group.cancelAll()
+                    }
+                }
+            } catch is CancellationError where isUnfit && !Task.isCancelled {}
+            try Task.checkCancellation()
+            return .notEligible
         }
+    }
+
+    /// Asks every retry period whether the candidate is fit.
+    ///
+    /// A leader that is not fit any more ends its term, and this goes on until it has.
+    ///
+    /// - Returns: whether it is not, while it does not lead; false if the task was cancelled.
+    private func untilUnfit() async -> Bool {
+        while (try? await pause()) != nil {
+            if await isFit() || Task.isCancelled { continue }
+            guard end(.notEligible) else { return true }
+        }
+        return false
     }
 
     /// Waits for the leadership, leads, and gives it up; at once if the candidate turns out not to be fit when it has won.
     private func winAndLead<Result: Sendable>(
-        _ lead: @escaping @Sendable (Term) async throws -> Result
+        _ body: @escaping @Sendable (Term) async throws -> Result
     ) async throws -> CampaignOutcome<Result> {
         do {
             return try await redlock.withLock(name, options: options) { lease in
-                if let isEligible, await !isEligible() {
+                guard await isFit() else {
                     lease.planRelease(because: TermEnding.notEligible.text)
                     return .notEligible
                 }
-                return .led(try await self.lead(Term(lease, leader: candidate), lead))
+                return .led(try await lead(Term(lease, leader: candidate), body))
             }
         } catch let error as RedlockError where error.code == .quorumUnavailable && error.resource == name {
             set(.outOfTouch(reason: "\(error)"))
@@ -139,26 +175,26 @@ extension LeaderElector {
 
     // MARK: The term
 
-    /// How what leads came to its end.
-    private enum Outcome<Result: Sendable>: Sendable {
+    /// How a term came to its end.
+    private enum TermOutcome<Result: Sendable>: Sendable {
         case returned(Result)
         case failed(any Error)
-        /// The candidate ended the term; what leads may have failed while it was waited for.
-        case ended(TermEnding, failure: (any Error)?)
+        /// The candidate ended the term, whatever what led made of that.
+        case ended(TermEnding)
     }
 
-    /// Runs what leads until it returns or the term is ended; the loss of the term cancels the task that this runs in.
+    /// Leads until the body returns or the term is ended; the loss of the term cancels the task that this runs in.
     private func lead<Result: Sendable>(
         _ term: Term,
-        _ lead: @escaping @Sendable (Term) async throws -> Result
+        _ body: @escaping @Sendable (Term) async throws -> Result
     ) async throws -> Result {
-        let endings = AsyncStream.makeStream(of: TermEnding.self)
+        let endings = AsyncStream.makeStream(of: TermEnding.self, bufferingPolicy: .bufferingOldest(1))
         begin(term, endings: endings.continuation)
         metrics.termBegan()
         logger.notice("leading", metadata: ["term": "\(term.number)"])
         eventHub.tell(.leading(term))
         let watch = watchForOverrun(of: term)
-        let outcome = await outcome(of: term, lead, endings.stream)
+        let outcome = await outcome(of: term, body, endings.stream)
         watch.cancel()
         endTerm()
         metrics.termEnded()
@@ -168,41 +204,40 @@ extension LeaderElector {
         switch outcome {
         case .returned(let result): return result
         case .failed(let error): throw error
-        case .ended(let ending, let failure):
-            throw failure ?? ending.error(candidate: candidate.identity, election: name)
+        case .ended(let ending): throw ending.error(candidate: candidate.identity, election: name)
         }
     }
 
     private func outcome<Result: Sendable>(
         of term: Term,
-        _ lead: @escaping @Sendable (Term) async throws -> Result,
+        _ body: @escaping @Sendable (Term) async throws -> Result,
         _ endings: AsyncStream<TermEnding>
-    ) async -> Outcome<Result> {
-        await withTaskGroup(of: Outcome<Result>?.self) { group in
+    ) async -> TermOutcome<Result> {
+        await withTaskGroup(of: TermOutcome<Result>?.self) { group in
             group.addTask {
-                do { return .returned(try await lead(term)) } catch { return .failed(error) }
+                do { return .returned(try await body(term)) } catch { return .failed(error) }
             }
             group.addTask {
-                for await ending in endings { return .ended(ending, failure: nil) }
+                for await ending in endings { return .ended(ending) }
                 return nil
             }
             group.addTask { [self] in
-                await attendToRequests(under: term)
+                await attend(to: term)
                 return nil
             }
             defer { group.cancelAll() }
             while let step = await group.next() {
                 guard let step else { continue }
-                guard case .ended(let ending, _) = step else { return step }
-                // What leads is waited for, without bound.
+                guard case .ended = step else { return step }
+                // The body is waited for, without bound, and may answer its cancellation with whatever error.
                 group.cancelAll()
                 while let last = await group.next() {
-                    if case .failed(let error)? = last, !(error is CancellationError) {
-                        return .ended(ending, failure: error)
-                    }
+                    guard case .failed(let error)? = last, !(error is CancellationError) else { continue }
+                    logger.info("what led ended with an error", metadata: ["error": "\(type(of: error))"])
                 }
                 return step
             }
+            // The body always has an outcome, so that this is not reached.
             return .failed(CancellationError())
         }
     }
@@ -210,13 +245,13 @@ extension LeaderElector {
     /// Sees to it that the release wakes whoever is to lead next, and that the history tells why the term ended.
     ///
     /// - Returns: why it ended.
-    private func plan<Result>(_ outcome: Outcome<Result>, for term: Term) -> String {
+    private func plan<Result>(_ outcome: TermOutcome<Result>, for term: Term) -> String {
         var successor: ClientIdentifier?
         let reason: String
         switch outcome {
         case .returned: reason = "done"
         case .failed(let error): reason = error is CancellationError ? "cancelled" : "failed: \(type(of: error))"
-        case .ended(let ending, _):
+        case .ended(let ending):
             reason = ending.text
             successor = ending.successor
         }
@@ -225,8 +260,8 @@ extension LeaderElector {
         return reason
     }
 
-    /// Hands over if another asks for it, and tells how old the last renewal is, until the task is cancelled.
-    private func attendToRequests(under term: Term) async {
+    /// Tells how old the last renewal is, and hands over if another asks for it, until the task is cancelled.
+    private func attend(to term: Term) async {
         while (try? await surroundings.sleep(for: configuration.requestInterval)) != nil {
             let sinceRenewal = configuration.leaseDuration - (term.validUntil - surroundings.now())
             metrics.renewed(sinceRenewal)
@@ -253,13 +288,19 @@ extension LeaderElector {
             }
             metrics.overran()
             eventHub.tell(.overrun(term: term.number))
-            logger.critical(
-                configuration.abortOnOverrun
-                    ? "the term ends, and what leads under it goes on: the process is ended"
-                    : "the term has ended, and what leads under it goes on: somebody else may lead now",
-                metadata: ["term": "\(term.number)"]
-            )
-            if configuration.abortOnOverrun { abort() }
+            let isAborting = configuration.abortOnOverrun
+            // A task of its own, as whoever takes the log may keep it waiting.
+            Task(executorPreference: surroundings.executor) { [logger] in
+                logger.critical(
+                    isAborting
+                        ? "the term ends, and what leads under it goes on: the process is ended"
+                        : "the term has ended, and what leads under it goes on: somebody else may lead now",
+                    metadata: ["term": "\(term.number)"]
+                )
+            }
+            guard isAborting else { return }
+            try? await surroundings.sleep(for: margin / 4)
+            abort()
         }
     }
 }

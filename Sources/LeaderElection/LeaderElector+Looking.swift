@@ -19,12 +19,10 @@ extension LeaderElector {
     }
 
     /// Who leads, from the first look on, and whenever it changes; the elector need not campaign.
-    public func observe() throws -> LeadershipChanges {
-        let interval = min(max(configuration.retryPeriod / 4, .milliseconds(100)), .seconds(1))
-        return LeadershipChanges(
-            redlock: redlock,
-            name: name,
-            changes: try redlock.changes(matching: name, every: interval)
+    public func observe() -> LeadershipChanges {
+        LeadershipChanges(
+            elector: self,
+            interval: min(max(configuration.retryPeriod / 4, .milliseconds(100)), .seconds(1))
         )
     }
 

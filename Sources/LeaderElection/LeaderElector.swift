@@ -65,8 +65,9 @@ public final class LeaderElector: Sendable {
     /// A candidate that does not campaign yet.
     ///
     /// - Parameters:
-    ///   - redlock: the client of the nodes; its maximum TTL must allow the lease duration.
-    ///   - name: what the election is called: the name of a lock, at most 256 bytes, without `*`, `?`, `[` and `\`. Locks
+    ///   - redlock: the client of the nodes; its maximum TTL must allow the lease duration. Several candidates of one election
+    ///     in one process have one each, by which they are told apart when the leadership is handed over.
+    ///   - name: what the election is called: the name of a lock, at most 256 bytes, without control characters and `*`, `?`, `[` and `\`. Locks
     ///     whose names begin with it and a slash belong to the election as well.
     ///   - identity: what tells this candidate apart, at most 128 bytes, without the same characters: host and process, for
     ///     example.
@@ -76,8 +77,8 @@ public final class LeaderElector: Sendable {
     ///   - configuration: the times of the election.
     ///   - logger: what is told of terms.
     ///   - isEligible: whether this candidate is fit to lead: asked before it campaigns, every retry period while it does, when
-    ///     it has won, and every retry period while it leads. One that is not leaves the others to it until it is again. By
-    ///     default it always is.
+    ///     it has won, and every retry period while it leads. One that is not leaves it to the others until it is again; and
+    ///     whoever does not answer within a retry period is not. By default it always is.
     /// - Throws: ``ElectionError`` with `invalidConfiguration`.
     public convenience init(
         _ redlock: RedlockClient,
@@ -116,10 +117,11 @@ public final class LeaderElector: Sendable {
         try configuration.validate()
         try Self.validate(name, "the name of an election", longest: ElectionNames.longestElection)
         try Self.validateIdentity(identity)
-        guard metadata?.utf8.count ?? 0 <= CandidateNote.longestMetadata else {
+        let metadata = metadata.flatMap { $0.isEmpty ? nil : $0 }
+        guard metadata?.utf8.count ?? 0 <= CandidateNote.longestMetadata, metadata?.hasControlCharacters != true else {
             throw ElectionError(
                 .invalidConfiguration,
-                "the metadata of a candidate is longer than \(CandidateNote.longestMetadata) bytes"
+                "the metadata of a candidate has at most \(CandidateNote.longestMetadata) bytes, and no control characters"
             )
         }
         guard (-100...100).contains(priority) else {
@@ -145,11 +147,12 @@ public final class LeaderElector: Sendable {
     }
 
     private static func validate(_ text: String, _ what: String, longest: Int) throws(ElectionError) {
-        guard !text.isEmpty, text.utf8.count <= longest, !text.utf8.contains(where: { "*?[\\".utf8.contains($0) })
+        guard !text.isEmpty, text.utf8.count <= longest, !text.hasControlCharacters,
+            !text.utf8.contains(where: { "*?[\\".utf8.contains($0) })
         else {
             throw ElectionError(
                 .invalidConfiguration,
-                "\(what) has 1 to \(longest) bytes, and no *, ?, [ or \\ among them"
+                "\(what) has 1 to \(longest) bytes, and neither control characters nor *, ?, [ or \\ among them"
             )
         }
     }
@@ -161,20 +164,18 @@ public final class LeaderElector: Sendable {
     /// A term that is lost, handed over, or ended by `resign()`, and an outage of the nodes are logged and followed by another
     /// campaign.
     ///
-    /// - Parameter lead: what to do as the leader. If it returns, the term ends, and others have the retry period to win the
+    /// - Parameter body: what to do as the leader. If it returns, the term ends, and others have the retry period to win the
     ///   next one. It must end when its task is cancelled.
-    /// - Throws: what `lead` throws, which ends the term and the campaigns; `RedlockError` where trying again cannot help;
+    /// - Throws: what the body throws, which ends the term and the campaigns, but for `termEnds`; `RedlockError` where trying again cannot help;
     ///   ``ElectionError`` with `campaignsAlready`; `CancellationError`.
-    public func run(_ lead: @escaping @Sendable (Term) async throws -> Void) async throws {
+    public func run(_ body: @escaping @Sendable (Term) async throws -> Void) async throws {
         try beginCampaigning()
         defer { endCampaigning() }
         while true {
             do {
-                try await campaign(lead)
-            } catch let error as RedlockError where allowsAnotherCampaign(error) {
-                logger.warning("campaign again", metadata: ["reason": "\(error)"])
-            } catch let error as ElectionError where error.endsTermOnly {
-                logger.info("campaign again", metadata: ["reason": "\(error)"])
+                try await campaign(body)
+            } catch let error where mayCampaignAgain(after: error) {
+                logger.notice("campaign again", metadata: ["reason": "\(error)"])
             }
             repeat { try await pause() } while try await isOutOfTouch()
         }
@@ -184,19 +185,19 @@ public final class LeaderElector: Sendable {
     ///
     /// An elector campaigns once at a time: neither this nor `run` is called while one of them is under way.
     ///
-    /// - Parameter lead: what to do as the leader; it is given the term. It must end when its task is cancelled: it is by the
+    /// - Parameter body: what to do as the leader; it is given the term. It must end when its task is cancelled: it is by the
     ///   renew deadline if the term could not be renewed, and when the candidate resigns. This waits for it without bound.
-    /// - Returns: what `lead` returned.
-    /// - Throws: what `lead` throws; ``ElectionError`` with `resigned`, `handedOver` or `notEligible` if the term was ended by
-    ///   that, and with `campaignsAlready`; `RedlockError` with `lost` if the term was lost, whatever `lead` returned, and with
+    /// - Returns: what the body returned.
+    /// - Throws: what the body throws; ``ElectionError`` with `resigned`, `handedOver` or `notEligible` if the term was ended by
+    ///   that, and with `campaignsAlready`; `RedlockError` with `lost` if the term was lost, whatever the body returned, and with
     ///   `quorumUnavailable` if too few nodes answer; `CancellationError`.
     @discardableResult
     public func withLeadership<Result: Sendable>(
-        _ lead: @escaping @Sendable (Term) async throws -> Result
+        _ body: @escaping @Sendable (Term) async throws -> Result
     ) async throws -> Result {
         try beginCampaigning()
         defer { endCampaigning() }
-        return try await campaign(lead)
+        return try await campaign(body)
     }
 
     /// Ends the term under way, if there is one: what leads is cancelled, and the lock is released when it has returned.
@@ -216,9 +217,14 @@ public final class LeaderElector: Sendable {
         return true
     }
 
-    /// Whether another campaign can help; not for what befell a lock of another name, which what leads wanted.
-    private func allowsAnotherCampaign(_ error: RedlockError) -> Bool {
-        error.resource == name && [.lost, .quorumUnavailable].contains(error.code)
+    /// Whether what a campaign or a term ended with is followed by another campaign, as ``run(_:)`` has it: the end of the
+    /// term, and an outage of the nodes; not what befell a lock of another name, which what leads wanted.
+    public func mayCampaignAgain(after error: any Error) -> Bool {
+        switch error {
+        case let error as RedlockError: error.resource == name && [.lost, .quorumUnavailable].contains(error.code)
+        case let error as ElectionError: [.resigned, .handedOver, .notEligible, .termEnds].contains(error.code)
+        default: false
+        }
     }
 
     /// Waits as long as candidates wait between two campaigns.
@@ -300,7 +306,8 @@ public final class LeaderElector: Sendable {
     }
 }
 
-extension ElectionError {
-    /// Whether the candidate may campaign again.
-    fileprivate var endsTermOnly: Bool { [.resigned, .handedOver, .notEligible].contains(code) }
+extension String {
+    fileprivate var hasControlCharacters: Bool {
+        unicodeScalars.contains { $0.properties.generalCategory == .control }
+    }
 }

@@ -38,9 +38,9 @@ public enum Leadership: Hashable, Sendable {
             self = .vacant
             return
         }
-        let candidate = Candidate(identity: holder.label ?? "a client of another kind", metadata: holder.note)
+        let candidate = Candidate(identity: holder.label ?? Candidate.unknownIdentity, metadata: holder.note)
         // A term reserves no token but its own.
-        self = .led(Leader(candidate: candidate, term: status.lastFencingToken, since: holder.since))
+        self = .led(Leader(candidate: candidate, term: status.holderFencingToken, since: holder.since))
     }
 }
 
@@ -54,26 +54,23 @@ public struct LeadershipChanges: AsyncSequence, Sendable {
     /// Never fails.
     public typealias Failure = Never
 
-    let redlock: RedlockClient
-    let name: String
-    let changes: LockChanges
+    let elector: LeaderElector
+    let interval: Duration
 
     /// Begins with a first look.
     public func makeAsyncIterator() -> Iterator {
-        Iterator(redlock: redlock, name: name, changes: changes.makeAsyncIterator())
+        Iterator(elector: elector, interval: interval)
     }
 
     /// One who watches.
     public struct Iterator: AsyncIteratorProtocol {
-        private let redlock: RedlockClient
-        private let name: String
-        private var changes: LockChanges.Iterator
+        fileprivate let elector: LeaderElector
+        fileprivate let interval: Duration
         private var last: Leadership?
 
-        fileprivate init(redlock: RedlockClient, name: String, changes: LockChanges.Iterator) {
-            self.redlock = redlock
-            self.name = name
-            self.changes = changes
+        fileprivate init(elector: LeaderElector, interval: Duration) {
+            self.elector = elector
+            self.interval = interval
         }
 
         /// Who leads now, as soon as that is another than before; nil when the task is cancelled or the client shut down.
@@ -83,30 +80,26 @@ public struct LeadershipChanges: AsyncSequence, Sendable {
 
         /// Who leads now, as soon as that is another than before; nil when the task is cancelled or the client shut down.
         public mutating func next(isolation actor: isolated (any Actor)?) async -> Leadership? {
-            // The changes tell of no lock that nobody holds.
-            if last == nil, let first = try? await Leadership(redlock.inspect(name)) {
-                last = first
-                return first
-            }
-            while let change = await changes.next(isolation: actor) {
-                guard let leadership = Leadership(change), leadership != last else { continue }
+            while true {
+                if last != nil, (try? await elector.surroundings.sleep(for: interval)) == nil { return nil }
+                guard let leadership = await elector.look(), !Task.isCancelled else { return nil }
+                guard leadership != last else { continue }
                 last = leadership
                 return leadership
             }
-            return nil
         }
     }
 }
 
-extension Leadership {
-    /// What a change of the lock says of who leads; nil if nothing.
-    init?(_ change: LockChange) {
-        switch change {
-        case .held(let status), .acquired(let status), .changedHands(let status, from: _): self.init(status)
-        case .released, .expired, .lost: self = .vacant
-        case .quorumLost: self = .unknown
-        case .sharersJoined, .sharersLeft, .waitersJoined, .waitersLeft: return nil
-        case .nodeUnreachable, .nodeLostVote, .nodeRegainedVote, .quorumRegained: return nil
+extension LeaderElector {
+    /// Who leads now; nil if the client is shut down.
+    fileprivate func look() async -> Leadership? {
+        do {
+            return Leadership(try await redlock.inspect(name))
+        } catch let error as RedlockError where error.code == .clientShutDown {
+            return nil
+        } catch {
+            return .unknown
         }
     }
 }

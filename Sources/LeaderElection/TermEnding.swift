@@ -55,7 +55,7 @@ public struct PastTerm: Hashable, Sendable {
 
     init(_ grant: RecordedGrant) {
         number = grant.fencingToken
-        leader = Candidate(identity: grant.holder.label ?? "a client of another kind", metadata: grant.holder.note)
+        leader = Candidate(identity: grant.holder.label ?? Candidate.unknownIdentity, metadata: grant.holder.note)
         host = grant.holder.host
         process = grant.holder.process
         began = grant.holder.since

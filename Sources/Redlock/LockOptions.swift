@@ -65,7 +65,7 @@ public struct LockOptions: Sendable {
     /// Whether the lock may go from one task of this client to the next without the nodes being asked; true by default.
     ///
     /// For that, a grant reserves 16 fencing tokens or more. Without it a grant reserves its own only, so that
-    /// ``LockStatus/lastFencingToken`` is the token of the holder, and the tokens of a resource have no gaps but those of
+    /// ``LockStatus/holderFencingToken`` is the token of the holder, and the tokens of a resource have no gaps but those of
     /// attempts that failed.
     public var handsOver: Bool
 

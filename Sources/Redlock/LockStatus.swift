@@ -90,6 +90,12 @@ public struct LockStatus: Hashable, Sendable {
     /// the same client that it is handed over to.
     public let lastFencingToken: FencingToken?
 
+    /// The same as far as the nodes know that show the holder: it does not move while the lock is held, by attempts that
+    /// failed. Nil if there is no holder who has the lock alone.
+    ///
+    /// With ``LockOptions/handsOver`` set to false, the token of the holder.
+    public let holderFencingToken: FencingToken?
+
     /// How many clients wait for the lock in the queues, on the node that knows of most; each may have many tasks that do.
     ///
     /// Nil where no node may tell, and in the compatible profile. Clients that poll are not counted; those that are gone

@@ -66,6 +66,7 @@ extension RedlockClient {
                 nodes: engine.report(problems, otherwise: "told")
             )
         }
-        return grants.values.sorted { $0.fencingToken < $1.fencingToken }
+        // Nodes that missed some of them have older ones.
+        return grants.values.sorted { $0.fencingToken < $1.fencingToken }.suffix(LeaseTerms.mostRecords)
     }
 }

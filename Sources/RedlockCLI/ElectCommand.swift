@@ -38,7 +38,7 @@ struct ElectCommand: ResourceCommand {
 
             With --json, --observe prints objects with "event" (led, vacant or unknown), "timeMilliseconds" and "resource", \
             and of whom it is led by "leader", "metadata", "term" and "sinceMilliseconds". --history prints {"name", \
-            "candidates": [{"identity", "metadata", "priority", "host", "process", "sinceMilliseconds"}], "terms": \
+            "leader", "candidates": [{"identity", "metadata", "priority", "host", "process", "sinceMilliseconds"}], "terms": \
             [{"term", "leader", "metadata", "host", "process", "beganMilliseconds", "endedMilliseconds", "ending"}]}.
 
             EXAMPLES
@@ -79,7 +79,10 @@ struct ElectCommand: ResourceCommand {
     @Option(
         name: .long,
         parsing: .unconditional,
-        help: ArgumentHelp("Among those who wait, the highest leads next; -100 to 100. (default: 0)", valueName: "number")
+        help: ArgumentHelp(
+            "Among those who wait, the highest leads next; -100 to 100. (default: 0)",
+            valueName: "number"
+        )
     )
     var priority = 0
 
@@ -185,13 +188,19 @@ struct ElectCommand: ResourceCommand {
             maximumHold: nil,
             conflictExitCode: ExitStatus.conflict,
             nodesAreDefault: settings.nodesAreDefault,
-            loss: "the term ended"
+            lossText: "the term ended"
         )
         while true {
             let supervisor = Supervisor(plan: plan, reporter: reporter, mailbox: mailbox) { task.cancel() }
             switch supervisor.run() {
             case .ended(let code): throw ExitCode(code)
-            case .stopped(let failure): reporter.report(.warning("\(failure.description); campaigning again"))
+            case .stoppedForLoss(let failure, let signal):
+                // Whoever asked for the end of the command has not asked for another one.
+                guard signal == nil, !session.isOver else {
+                    reporter.report(.error(failure))
+                    throw ExitCode(signal.map(ExitStatus.killed(by:)) ?? failure.exitCode)
+                }
+                reporter.report(.warning("\(failure.description); campaigning again"))
             }
         }
     }
@@ -201,8 +210,6 @@ struct ElectCommand: ResourceCommand {
         options.ttl = ttl
         options.signal = signal
         options.killAfter = killAfter
-        options.label = identity
-        options.note = metadata
         let (complete, path) = (options, connection.config)
         return try waitForResult {
             try await Settings.resolve(options: complete, configurationPath: path)
@@ -214,14 +221,19 @@ struct ElectCommand: ResourceCommand {
             return try LeaderElector(
                 client,
                 name: name,
-                identity: settings.values.label ?? LockOptions.defaultLabel,
-                metadata: settings.values.note,
+                identity: identity ?? LockOptions.defaultLabel,
+                metadata: metadata,
                 priority: priority,
-                configuration: ElectionConfiguration(leaseDuration: settings.values.ttl ?? .seconds(15))
+                configuration: ElectionConfiguration(leaseDuration: leaseDuration(settings))
             )
         } catch {
             throw CommandFailure(error)
         }
+    }
+
+    private func leaseDuration(_ settings: Settings) -> Duration {
+        let usual = Duration.seconds(15)
+        return settings.values.ttl ?? min(usual, settings.values.maximumTTL ?? usual)
     }
 
     // MARK: Looking
@@ -231,7 +243,7 @@ struct ElectCommand: ResourceCommand {
         let client = try settings.makeStandardClient(for: "elect", output.reporter(resource: name))
         let elector = try elector(client, settings)
         try InterruptibleOperation.runUntilInterrupted {
-            for await leadership in try await settings.calling({ try elector.observe() }) {
+            for await leadership in elector.observe() {
                 let text = LeadershipText(leadership, of: name, time: Date(), style: .standardOutput)
                 guard StandardOutput.write(printsJSON ? text.json.text : text.line) else {
                     if StandardOutput.hasNoReader { break }

@@ -5,12 +5,23 @@ import Redlock
 import Synchronization
 
 /// Campaigns again and again while a command runs under each term, and tells a mailbox what becomes of it.
-struct ElectionSession: Sendable {
+final class ElectionSession: Sendable {
     let client: RedlockClient
     let elector: LeaderElector
     /// Nil to wait in silence.
     let notice: WaitingNotice?
     let mailbox: Mailbox<RunEvent>
+    private let over = Mutex(false)
+
+    init(client: RedlockClient, elector: LeaderElector, notice: WaitingNotice?, mailbox: Mailbox<RunEvent>) {
+        self.client = client
+        self.elector = elector
+        self.notice = notice
+        self.mailbox = mailbox
+    }
+
+    /// Whether there will be no other campaign.
+    var isOver: Bool { over.withLock { $0 } }
 
     /// Leads until the command has ended by itself, another campaign cannot help, or the task is cancelled.
     ///
@@ -22,7 +33,7 @@ struct ElectionSession: Sendable {
         repeat {
             let (hasLed, reason) = await leadOnce()
             ending = reason
-            guard let reason, mayCampaignAgain(after: reason) else { break }
+            guard let reason, elector.mayCampaignAgain(after: reason) else { break }
             if hasLed {
                 mailbox.post(.finished(reason))
             } else if !isOutageKnown {
@@ -30,9 +41,10 @@ struct ElectionSession: Sendable {
             }
             isOutageKnown = !hasLed
             // Others have this time to win the next term.
-            try? await Task.sleep(for: elector.configuration.retryPeriod)
+            try? await Task.sleep(for: elector.configuration.retryPeriod * Double.random(in: 1...1.2))
         } while !Task.isCancelled
         await client.shutdown()
+        over.withLock { $0 = true }
         mailbox.post(.finished(ending))
     }
 
@@ -42,13 +54,13 @@ struct ElectionSession: Sendable {
         let start = ContinuousClock.now
         let noticeTask = notice.map { notice in
             // Unstructured: it ends with the waiting, which is not the end of this function.
-            Task {
+            Task { [elector, client, mailbox] in
                 await notice.tell(LockWish(names: [elector.name]), client) { mailbox.post(.waiting($0)) }
             }
         }
         defer { noticeTask?.cancel() }
         do {
-            try await elector.withLeadership { term in
+            try await elector.withLeadership { [elector, mailbox] term in
                 noticeTask?.cancel()
                 let grant = Grant(
                     ownerLabel: elector.candidate.identity,
@@ -68,14 +80,6 @@ struct ElectionSession: Sendable {
             return (true, nil)
         } catch {
             return (hasLed.withLock { $0 }, error)
-        }
-    }
-
-    private func mayCampaignAgain(after reason: any Error) -> Bool {
-        switch reason {
-        case let error as RedlockError: [.lost, .quorumUnavailable].contains(error.code)
-        case let error as ElectionError: [.handedOver, .resigned].contains(error.code)
-        default: false
         }
     }
 }

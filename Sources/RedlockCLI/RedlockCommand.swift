@@ -85,7 +85,8 @@ struct RedlockCommand: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            RunCommand.self, ElectCommand.self, AcquireCommand.self, ExtendCommand.self, ReleaseCommand.self, StatusCommand.self,
+            RunCommand.self, ElectCommand.self, AcquireCommand.self, ExtendCommand.self, ReleaseCommand.self,
+            StatusCommand.self,
             ListCommand.self, WatchCommand.self, DoctorCommand.self, BenchCommand.self, InitCommand.self,
             FenceCommand.self, LocalCommand.self,
         ]

@@ -171,7 +171,7 @@ struct RunCommand: ResourceCommand {
         )
         switch supervisor.run() {
         case .ended(let code): throw ExitCode(code)
-        case .stopped(let failure): throw failure
+        case .stoppedForLoss(let failure, _): throw failure
         }
     }
 

@@ -22,6 +22,7 @@ struct Campaign: Sendable {
         var unlikeRepeats: [UInt64] = []
         var violations: [(seed: UInt64, violation: Violation)] = []
         var grants = 0
+        var terms = 0
         var faults = 0
         var events = 0
         var eventsBesidesHeartbeats = 0
@@ -35,6 +36,7 @@ struct Campaign: Sendable {
         fileprivate mutating func add(_ outcome: Simulation.Outcome, of seed: UInt64) {
             worlds += 1
             grants += outcome.grants
+            terms += outcome.terms
             faults += outcome.faults
             events += outcome.events
             eventsBesidesHeartbeats += outcome.eventsBesidesHeartbeats

@@ -18,12 +18,17 @@ struct Mutant: Sendable {
     /// What is special about the worlds.
     var adjust: @Sendable (inout Scenario) -> Void = { _ in }
 
+    /// Whether its worlds are those of elections.
+    private(set) var isInElections = false
+
     var name: String {
-        switch mistake {
-        case .nothing: "nothing"
-        case .client(let bug): bug.rawValue
-        case .script(let name, _): name
-        }
+        let name =
+            switch mistake {
+            case .nothing: "nothing"
+            case .client(let bug): bug.rawValue
+            case .script(let name, _): name
+            }
+        return isInElections ? "\(name) in elections" : name
     }
 
     /// The scenario of a seed, without the mistake.
@@ -66,7 +71,22 @@ extension Mutant {
     /// with the time of day; and a raise that does not ask whether the lock is held raises a counter too far at worst;
     /// whoever is not woken looks for itself.
     /// That they differ from the real scripts shows in the comparison with a real server.
-    static let all: [Mutant] = clients + scripts
+    static let all: [Mutant] = clients + scripts + elections
+
+    /// Mistakes that show in elections as well: two terms at a time, numbers out of order, a loss that nobody is told of, and
+    /// an election that nobody wins.
+    private static let elections = [
+        PlantedBug.quorumOneTooSmall, .tokenOfFirstAnswer, .lossNotTold, .neverLooksForItself,
+    ]
+    .map { bug in
+        var mutant = clients.first { $0.name == bug.rawValue } ?? Mutant(mistake: .client(bug))
+        mutant.isInElections = true
+        mutant.adjust = { scenario in
+            scenario.holdsElection = true
+            scenario.judgesLiveness = true
+        }
+        return mutant
+    }
 
     /// The one with a mistake of the client.
     static func of(_ bug: PlantedBug) -> Mutant {

@@ -82,6 +82,7 @@ struct SimulateCommand: ParsableCommand {
                 "\(String(format: "%.0f", simulated / 3_600)) h, \(Int(simulated / seconds)) times real time"
             ),
             ("grants", "\(result.grants), \(average(result.grants)) in a world, \(result.fewestGrants) at least"),
+            ("terms of elections", "\(result.terms)"),
             ("faults", "\(result.faults), \(average(result.faults)) in a world"),
             (
                 "events",

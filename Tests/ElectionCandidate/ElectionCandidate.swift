@@ -14,13 +14,18 @@
     /// Whoever leads writes rows of its term, one after the other: through the guards of two databases, and into a table that
     /// nobody guards. It does not notice that its task was cancelled before a row is written, as real work may not.
     ///
+    /// Or one that does not stop when its term ends: ElectionCandidate stuck NODE,...
+    ///
     /// Lines on standard output: `lead IDENTITY TERM NANOSECONDS`, `end IDENTITY TERM NANOSECONDS NANOSECONDS-LEFT`,
     /// `refused IDENTITY TERM`, and `failed …`.
     @main
     struct ElectionCandidate {
         static func main() async throws {
             let arguments = CommandLine.arguments
-            guard arguments.count == 7, let count = Int(arguments[2]), let seconds = Double(arguments[3]) else { exit(64) }
+            if arguments.count == 3, arguments[1] == "stuck" { return try await StuckLeader.run(nodes: arguments[2]) }
+            guard arguments.count == 7, let count = Int(arguments[2]), let seconds = Double(arguments[3]) else {
+                exit(64)
+            }
             let store = try await TermRows(sqlite: arguments[5], postgreSQL: arguments[6])
             let nodes = arguments[4].split(separator: ",").map(String.init)
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -126,7 +131,14 @@
     /// There are no databases to write to.
     @main
     struct ElectionCandidate {
-        static func main() {}
+        static func main() async throws {
+            guard CommandLine.arguments.count == 3 else { return }
+            try await StuckLeader.run(nodes: CommandLine.arguments[2])
+        }
+
+        static func tell(_ line: String) {
+            print(line)
+        }
     }
 
 #endif

@@ -43,6 +43,72 @@ struct CandidacyTests {
         }
     }
 
+    @Test("One whose fitness cannot be found out in time is not fit, and keeps nobody else from leading")
+    func questionsThatHangAreAnswered() async throws {
+        let hangs: @Sendable () async -> Bool = {
+            // Deaf to cancellation.
+            await withUnsafeContinuation { (_: UnsafeContinuation<Void, Never>) in }
+            return true
+        }
+        try await withCandidates(2, plan: { CandidatePlan(isEligible: $0 == 0 ? hangs : nil) }) { electors, _ in
+            let book = TermBook()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                campaign([electors[0]], noting: book, in: &group)
+                try await eventually { if case .notEligible = electors[0].status { true } else { false } }
+                campaign([electors[1]], noting: book, in: &group)
+                try await eventually { electors[1].isLeading }
+                group.cancelAll()
+            }
+            #expect(book.terms.map(\.identity) == ["candidate 1"])
+        }
+    }
+
+    @Test(
+        "Whatever a leader makes of the end of its term, it campaigns again; an error of its own ends its campaigns (control)"
+    )
+    func theEndOfATermIsNotTheEndOfTheCampaigns() async throws {
+        struct Failure: Error {}
+        try await withCandidates(1) { electors, _ in
+            let terms = Mutex(0)
+            await #expect(throws: Failure.self) {
+                try await electors[0].run { term in
+                    switch terms.withLock({ count -> Int in
+                        count += 1
+                        return count
+                    }) {
+                    case 1:
+                        // The step does not fit into the term.
+                        try term.requireValid(for: .seconds(100))
+                    case 2:
+                        electors[0].resign()
+                        do { try await Task.sleep(for: .seconds(60)) } catch { throw Failure() }
+                    default: throw Failure()
+                    }
+                }
+            }
+            #expect(terms.withLock { $0 } == 3)
+        }
+    }
+
+    @Test("A cancelled leader is heard out, whether its fitness is asked for or not")
+    func cancelledLeadersAreHeardOut() async throws {
+        struct Failure: Error {}
+        for isEligible in [nil, { true }] as [(@Sendable () async -> Bool)?] {
+            try await withCandidates(1, plan: { _ in CandidatePlan(isEligible: isEligible) }) { electors, _ in
+                let leading = Task {
+                    try await electors[0].withLeadership { _ in
+                        try? await Task.sleep(for: .seconds(60))
+                        throw Failure()
+                    }
+                }
+                try await eventually { electors[0].isLeading }
+                leading.cancel()
+                await #expect(throws: Failure.self) { try await leading.value }
+                #expect(try await electors[0].history().last?.ending == "failed: Failure")
+            }
+        }
+    }
+
     @Test
     func candidatesAreSeenWhileTheyCampaign() async throws {
         try await withCandidates(3) { electors, _ in

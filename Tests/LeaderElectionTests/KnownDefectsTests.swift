@@ -100,7 +100,9 @@ struct KnownDefectsTests {
     }
 
     /// apache/curator 1211, 1137, 1169: after a reconnection, two took themselves for the leader.
-    @Test("A leader that was cut off and comes back finds another in its place, and leads again only when that one ends")
+    @Test(
+        "A leader that was cut off and comes back finds another in its place, and leads again only when that one ends"
+    )
     func reconnectionMakesNoSecondLeader() async throws {
         try await withLocalRedis(nodes: 3) { redis in
             try await RedlockClient.enrolNewSet(nodes: redis.urls)
@@ -125,6 +127,9 @@ struct KnownDefectsTests {
                         #expect(electors[1].isLeading && !electors[0].isLeading)
                         try await Task.sleep(for: .milliseconds(20))
                     }
+                    try await eventually("it is seen again") { try await electors[1].candidates().count == 2 }
+                    // Until it has its place in the queues, by connections that are made anew.
+                    try await Task.sleep(for: .seconds(1))
                     electors[1].resign()
                     try await eventually("it leads again") { electors[0].isLeading }
                     group.cancelAll()
@@ -136,7 +141,9 @@ struct KnownDefectsTests {
     }
 
     /// kubernetes/client-go 728: users could not tell whether giving the lease up on cancellation is safe.
-    @Test("A cancelled leader gives the lock up once what leads has returned, and not before; nobody waits for the lease")
+    @Test(
+        "A cancelled leader gives the lock up once what leads has returned, and not before; nobody waits for the lease"
+    )
     func cancellationReleasesAfterTheBody() async throws {
         try await withCandidates(2) { electors, _ in
             let mayReturn = Flag(false)

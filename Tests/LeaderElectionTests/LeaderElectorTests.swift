@@ -171,7 +171,7 @@ struct LeaderElectorTests {
     @Test
     func observersSeeWhoLeads() async throws {
         try await withCandidates(2) { electors, _ in
-            var seen = try electors[1].observe().makeAsyncIterator()
+            var seen = electors[1].observe().makeAsyncIterator()
             #expect(await seen.next() == .vacant)
             let mayEnd = AsyncStream.makeStream(of: Void.self)
             let leading = Task {

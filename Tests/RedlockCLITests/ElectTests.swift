@@ -31,7 +31,9 @@ struct ElectTests {
         }
     }
 
-    @Test("One candidate's command runs at a time; after a kill and after a handover it is another's, with a higher term")
+    @Test(
+        "One candidate's command runs at a time; after a kill and after a handover it is another's, with a higher term"
+    )
     func oneCommandRunsAtATime() async throws {
         try await withEnrolledRedis(nodes: 3) { redis in
             let folder = try TermFolder()
@@ -87,6 +89,21 @@ struct ElectTests {
         }
     }
 
+    @Test("Whoever is told to end while its command is stopped for the end of a term does not run it again")
+    func signalsAtTheEndOfATermCount() async throws {
+        try await withEnrolledRedis(nodes: 3) { redis in
+            let folder = try TermFolder()
+            let candidate = try folder.candidate("a", redis, pause: 0.5)
+            try await eventually("the first term") { folder.terms.count == 1 }
+            for server in redis.servers.prefix(2) { try await server.pause() }
+            try await eventually("the command is told to end") { folder.isStopping }
+            candidate.send(SIGTERM)
+            for server in redis.servers.prefix(2) { try await server.resume() }
+            #expect(try await candidate.result().exitCode == 128 + SIGTERM)
+            #expect(folder.terms.count == 1)
+        }
+    }
+
     @Test
     func observersSeeWhoLeads() async throws {
         try await withEnrolledRedis(nodes: 3) { redis in
@@ -97,7 +114,9 @@ struct ElectTests {
             try await eventually { observer.output.contains(#""event":"vacant""#) }
             let folder = try TermFolder()
             let candidate = try folder.candidate("a", redis)
-            try await eventually { observer.output.contains(#""event":"led""#) && observer.output.contains(#""leader":"a""#) }
+            try await eventually {
+                observer.output.contains(#""event":"led""#) && observer.output.contains(#""leader":"a""#)
+            }
             candidate.send(SIGTERM)
             _ = try await candidate.result()
             try await eventually { observer.output.components(separatedBy: #""event":"vacant""#).count == 3 }
@@ -139,14 +158,16 @@ private final class TermFolder {
     }
 
     /// A candidate whose command notes its term and works until it is told to end.
-    func candidate(_ identity: String, _ redis: LocalRedisSet) throws -> Executable.Running {
+    ///
+    /// - Parameter pause: how long it takes to end, in seconds.
+    func candidate(_ identity: String, _ redis: LocalRedisSet, pause: Double = 0) throws -> Executable.Running {
         let line = """
             cd '\(folder.path)'
             for other in running-*; do
                 if [ -e "$other" ] && kill -0 "${other#running-}" 2>/dev/null; then echo "$other" >>overlaps; fi
             done
             : >running-$$
-            trap 'rm -f running-$$; exit 143' TERM
+            trap 'trap "" TERM; : >stopping; sleep \(pause); rm -f running-$$; exit 143' TERM
             echo "$REDLOCK_OWNER $REDLOCK_FENCING_TOKEN" >>terms
             while :; do sleep 0.02; done
             """
@@ -163,6 +184,8 @@ private final class TermFolder {
             return (String(words[0]), number)
         }
     }
+
+    var isStopping: Bool { FileManager.default.fileExists(atPath: folder.appending(path: "stopping").path) }
 
     var overlaps: Int { lines("overlaps").count }
 

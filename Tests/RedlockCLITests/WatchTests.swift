@@ -166,6 +166,7 @@ struct WatchTests {
             holder: holder,
             sharers: [],
             lastFencingToken: FencingToken(rawValue: 3),
+            holderFencingToken: FencingToken(rawValue: 3),
             waitingClients: 2,
             ownerTokens: [],
             sharerTokens: [],

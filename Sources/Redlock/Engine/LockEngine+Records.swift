@@ -25,18 +25,38 @@ extension LockEngine {
         let key = profile.recordsKey(of: lease.claim.names[0])
         // Each lease has two lines.
         let first = -2 * lease.terms.recordCount
-        let collector = ReplyCollector(replyCount: 3) { [logger] result in
-            if case .failure(let failure) = result {
-                logger.debug("a grant could not be written down", metadata: ["reason": "\(failure)"])
-            }
-        }
+        let receiver = RecordReceiver(engine: self)
         for command in [
             ["RPUSH", key, record.text],
             ["LTRIM", key, "\(first)", "-1"],
             ["PEXPIRE", key, "\(Script.counterLifeMilliseconds)"],
         ] {
-            send(.plain(command), to: connectedNodes, receiver: collector)
+            send(.plain(command), to: connectedNodes, receiver: receiver)
         }
+    }
+}
+
+/// Hears whether what was written down was; nobody waits for that.
+private final class RecordReceiver: ReplyReceiver {
+    private let engine: LockEngine
+
+    init(engine: LockEngine) {
+        self.engine = engine
+    }
+
+    func received(_ reply: RESPValue, from node: Int) {
+        if case .error = reply { failed("\(reply.problem); grant +rpush +ltrim +pexpire", at: node) }
+    }
+
+    func failed(_ failure: NodeFailure, at node: Int) {
+        failed(failure.message, at: node)
+    }
+
+    private func failed(_ problem: String, at node: Int) {
+        engine.logger.debug(
+            "a grant could not be written down",
+            metadata: ["redis_node": "\(engine.nodeNames[node])", "reason": "\(problem.printable(limit: 300))"]
+        )
     }
 }
 

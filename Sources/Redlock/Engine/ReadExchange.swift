@@ -11,8 +11,8 @@ final class ReadExchange: ScriptSender {
         let remainingMilliseconds: Int64?
     }
 
-    /// The highest token that any node ever granted.
-    private var lastToken: FencingToken?
+    /// The highest token that each node ever granted.
+    private var lastTokens: [Int: FencingToken] = [:]
     /// How many clients wait on the node that knows of most.
     private var waitingClients: Int?
 
@@ -52,7 +52,7 @@ final class ReadExchange: ScriptSender {
             return failed(reply.problem, at: node)
         }
         if let counter = elements[2].string.flatMap({ Int64($0) }) {
-            lastToken = max(lastToken ?? FencingToken(rawValue: counter), FencingToken(rawValue: counter))
+            lastTokens[node] = FencingToken(rawValue: counter)
         }
         if let waiting = elements[3].integer { waitingClients = max(waitingClients ?? 0, Int(waiting)) }
         if case .bulkString(let value) = elements[0] {
@@ -114,13 +114,16 @@ final class ReadExchange: ScriptSender {
             }
             nodes.append(LockStatus.Node(name: engine.nodeNames[node], state: state))
         }
+        let owner = ownersOfQuorum(readings.values).first
+        let holdingNodes = readings.filter { $0.value.value == owner?.value }.keys
         return LockStatus(
             resource: name.text,
             slot: name.slot,
             nodes: nodes,
-            holder: ownersOfQuorum(readings.values).first.map(Self.holder),
+            holder: owner.map(Self.holder),
             sharers: ownersOfQuorum(shares.values.joined()).map(Self.holder),
-            lastFencingToken: lastToken,
+            lastFencingToken: lastTokens.values.max(),
+            holderFencingToken: holdingNodes.compactMap { lastTokens[$0] }.max(),
             waitingClients: waitingClients,
             ownerTokens: ownerNumbers.sorted { $0.value < $1.value }.compactMap { Self.ownerToken($0.key) },
             sharerTokens: Set(shares.values.joined().map(\.value)).compactMap(Self.ownerToken),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import LeaderElection
 
 /// Runs one command while a lock is held: starts it, hands signals and the terminal on, stops it when the lock is lost.
 ///
@@ -16,7 +17,7 @@ final class Supervisor {
         var conflictExitCode: Int32
         var nodesAreDefault: Bool
         /// What is told of a command that was stopped.
-        var loss = "the lock was lost"
+        var lossText = "the lock was lost"
     }
 
     private let plan: Plan
@@ -31,6 +32,8 @@ final class Supervisor {
     private var childEnd: ChildEnd?
     private var startFailure: CommandFailure?
     private var interruption: (signal: Int32, giveUpAt: ContinuousClock.Instant)?
+    /// The first signal that asked for the end of the command.
+    private var endingSignal: Int32?
     private var loss: LossReason?
     private var killAt: ContinuousClock.Instant?
 
@@ -50,8 +53,9 @@ final class Supervisor {
     enum Outcome {
         /// The exit code of `redlock`; everything is told.
         case ended(Int32)
-        /// The lock was lost, and the command was stopped for it; not told yet.
-        case stopped(CommandFailure)
+        /// The lock was lost, and the command was stopped for it, which is not told yet; and the signal by which somebody has
+        /// asked for its end meanwhile.
+        case stoppedForLoss(CommandFailure, signal: Int32?)
     }
 
     /// Runs the command once.
@@ -158,6 +162,7 @@ final class Supervisor {
         case SIGTSTP:
             jobControl.stopRequested(runningChild)
         default:
+            if child != nil, endingSignal == nil, SignalWatcher.ending.contains(number) { endingSignal = number }
             if let child = runningChild {
                 child.signalGroup(number)
                 reporter.report(.signal(SignalName(number: number)))
@@ -258,9 +263,9 @@ final class Supervisor {
             )
         }
         if let startFailure { return fail(startFailure) }
-        if let loss { return .stopped(failure(for: loss, error)) }
+        if let loss { return .stoppedForLoss(failure(for: loss, error), signal: endingSignal) }
         if let childEnd {
-            if let error {
+            if let error, !(error is ElectionError) {
                 reporter.report(.warning("the lock may not have been released: \(CommandFailure(error).description)"))
             } else {
                 reporter.report(.released(held: .now - acquiredAt))
@@ -284,7 +289,7 @@ final class Supervisor {
                 "\"\(plan.wish.text)\": the maximum hold of \((plan.maximumHold ?? .zero).readable) ended;"
                     + " the command was stopped"
             case .lost:
-                "\"\(plan.wish.text)\": \(plan.loss) and the command was stopped"
+                "\"\(plan.wish.text)\": \(plan.lossText) and the command was stopped"
                     + (error.map { ": \(CommandFailure($0).description)" } ?? "")
             }
         return CommandFailure(exitCode: ExitStatus.lost, code: loss.rawValue, message)

@@ -110,7 +110,7 @@ struct CommandFailure: Error, CustomStringConvertible {
             self.init(
                 exitCode: ExitStatus.code(for: error.code),
                 code: isUsage ? "usage" : error.code.description,
-                error.description + (isUsage ? "; see --ttl" : "")
+                error.description + (error.description.contains("lease duration") ? "; see --ttl" : "")
             )
         default:
             self.init(exitCode: ExitStatus.internalError, String(describing: error))

@@ -22,7 +22,10 @@ extension Simulation {
                 } catch is CancellationError {
                 } catch {
                     // What ends a campaign for good is the end of the client, or a set of nodes that cannot be used.
-                    world.note(Int64(client.process.number), "process \(client.process.number) campaigns no more: \(error)")
+                    world.note(
+                        Int64(client.process.number),
+                        "process \(client.process.number) campaigns no more: \(error)"
+                    )
                 }
             }
             while isOpen, member.client === client {
@@ -45,6 +48,7 @@ extension Simulation {
             surroundings: ElectionSurroundings(
                 sleep: { try await process.sleep(nanoseconds: Int64($0 / .nanoseconds(1))) },
                 now: { client.surroundings.clockInstant(of: process.now) },
+                executor: process.executor,
                 chance: { [world] in Double(world.number(in: 0...1_000)) / 1_000 }
             )
         )
@@ -61,7 +65,9 @@ extension Simulation {
     }
 
     /// Leads for a while, and then returns, resigns, hands over, or leads on until the term is lost.
-    private func lead(under term: Term, _ member: Member, _ client: SimulatedClient, _ elector: LeaderElector) async throws {
+    private func lead(under term: Term, _ member: Member, _ client: SimulatedClient, _ elector: LeaderElector)
+        async throws
+    {
         let holding = Judge.Holding(
             client: member.number,
             of: client,
@@ -69,6 +75,7 @@ extension Simulation {
             ttl: scenario.maximumTTL,
             isWatched: true
         )
+        termCount += 1
         judge.granted(holding, after: judge.highestTokens(of: [Self.election]))
         defer { judge.ended(holding) }
         let isStubborn = world.happens(perMille: 100)
@@ -102,10 +109,10 @@ extension Simulation {
     /// Somebody leads: when the quarantines are over, and whoever led before has been given up.
     func somebodyLeads() {
         calmDown()
-        let before = judge.grants
+        let before = termCount
         let quarantine = scenario.maximumTTL * 2 + .second
-        runUntil(world.now + 4 * quarantine + 120 * .second) { [judge] in judge.grants > before }
-        guard judge.violation == nil, judge.grants == before else { return }
+        runUntil(world.now + 4 * quarantine + 120 * .second) { [unowned self] in termCount > before }
+        guard judge.violation == nil, termCount == before else { return }
         judge.violated(.starved, "nobody leads")
     }
 }

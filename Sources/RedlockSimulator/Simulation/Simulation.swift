@@ -17,6 +17,7 @@ final class Simulation: @unchecked Sendable {
         /// Events that are no mere looks at clocks.
         var eventsBesidesHeartbeats = 0
         var grants = 0
+        var terms = 0
         var faults = 0
         var refusedWrites = 0
         var updatesLostWithoutTokens = 0
@@ -57,6 +58,8 @@ final class Simulation: @unchecked Sendable {
     /// Whether clients still begin new work.
     private(set) var isOpen = true
     private(set) var openTasks = 0
+    /// How many terms were won.
+    var termCount = 0
     /// Whether everything is over, and nobody shall go on.
     private(set) var isDone = false
     private(set) var faultCount = 0
@@ -258,6 +261,7 @@ final class Simulation: @unchecked Sendable {
             events: world.eventCount,
             eventsBesidesHeartbeats: world.eventCount - world.heartbeatEventCount,
             grants: judge.grants,
+            terms: termCount,
             faults: faultCount,
             refusedWrites: store.refusals,
             updatesLostWithoutTokens: store.updatesLostWithoutTokens,

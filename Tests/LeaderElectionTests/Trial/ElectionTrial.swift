@@ -55,6 +55,7 @@
         private let arguments: [String]
         private let observer: LeaderElector
         private let client: RedlockClient
+        private let database: DatabaseQueue
         private var processes: [TrialProcess] = []
         private(set) var failovers: [Duration] = []
         private(set) var handovers: [Duration] = []
@@ -62,10 +63,15 @@
         private(set) var failoversInQuarantine: [Duration] = []
         private(set) var endsInOutages: [Duration] = []
 
-        init(_ scale: TrialScale, _ redis: LocalRedisSet, clocks: [ClockShim], sqlite: String, postgreSQL: String) async throws {
+        init(_ scale: TrialScale, _ redis: LocalRedisSet, clocks: [ClockShim], sqlite: String, postgreSQL: String)
+            async throws
+        {
             self.scale = scale
             self.redis = redis
             self.clocks = clocks
+            var probing = GRDB.Configuration()
+            probing.busyMode = .timeout(0.2)
+            database = try DatabaseQueue(path: sqlite, configuration: probing)
             var configuration = RedlockConfiguration()
             configuration.maximumTTL = scale.leaseDuration
             try await RedlockClient.enrolNewSet(nodes: redis.urls, configuration: configuration)
@@ -76,7 +82,8 @@
             times.retryPeriod = scale.retryPeriod
             observer = try LeaderElector(client, name: "trial", identity: "observer", configuration: times)
             arguments = [
-                "\(scale.candidatesPerProcess)", "\(scale.leaseDuration / .seconds(1))", redis.urls.joined(separator: ","),
+                "\(scale.candidatesPerProcess)", "\(scale.leaseDuration / .seconds(1))",
+                redis.urls.joined(separator: ","),
                 sqlite, postgreSQL,
             ]
         }
@@ -125,14 +132,25 @@
 
         /// The leader's process stands still for three lease durations; meanwhile others lead, and hand over to each other.
         private func stopLeader() async throws {
-            let (leader, process) = try currentLeader()
-            process.stop()
+            let leader = try await stopOutsideOfTransaction()
+            let process = processes[Self.process(of: leader.identity)]
             let end = ContinuousClock.now + scale.leaseDuration * 3
             try await somebodyLeads(after: leader.term)
             for _ in 0..<2 { try await handOver(otherThanIn: process.number) }
             try await Task.sleep(until: end)
             process.resume()
             try await everybodyCampaigns()
+        }
+
+        /// Stops the leader's process where it does not keep everybody else from the database, as nobody could write then.
+        private func stopOutsideOfTransaction() async throws -> TrialLog.Beginning {
+            while true {
+                let (leader, process) = try currentLeader()
+                process.stop()
+                if (try? await database.write { _ in }) != nil { return leader }
+                process.resume()
+                try await Task.sleep(for: .milliseconds(.random(in: 1...10)))
+            }
         }
 
         private func loseTwoNodes() async throws {
