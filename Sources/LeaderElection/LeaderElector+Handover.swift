@@ -4,8 +4,10 @@ import Redlock
 
 /// Handing over to a candidate that is named.
 extension LeaderElector {
-    /// Lets another candidate lead: the leader, whoever it is, ends its term, and its release wakes the named candidate, which
-    /// has the first turn. If it happens not to wait just then, somebody else may lead before it, and hands over as well.
+    /// Lets another candidate lead.
+    ///
+    /// The leader, whoever it is, ends its term, and its release wakes the named candidate, which has the first turn. If it
+    /// happens not to wait just then, somebody else may lead before it, and hands over as well.
     ///
     /// There is never more than one leader, and there is none for as long as what leads takes to end, the release, and the
     /// attempt of the successor: two round trips to the nodes. This elector need not campaign: a leader elsewhere sees the

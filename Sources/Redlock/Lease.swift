@@ -168,10 +168,8 @@ public final class Lease<Fencing: LeaseFencing>: LeaseOfAnyKind {
     ///   - client: the client that is woken before all others; see ``release(to:)``. None if nil.
     ///   - reason: why the lease ends, in the record of its grant; see ``LockOptions/recordedGrants``. "released" if nil.
     public func planRelease(to client: ClientIdentifier? = nil, because reason: String? = nil) {
-        held.state.withLock { state in
-            state.heir = client
-            state.ending = reason
-        }
+        let plan = ReleasePlan(heir: client, reason: reason)
+        held.state.withLock { $0.releasePlan = plan }
     }
 
     /// Gives the lease away to whoever knows its owner token: the client neither renews nor releases it any more, not

@@ -90,9 +90,9 @@ public struct LockStatus: Hashable, Sendable {
     /// the same client that it is handed over to.
     public let lastFencingToken: FencingToken?
 
-    /// The same as far as the nodes know that show the holder: it does not move while the lock is held, by attempts that
-    /// failed. Nil if there is no holder who has the lock alone.
+    /// The same as far as the nodes know that show the holder; nil if nobody has the lock alone.
     ///
+    /// It does not move while the lock is held, as attempts that fail leave it alone there.
     /// With ``LockOptions/handsOver`` set to false, the token of the holder.
     public let holderFencingToken: FencingToken?
 

@@ -8,13 +8,16 @@
     import LeaderElection
     import Redlock
 
-    /// Several candidates of one election in one process, for whoever wants to kill and stop it:
-    /// ElectionCandidate PROCESS COUNT LEASE-SECONDS NODE,... SQLITE-PATH POSTGRESQL-CONNECTION.
+    /// Several candidates of one election in one process, for whoever wants to kill and stop it.
+    ///
+    ///     ElectionCandidate PROCESS COUNT LEASE-SECONDS NODE,... SQLITE-PATH POSTGRESQL-CONNECTION
     ///
     /// Whoever leads writes rows of its term, one after the other: through the guards of two databases, and into a table that
     /// nobody guards. It does not notice that its task was cancelled before a row is written, as real work may not.
     ///
-    /// Or one that does not stop when its term ends: ElectionCandidate stuck NODE,...
+    /// Or one that does not stop when its term ends.
+    ///
+    ///     ElectionCandidate stuck NODE,...
     ///
     /// Lines on standard output: `lead IDENTITY TERM NANOSECONDS`, `end IDENTITY TERM NANOSECONDS NANOSECONDS-LEFT`,
     /// `refused IDENTITY TERM`, and `failed …`.

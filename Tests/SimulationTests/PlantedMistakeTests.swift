@@ -16,7 +16,8 @@ struct PlantedMistakeTests {
     @Test(arguments: [
         "quorumOneTooSmall", "driftForgotten", "tokenUnconfirmed", "tokenOfFirstAnswer", "quarantineSkipped",
         "restartOverlooked", "clocksNotCompared", "membershipIgnored", "neverRenewed", "givenUpCallNotReleased",
-        "quorumOneTooSmall in elections", "lossNotTold in elections", "release deletes a foreign key", "acquire ignores the record", "acquire sets a key without an end",
+        "quorumOneTooSmall in elections", "lossNotTold in elections", "release deletes a foreign key",
+        "acquire ignores the record", "acquire sets a key without an end",
     ])
     func mistakeIsFound(_ name: String) throws {
         let output = try simulator("mutants", "--seeds", "150", "--named", name)

@@ -18,6 +18,7 @@ struct WorldTests {
         }
         // A world in which little happens shows little.
         #expect(result.grants > 1_500)
+        #expect(result.terms > 50)
         #expect(result.faults > 450)
         #expect(result.eventsBesidesHeartbeats > 150_000)
     }
@@ -29,6 +30,21 @@ struct WorldTests {
         let result = campaign.run()
         #expect(result.repeated == 30)
         #expect(result.unlikeRepeats.isEmpty)
+    }
+
+    @Test(
+        "In elections there are never two valid terms at a time, numbers grow, and somebody leads when faults have ended"
+    )
+    func electionsAreInOrder() {
+        let result = Campaign(seeds: 2_000..<2_060) { seed in
+            var scenario = Scenario(seed: seed)
+            scenario.holdsElection = true
+            scenario.judgesLiveness = true
+            return scenario
+        }.run()
+        #expect(result.violations.isEmpty, "\(result.violations)")
+        #expect(result.terms > 300)
+        #expect(result.faults > 200)
     }
 
     @Test

@@ -18,6 +18,21 @@ enum LossReason: Sendable {
     case ownClock
 }
 
+/// What the release of a lease is to do and to tell besides.
+///
+/// A class, as there is hardly ever one.
+final class ReleasePlan: Sendable {
+    /// The client that is to have the lock next, if it waits.
+    let heir: ClientIdentifier?
+    /// Why the lease ends, for people to read.
+    let reason: String?
+
+    init(heir: ClientIdentifier? = nil, reason: String?) {
+        self.heir = heir
+        self.reason = reason
+    }
+}
+
 /// A lease as the engine keeps it.
 ///
 /// `@unchecked Sendable`: the state that callers read is guarded by a mutex; the rest is touched on the loop only,
@@ -30,10 +45,8 @@ final class HeldLease: @unchecked Sendable {
         var handOver = HandOver.possible
         /// Those to whom the lock goes by itself, in order; without any, it is released.
         var successors: Deque<AcquireOperation> = []
-        /// The client that is to have the lock next, if it waits.
-        var heir: ClientIdentifier?
-        /// Why it is released, for people to read.
-        var ending: String?
+        /// What the release is to do and to tell besides, if anything.
+        var releasePlan: ReleasePlan?
         /// What the nodes said to the last extension that did not succeed.
         var problems: [RedlockError.NodeReport] = []
 
@@ -172,7 +185,7 @@ final class HeldLease: @unchecked Sendable {
 
     /// Why the lease ended, for people to read.
     var ending: String {
-        state.withLock { state in state.loss.map { "lost: \($0.text)" } ?? state.ending ?? "released" }
+        state.withLock { state in state.loss.map { "lost: \($0.text)" } ?? state.releasePlan?.reason ?? "released" }
     }
 
     /// What is locked, for people to read.
@@ -218,12 +231,13 @@ extension HeldLease {
     ///   - heir: the client that is to have the lock next, if it waits.
     func release(endsBody: Bool = false, heir: ClientIdentifier? = nil) async {
         let now = engine.surroundings.now
-        let (isFirst, heir, next) = state.withLock { state in
+        let (isFirst, plan, next) = state.withLock { state in
             let isFirst = !state.isReleased
             state.isReleased = true
-            let heir = heir ?? state.heir
-            return (isFirst, heir, isFirst && heir == nil ? handOver(&state, now: now) : nil)
+            let mayHandOver = isFirst && heir == nil && state.releasePlan?.heir == nil
+            return (isFirst, state.releasePlan, mayHandOver ? handOver(&state, now: now) : nil)
         }
+        let heir = heir ?? plan?.heir
         guard isFirst || endsBody else { return }
         if let next {
             let deadline = next.lease.lossDeadline

@@ -191,7 +191,7 @@ extension LockEngine {
         guard lease.isKept else { return }
         let isHeld = lease.state.withLock { state in
             defer { state.isReleased = true }
-            state.ending = state.ending ?? "given away"
+            state.releasePlan = state.releasePlan ?? ReleasePlan(reason: "given away")
             return !state.isReleased
         }
         guard isHeld else { return }

@@ -147,7 +147,10 @@
             while true {
                 let (leader, process) = try currentLeader()
                 process.stop()
-                if (try? await database.write { _ in }) != nil { return leader }
+                // With something to commit, which needs the database for itself.
+                if (try? await database.write { try $0.execute(sql: "UPDATE probe SET n = n + 1") }) != nil {
+                    return leader
+                }
                 process.resume()
                 try await Task.sleep(for: .milliseconds(.random(in: 1...10)))
             }

@@ -34,6 +34,9 @@
                     )
                 }
             }
+            try await database.write {
+                try $0.execute(sql: "CREATE TABLE probe (n INTEGER); INSERT INTO probe VALUES (0)")
+            }
             try await withPostgreSQL { server in
                 let store = try await PostgreSQLGuard(server.url)
                 try await store.write(ReceivedGrant("preparation", FencingToken(rawValue: 1))) {

@@ -21,10 +21,10 @@ extension LockEngine {
     private func ticket(of line: WaitingLine) -> Int64 {
         let now = admission.medianMicroseconds
         guard let operation = line.first else { return now ?? surroundings.wallMicroseconds }
-        return waitingTime(of: operation, now: now) - Int64(operation.terms.priority) * Self.priorityMicroseconds
+        return timeOfComing(of: operation, now: now) - Int64(operation.terms.priority) * Self.priorityMicroseconds
     }
 
-    private func waitingTime(of operation: AcquireOperation, now: Int64?) -> Int64 {
+    private func timeOfComing(of operation: AcquireOperation, now: Int64?) -> Int64 {
         if let ticket = operation.ticket { return ticket }
         let waited = operation.begun.nanoseconds(until: surroundings.now) / 1_000
         let ticket = (now ?? surroundings.wallMicroseconds) - waited
