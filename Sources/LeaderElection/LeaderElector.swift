@@ -67,8 +67,8 @@ public final class LeaderElector: Sendable {
     /// - Parameters:
     ///   - redlock: the client of the nodes; its maximum TTL must allow the lease duration. Several candidates of one election
     ///     in one process have one each, by which they are told apart when the leadership is handed over.
-    ///   - name: what the election is called: the name of a lock, at most 256 bytes, without control characters and `*`, `?`, `[` and `\`. Locks
-    ///     whose names begin with it and a slash belong to the election as well.
+    ///   - name: what the election is called: the name of a lock, at most 256 bytes, without control characters and `*`, `?`,
+    ///     `[` and `\`. Locks whose names begin with it and a slash belong to the election as well.
     ///   - identity: what tells this candidate apart, at most 128 bytes, without the same characters: host and process, for
     ///     example.
     ///   - metadata: what else observers are to know, at most 220 bytes; it is no secret.
@@ -161,13 +161,13 @@ public final class LeaderElector: Sendable {
 
     /// Campaigns, leads, and campaigns again after each term, until the task is cancelled.
     ///
-    /// A term that is lost, handed over, or ended by `resign()`, and an outage of the nodes are logged and followed by another
-    /// campaign.
+    /// A term that is lost, handed over, or ended by `resign()`, a step that did not fit into it, and an outage of the nodes are
+    /// logged and followed by another campaign.
     ///
     /// - Parameter body: what to do as the leader. If it returns, the term ends, and others have the retry period to win the
     ///   next one. It must end when its task is cancelled.
-    /// - Throws: what the body throws, which ends the term and the campaigns, but for `termEnds`; `RedlockError` where trying again cannot help;
-    ///   ``ElectionError`` with `campaignsAlready`; `CancellationError`.
+    /// - Throws: what the body throws, which ends the term and the campaigns, unless ``mayCampaignAgain(after:)`` says otherwise;
+    ///   `RedlockError` where trying again cannot help; ``ElectionError`` with `campaignsAlready`; `CancellationError`.
     public func run(_ body: @escaping @Sendable (Term) async throws -> Void) async throws {
         try beginCampaigning()
         defer { endCampaigning() }

@@ -52,6 +52,7 @@ struct ElectCommand: ResourceCommand {
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup(visibility: .hidden) var profile: ProfileOptions
+    @OptionGroup var child: ChildOptions
     @OptionGroup var output: OutputOptions
 
     @Option(
@@ -86,32 +87,6 @@ struct ElectCommand: ResourceCommand {
     )
     var priority = 0
 
-    @Option(
-        name: .long,
-        parsing: .unconditional,
-        help: ArgumentHelp("What the command gets when the term ends. (default: TERM)", valueName: "signal"),
-        transform: SignalName.option
-    )
-    var signal: SignalName?
-
-    @Option(
-        name: [.customShort("k"), .customLong("kill-after")],
-        parsing: .unconditional,
-        help: ArgumentHelp(
-            "How long after that it gets KILL; a third of the TTL at most. (default: 5s)",
-            valueName: "duration"
-        ),
-        transform: DurationArgument.option
-    )
-    var killAfter: Duration?
-
-    @Option(
-        name: [.customShort("c"), .customLong("command")],
-        parsing: .unconditional,
-        help: ArgumentHelp("A line for /bin/sh, instead of a command.", valueName: "line")
-    )
-    var shellLine: String?
-
     @Flag(name: .long, help: "Follow who leads, until interrupted.")
     var observe = false
 
@@ -139,7 +114,7 @@ struct ElectCommand: ResourceCommand {
             throw ValidationError("an election has one name; write redlock elect NAME -- COMMAND")
         }
         let looks = [observe, history, handover != nil].count { $0 }
-        let commands = [!command.isEmpty, shellLine != nil].count { $0 }
+        let commands = [!command.isEmpty, child.shellLine != nil].count { $0 }
         switch (looks, commands) {
         case (1, 0), (0, 1): break
         case (0, 0): throw ValidationError("no command; write redlock elect NAME -- COMMAND, or -c 'LINE'")
@@ -178,7 +153,7 @@ struct ElectCommand: ResourceCommand {
         let task = Task { await session.run() }
         let plan = Supervisor.Plan(
             wish: LockWish(names: [name]),
-            arguments: CommandArguments.bytes(command: command, shellLine: shellLine),
+            arguments: CommandArguments.bytes(command: command, shellLine: child.shellLine),
             inheritedEnvironment: inheritedEnvironment,
             deadlines: LossDeadlines(
                 ttl: elector.configuration.leaseDuration,
@@ -206,10 +181,8 @@ struct ElectCommand: ResourceCommand {
     }
 
     private func settings() throws -> Settings {
-        var options = connection.partialSettings.or(profile.partialSettings)
+        var options = connection.partialSettings.or(profile.partialSettings).or(child.partialSettings)
         options.ttl = ttl
-        options.signal = signal
-        options.killAfter = killAfter
         let (complete, path) = (options, connection.config)
         return try waitForResult {
             try await Settings.resolve(options: complete, configurationPath: path)
@@ -245,13 +218,7 @@ struct ElectCommand: ResourceCommand {
         try InterruptibleOperation.runUntilInterrupted {
             for await leadership in elector.observe() {
                 let text = LeadershipText(leadership, of: name, time: Date(), style: .standardOutput)
-                guard StandardOutput.write(printsJSON ? text.json.text : text.line) else {
-                    if StandardOutput.hasNoReader { break }
-                    throw CommandFailure(
-                        exitCode: ExitStatus.systemError,
-                        "who leads could not be written to standard output"
-                    )
-                }
+                guard try StandardOutput.writeLine(printsJSON ? text.json.text : text.line) else { break }
             }
             return ExitStatus.success
         }

@@ -46,6 +46,7 @@ struct RunCommand: ResourceCommand {
     @OptionGroup var profile: ProfileOptions
     @OptionGroup var mode: ModeOptions
     @OptionGroup var waiting: WaitingOptions
+    @OptionGroup var child: ChildOptions
     @OptionGroup var output: OutputOptions
 
     @Option(
@@ -60,38 +61,12 @@ struct RunCommand: ResourceCommand {
     var ttl: Duration?
 
     @Option(
-        name: [.customLong("signal")],
-        parsing: .unconditional,
-        help: ArgumentHelp("What the command gets when the lock is lost. (default: TERM)", valueName: "signal"),
-        transform: SignalName.option
-    )
-    var signal: SignalName?
-
-    @Option(
-        name: [.customShort("k"), .customLong("kill-after")],
-        parsing: .unconditional,
-        help: ArgumentHelp(
-            "How long after that it gets KILL; a third of the TTL at most. (default: 5s)",
-            valueName: "duration"
-        ),
-        transform: DurationArgument.option
-    )
-    var killAfter: Duration?
-
-    @Option(
         name: .customLong("max-hold"),
         parsing: .unconditional,
         help: ArgumentHelp("End the command after this time at the latest.", valueName: "duration"),
         transform: DurationArgument.option
     )
     var maximumHold: Duration?
-
-    @Option(
-        name: [.customShort("c"), .customLong("command")],
-        parsing: .unconditional,
-        help: ArgumentHelp("A line for /bin/sh, instead of a command.", valueName: "line")
-    )
-    var shellLine: String?
 
     @Option(
         name: .long,
@@ -122,7 +97,7 @@ struct RunCommand: ResourceCommand {
 
     func validate() throws {
         guard !names.isEmpty else { throw ValidationError("no name; write redlock run NAME -- COMMAND") }
-        switch (command.isEmpty, shellLine) {
+        switch (command.isEmpty, child.shellLine) {
         case (true, nil): throw ValidationError("no command; write redlock run NAME -- COMMAND, or -c 'LINE'")
         case (false, _?): throw ValidationError("-c and a command after -- exclude each other")
         default: break
@@ -157,7 +132,7 @@ struct RunCommand: ResourceCommand {
         let supervisor = Supervisor(
             plan: Supervisor.Plan(
                 wish: wish,
-                arguments: CommandArguments.bytes(command: command, shellLine: shellLine),
+                arguments: CommandArguments.bytes(command: command, shellLine: child.shellLine),
                 inheritedEnvironment: inheritedEnvironment,
                 deadlines: timing.deadlines,
                 signal: settings.values.signal ?? SignalName(number: SIGTERM),
@@ -176,10 +151,10 @@ struct RunCommand: ResourceCommand {
     }
 
     private func settings() throws -> Settings {
-        var options = connection.partialSettings.or(profile.partialSettings).or(waiting.partialSettings)
+        var options = connection.partialSettings.or(profile.partialSettings).or(waiting.partialSettings).or(
+            child.partialSettings
+        )
         options.ttl = ttl
-        options.signal = signal
-        options.killAfter = killAfter
         options.maximumHold = maximumHold
         let (complete, path) = (options, connection.config)
         return try waitForResult {

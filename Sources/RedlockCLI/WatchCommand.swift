@@ -77,13 +77,7 @@ struct WatchCommand: ParsableCommand {
             let changes = try await settings.calling { try client.changes(matching: pattern, every: interval) }
             for await change in changes {
                 let text = ChangeText(change, time: Date(), style: .standardOutput)
-                guard StandardOutput.write(printsJSON ? text.json.text : text.line) else {
-                    if StandardOutput.hasNoReader { break }
-                    throw CommandFailure(
-                        exitCode: ExitStatus.systemError,
-                        "what changed could not be written to standard output"
-                    )
-                }
+                guard try StandardOutput.writeLine(printsJSON ? text.json.text : text.line) else { break }
             }
             return ExitStatus.success
         }
