@@ -81,7 +81,7 @@ struct ElectCommand: ResourceCommand {
         name: .long,
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Among those who wait, the highest leads next; -100 to 100. (default: 0)",
+            "Among those who wait, the highest leads next; -100 to 100.",
             valueName: "number"
         )
     )
