@@ -62,8 +62,9 @@
             var number = 0
             repeat {
                 number += 1
-                await rows.write(number, under: term)
+                // Before the row, so that one that stood still meanwhile writes it, whatever has become of its term.
                 try? await Task.sleep(for: .milliseconds(10))
+                await rows.write(number, under: term)
             } while !Task.isCancelled
             let left = (term.validUntil - .now) / .nanoseconds(1)
             tell("end \(term.leader.identity) \(term.number) \(monotonicNanoseconds) \(Int64(left))")
@@ -95,7 +96,6 @@
         func write(_ number: Int, under term: Term) async {
             // Of a task of its own, so that nothing stops it when the term ends.
             let work = Task.detached {
-                try await database.write { try Self.insert(number, of: term, into: "unguarded", $0) }
                 await refusing(term) {
                     try await guardedDatabase.write(term) { try Self.insert(number, of: term, into: "guarded", $0) }
                 }
@@ -107,6 +107,8 @@
                         )
                     }
                 }
+                // Last, so that a leader which stands still at whatever point, and goes on, comes to this once more.
+                try await database.write { try Self.insert(number, of: term, into: "unguarded", $0) }
             }
             do { try await work.value } catch { ElectionCandidate.tell("failed unguarded: \(error)") }
         }
