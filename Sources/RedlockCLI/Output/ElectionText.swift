@@ -68,9 +68,9 @@ struct ElectionText {
     /// A line for each candidate and each term, in columns.
     var lines: [String] {
         var lines = ["\(name): " + (leader.map { "led by \($0.candidate.identity)" } ?? "vacant"), ""]
-        lines += candidates.isEmpty ? ["nobody campaigns"] : columns(candidateRows)
+        lines += candidates.isEmpty ? ["nobody campaigns"] : candidateRows.linesInColumns
         lines.append("")
-        lines += terms.isEmpty ? ["no term is on record"] : columns(termRows)
+        lines += terms.isEmpty ? ["no term is on record"] : termRows.linesInColumns
         return lines.map(Reporter.inOneLine)
     }
 
@@ -106,15 +106,6 @@ struct ElectionText {
 
     private func moment(_ time: Duration?) -> String {
         time.map { ClockText.text(of: Date(timeIntervalSince1970: $0 / .seconds(1)), seenAt: self.time) } ?? ""
-    }
-
-    private func columns(_ rows: [[String]]) -> [String] {
-        let widths = (rows.first ?? []).indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-        return rows.map { row in
-            var line = zip(row, widths).map { $0.padded(to: $1) }.joined(separator: "  ")
-            while line.last == " " { line.removeLast() }
-            return line
-        }
     }
 
     /// The fields that the help of `redlock elect` names.

@@ -15,19 +15,7 @@ struct ListText {
     }
 
     /// One line for each, in columns.
-    var lines: [String] {
-        let rows = locks.map(row)
-        let widths = rows.reduce(into: [Int](repeating: 0, count: rows.first?.count ?? 0)) { widths, row in
-            for (column, text) in row.enumerated() { widths[column] = max(widths[column], text.count) }
-        }
-        return rows.map { row in
-            var line = ""
-            // A column of which nothing is known for any lock takes no place.
-            for (text, width) in zip(row, widths) where width > 0 { line += text.padded(to: width) + "  " }
-            while line.last == " " { line.removeLast() }
-            return line
-        }
-    }
+    var lines: [String] { locks.map(row).linesInColumns }
 
     private func row(_ lock: LockStatus) -> [String] {
         let first = lock.holder ?? lock.sharers.first

@@ -24,6 +24,19 @@ struct TextStyle {
     }
 }
 
+extension [[String]] {
+    /// A line for each row, its texts in columns; a column without any text takes no place.
+    var linesInColumns: [String] {
+        let widths = (first ?? []).indices.map { column in map { $0[column].count }.max() ?? 0 }
+        return map { row in
+            let columns = zip(row, widths).filter { $0.1 > 0 }.map { text, width in text.padded(to: width) }
+            var line = columns.joined(separator: "  ")
+            while line.last == " " { line.removeLast() }
+            return line
+        }
+    }
+}
+
 extension String {
     /// The text with blanks behind it, if it is shorter.
     func padded(to width: Int) -> String {
