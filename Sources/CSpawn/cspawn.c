@@ -31,6 +31,8 @@ struct prepared {
     const char *path;      // value of PATH; used only for a program without a slash
     char *candidate;       // room for the longest PATH entry, a slash and the program
     char **shell_arguments; // room for {"/bin/sh", file, arguments[1]..., NULL}
+    char **environment;    // with room for `listener` in place of the entry that names this process
+    char *listener;        // LISTEN_PID=, and room for the number of the child; NULL if none was named
     int descriptor_limit;  // for systems without close_range
     pid_t parent;
     int report;            // write end of the error pipe, close-on-exec
@@ -42,6 +44,28 @@ static const char *path_of(char *const *environment) {
         if (strncmp(*environment, "PATH=", 5) == 0) return *environment + 5;
     }
     return "/usr/local/bin:/usr/bin:/bin"; // unset, as opposed to empty
+}
+
+/// Services that are started with open sockets (systemd) are told which process the sockets are for. They are this
+/// process's, and it passes them on; so the child is to find its own number there, which is known after the fork.
+static int prepare_environment(struct prepared *prepared) {
+    static const char name[] = "LISTEN_PID=";
+    char *const *given = prepared->request->environment;
+    size_t count = 0;
+    while (given[count] != NULL) count++;
+    prepared->environment = calloc(count + 1, sizeof(char *));
+    if (prepared->environment == NULL) return ENOMEM;
+    memcpy(prepared->environment, given, count * sizeof(char *));
+    if (prepared->request->inheritance == NULL) return 0;
+    for (size_t place = 0; place < count; place++) {
+        if (strncmp(given[place], name, sizeof name - 1) != 0) continue;
+        if (strtol(given[place] + sizeof name - 1, NULL, 10) != prepared->parent) continue;
+        prepared->listener = malloc(sizeof name + 20);
+        if (prepared->listener == NULL) return ENOMEM;
+        memcpy(prepared->listener, name, sizeof name);
+        prepared->environment[place] = prepared->listener;
+    }
+    return 0;
 }
 
 static int prepare(struct prepared *prepared, const struct cspawn_request *request) {
@@ -56,12 +80,15 @@ static int prepare(struct prepared *prepared, const struct cspawn_request *reque
     while (request->arguments[count] != NULL) count++;
     prepared->shell_arguments = calloc(count + 3, sizeof(char *));
     prepared->candidate = malloc(strlen(prepared->path) + strlen(request->program) + 2);
-    return prepared->shell_arguments == NULL || prepared->candidate == NULL ? ENOMEM : 0;
+    if (prepared->shell_arguments == NULL || prepared->candidate == NULL) return ENOMEM;
+    return prepare_environment(prepared);
 }
 
 static void dispose(struct prepared *prepared) {
     free(prepared->shell_arguments);
     free(prepared->candidate);
+    free(prepared->environment);
+    free(prepared->listener);
 }
 
 /// A close-on-exec pipe, its descriptors above 2 so that the child's standard descriptors cannot overwrite them.
@@ -124,33 +151,64 @@ static int place_standard_descriptors(const struct cspawn_request *request) {
     return 0;
 }
 
-static void close_other_descriptors(const struct prepared *prepared) {
-    int report = prepared->report;
+/// Closes the descriptors from `first` to `last`, both included.
+static void close_range_of(int first, int last, const struct prepared *prepared) {
+    if (first > last) return;
 #if defined(__linux__) && defined(SYS_close_range)
-    if ((report == 3 || syscall(SYS_close_range, 3u, (unsigned)report - 1, 0u) == 0)
-        && syscall(SYS_close_range, (unsigned)report + 1, ~0u, 0u) == 0) {
-        return;
-    }
+    if (syscall(SYS_close_range, (unsigned)first, (unsigned)last, 0u) == 0) return;
 #endif
-    for (int descriptor = 3; descriptor < prepared->descriptor_limit; descriptor++) {
-        if (descriptor != report) close(descriptor);
-    }
+    if (last >= prepared->descriptor_limit) last = prepared->descriptor_limit - 1;
+    for (int descriptor = first; descriptor <= last; descriptor++) close(descriptor);
 }
 
-static void reset_signals(void) {
+/// Closes all but the standard ones, those that were inherited, and the end of the pipe by which a failure is reported.
+static void close_other_descriptors(const struct prepared *prepared) {
+    const struct cinheritance *inheritance = prepared->request->inheritance;
+    size_t count = inheritance == NULL ? 0 : inheritance->descriptor_count;
+    int first = 3;
+    bool has_passed_report = false;
+    for (size_t place = 0; place < count || !has_passed_report;) {
+        int kept = place < count ? inheritance->descriptors[place] : INT_MAX;
+        if (!has_passed_report && prepared->report <= kept) {
+            has_passed_report = true;
+            kept = prepared->report;
+        } else {
+            place++;
+        }
+        close_range_of(first, kept - 1, prepared);
+        if (first <= kept) first = kept + 1;
+    }
+    close_range_of(first, INT_MAX, prepared);
+}
+
+static void set_signals(const struct cinheritance *inheritance) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
-    action.sa_handler = SIG_DFL;
     sigemptyset(&action.sa_mask);
-    for (int number = 1; number < NSIG; number++) sigaction(number, &action, NULL); // refused for KILL and STOP
+    for (int number = 1; number < NSIG; number++) {
+        bool is_ignored = inheritance != NULL && sigismember(&inheritance->ignored_signals, number) == 1;
+        action.sa_handler = is_ignored ? SIG_IGN : SIG_DFL;
+        sigaction(number, &action, NULL); // refused for KILL and STOP
+    }
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/// Writes the number of this process behind `LISTEN_PID=`, by hand: what formats numbers may allocate.
+static void name_listener(char *listener) {
+    if (listener == NULL) return;
+    char digits[20];
+    size_t count = 0;
+    for (pid_t rest = getpid(); rest > 0; rest /= 10) digits[count++] = (char)('0' + rest % 10);
+    char *next = listener + strlen(listener);
+    while (count > 0) *next++ = digits[--count];
+    *next = '\0';
+}
+
 static int execute_file(const struct prepared *prepared, const char *file) {
     const struct cspawn_request *request = prepared->request;
-    execve(file, request->arguments, request->environment);
+    execve(file, request->arguments, prepared->environment);
     if (errno != ENOEXEC) return errno;
     char **arguments = prepared->shell_arguments;
     arguments[0] = (char *)"/bin/sh";
@@ -160,7 +218,7 @@ static int execute_file(const struct prepared *prepared, const char *file) {
         arguments[count + 1] = request->arguments[count];
     }
     arguments[count + 1] = NULL;
-    execve(arguments[0], arguments, request->environment);
+    execve(arguments[0], arguments, prepared->environment);
     return ENOEXEC;
 }
 
@@ -232,7 +290,10 @@ static void run_child(const struct prepared *prepared) {
         if (request->working_directory != NULL && chdir(request->working_directory) != 0) error = errno;
     }
     if (error == 0) {
-        reset_signals();
+        name_listener(prepared->listener);
+        // Raised for this process alone, perhaps.
+        if (request->inheritance != NULL) setrlimit(RLIMIT_NOFILE, &request->inheritance->descriptor_limit);
+        set_signals(request->inheritance);
         error = execute(prepared);
     }
     ssize_t written;

@@ -32,6 +32,13 @@ package struct ClientIdentity: Sendable {
     }()
 }
 
+extension LockStatus.Holder {
+    /// Whether the holder says that it runs on a machine of this name; machines and containers may share one.
+    package var isOnThisMachine: Bool {
+        host != nil && host == ClientIdentity.hostName?.printable(limit: OwnerField.longestHost)
+    }
+}
+
 /// What may stand behind the label of an owner token: `U+001F name=value`, in any order.
 ///
 /// No label, and no value, has that character, so that a label may be anything else, and ends with the value of the key

@@ -65,13 +65,16 @@ struct AcquireCommand: ResourceCommand {
             }
             defer { noticeTask?.cancel() }
             let options = Self.options(settings)
+            let wish = LockWish(names: [name], isShared: sharing != nil)
             try await settings.finishing(client) {
-                if let sharing {
-                    try await Self.acquire(reporter, printsJSON: printsJSON) {
-                        try await sharing.acquire(name, mode: .shared, options: options)
+                try await OuterLocks().guarding(wish, client) {
+                    if let sharing {
+                        try await Self.acquire(reporter, printsJSON: printsJSON) {
+                            try await sharing.acquire(name, mode: .shared, options: options)
+                        }
+                    } else {
+                        try await Self.acquire(name, client, options, reporter, printsJSON: printsJSON)
                     }
-                } else {
-                    try await Self.acquire(name, client, options, reporter, printsJSON: printsJSON)
                 }
             }
             return ExitStatus.success

@@ -134,12 +134,8 @@ struct ElectCommand: ResourceCommand {
     // MARK: Leading
 
     private func campaign() throws {
-        let mailbox = Mailbox<RunEvent>()
         // Before anything that starts a thread.
-        SignalWatcher.start(SignalWatcher.ending + [SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD]) { number in
-            mailbox.post(.signal(number))
-        }
-        let inheritedEnvironment = ChildEnvironment.inherited()
+        let mailbox = try Supervisor.startWatchingSignals()
         let reporter = output.reporter(resource: name)
         let settings = try settings()
         let client = try settings.makeStandardClient(for: "elect", reporter)
@@ -154,7 +150,6 @@ struct ElectCommand: ResourceCommand {
         let plan = Supervisor.Plan(
             wish: LockWish(names: [name]),
             arguments: CommandArguments.bytes(command: command, shellLine: child.shellLine),
-            inheritedEnvironment: inheritedEnvironment,
             deadlines: LossDeadlines(
                 ttl: elector.configuration.leaseDuration,
                 killAfter: settings.values.killAfter ?? RunTiming.defaultKillAfter

@@ -60,21 +60,19 @@ final class ElectionSession: Sendable {
         }
         defer { noticeTask?.cancel() }
         do {
-            try await elector.withLeadership { [elector, mailbox] term in
-                noticeTask?.cancel()
-                let grant = Grant(
-                    ownerLabel: elector.candidate.identity,
-                    fencingToken: term.number,
-                    slot: nil,
-                    waited: ContinuousClock.now - start,
-                    validUntil: { term.validUntil }
-                )
-                hasLed.withLock { $0 = true }
-                mailbox.post(.acquired(grant))
-                await withTaskCancellationHandler {
-                    await grant.commandEnded.wait()
-                } onCancel: {
-                    mailbox.post(.endangered)
+            try await OuterLocks().guarding(LockWish(names: [elector.name]), client) { [elector, mailbox] in
+                try await elector.withLeadership { term in
+                    noticeTask?.cancel()
+                    let grant = Grant(
+                        ownerLabel: elector.candidate.identity,
+                        fencingToken: term.number,
+                        slot: nil,
+                        waited: ContinuousClock.now - start,
+                        validUntil: { term.validUntil },
+                        isHeld: { term.isValid }
+                    )
+                    hasLed.withLock { $0 = true }
+                    await grant.hold(mailbox)
                 }
             }
             return (true, nil)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import CSpawn
 import Foundation
 
 /// Starts the command that was asked for, and turns what it throws into one line and an exit code.
@@ -10,11 +11,18 @@ import Foundation
 @main
 enum EntryPoint {
     static func main() {
-        // Whoever reads our output may stop reading; that is an error of a write, not the end of the supervision.
+        // First of all, as the next lines change it.
+        _ = InheritedState.ofThisProcess
+        let standardError = cinheritance_fill_standard_descriptors()
+        // A reader of our output may stop reading; that is an error of a write, not the end of the supervision.
         signal(SIGPIPE, SIG_IGN)
         var resource: String?
         do {
+            guard standardError == 0 else {
+                throw CommandFailure(systemError: standardError, "standard input, output or error is closed")
+            }
             try ProcessLimits.raiseDescriptorLimit()
+            try ProcessLimits.requireThreads()
             try CommandArguments.checkText()
             var command = try RedlockCommand.parseAsRoot()
             if var lockCommand = command as? any ResourceCommand {
@@ -61,6 +69,15 @@ enum EntryPoint {
         }
     }
 
+    private static func printWhatWasAskedFor(_ text: String) -> Never {
+        do {
+            try StandardOutput.writeResult(text)
+            exit(ExitStatus.success)
+        } catch {
+            end(with: error)
+        }
+    }
+
     private static func end(with error: any Error, resource: String? = nil) -> Never {
         if let code = error as? ExitCode { exit(code.rawValue) }
         var reporter = Reporter(resource: resource)
@@ -73,7 +90,7 @@ enum EntryPoint {
         default:
             let code = RedlockCommand.exitCode(for: error)
             // Help, version and completion scripts: asked for, and printed to standard output.
-            if code == .success, unintendedHelp == nil { RedlockCommand.exit(withError: error) }
+            if code == .success, unintendedHelp == nil { printWhatWasAskedFor(RedlockCommand.fullMessage(for: error)) }
             failure = unintendedHelp ?? CommandFailure(exitCode: code.rawValue, RedlockCommand.message(for: error))
         }
         reporter.report(.error(failure))
@@ -88,6 +105,21 @@ protocol ResourceCommand: ParsableCommand {
 
 /// What the system grants this process.
 enum ProcessLimits {
+    /// Tries whether the threads that are needed can be started: the event loop's, one for signals, and those of the pool
+    /// of tasks, one for each processor and some more.
+    ///
+    /// Where one is missing later, the libraries below crash or wait for ever.
+    static func requireThreads() throws {
+        let count = Int32(ProcessInfo.processInfo.activeProcessorCount) + 6
+        let error = cprocess_try_threads(count)
+        guard error != 0 else { return }
+        throw CommandFailure(
+            systemError: error,
+            "this process cannot start the \(count) threads it needs; raise the limit of processes (ulimit -u) or of memory "
+                + "(ulimit -v)"
+        )
+    }
+
     /// The event loop and one connection per node need some descriptors, and cannot say what they miss.
     ///
     /// Not raised further than needed: what the command inherits should be near to what the user set.

@@ -41,7 +41,7 @@ struct ExtendCommand: ResourceCommand {
         let (complete, path, name, printsJSON) = (options, connection.config, name, output.json)
         let (reporter, mode) = (output.reporter(resource: name), mode)
         try InterruptibleOperation.run {
-            let token = try OwnerTokenInput.read()
+            let token = try OwnerTokenInput.read(reporter)
             let settings = try await Settings.resolve(options: complete, configurationPath: path)
             let ttl = AcquireCommand.ttl(settings.values)
             let validity: Duration

@@ -25,8 +25,20 @@ struct Grant: Sendable {
     let slot: Int?
     let waited: Duration
     let validUntil: @Sendable () -> ContinuousClock.Instant
+    /// Whether it is neither lost nor released, so that it is renewed.
+    let isHeld: @Sendable () -> Bool
     /// Opened when the command has ended.
     let commandEnded = Gate()
+
+    /// Hands the grant to the supervisor, and returns when the command has ended.
+    func hold(_ mailbox: Mailbox<RunEvent>) async {
+        mailbox.post(.acquired(self))
+        await withTaskCancellationHandler {
+            await commandEnded.wait()
+        } onCancel: {
+            mailbox.post(.endangered)
+        }
+    }
 }
 
 /// Holds one lock while a command runs, and tells a mailbox what becomes of it.
@@ -58,21 +70,18 @@ struct LockSession: Sendable {
             }
         }
         do {
-            try await wish.hold(client, options) { lease in
-                noticeTask?.cancel()
-                let waited = ContinuousClock.now - start
-                let grant = Grant(
-                    ownerLabel: lease.ownerLabel,
-                    fencingToken: lease.token,
-                    slot: lease.slot,
-                    waited: waited,
-                    validUntil: { lease.validUntil }
-                )
-                mailbox.post(.acquired(grant))
-                await withTaskCancellationHandler {
-                    await grant.commandEnded.wait()
-                } onCancel: {
-                    mailbox.post(.endangered)
+            try await OuterLocks().guarding(wish, client) {
+                try await wish.hold(client, options) { lease in
+                    noticeTask?.cancel()
+                    let grant = Grant(
+                        ownerLabel: lease.ownerLabel,
+                        fencingToken: lease.token,
+                        slot: lease.slot,
+                        waited: ContinuousClock.now - start,
+                        validUntil: { lease.validUntil },
+                        isHeld: { lease.isValid }
+                    )
+                    await grant.hold(mailbox)
                 }
             }
             return nil

@@ -69,6 +69,7 @@ protocol HeldLock: Sendable {
     var slot: Int? { get }
     var token: FencingToken? { get }
     var validUntil: ContinuousClock.Instant { get }
+    var isValid: Bool { get }
 }
 
 extension Lease: HeldLock {}

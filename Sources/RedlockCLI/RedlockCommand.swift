@@ -52,12 +52,12 @@ struct RedlockCommand: AsyncParsableCommand {
               0    done
               1    lock not obtained (run, acquire: or --conflict-exit-code), not held;
                    status: free; init: refused
-              64   wrong usage
+              64   wrong usage; a lock that would be waited for until its own end
               69   no quorum: too few servers reachable, or too few whose votes count;
                    doctor: a vote does not count; init: a server does not answer
               70   internal error
               71   refused by the operating system
-              75   lock lost, and the command stopped
+              75   lock lost, or held for --max-hold, and the command stopped
               run: otherwise the command's own code, 128+signal if a signal ended it,
               126 if it cannot be executed, 127 if it is not found.
 
@@ -73,6 +73,9 @@ struct RedlockCommand: AsyncParsableCommand {
               signal    signal
               exited    exitCode, signal
               lost      reason (lost, maximumHold), signal, killAfterMilliseconds
+              unstoppable  reason, keepsLock, lockEndsAfterMilliseconds: the command cannot be
+                        signalled, or does not end
+              overrun   the lock has ended, and that command goes on without it
               released  heldMilliseconds
               warning   message
               error     code, message, exitCode, nodes: [{node, outcome}] (where nodes were

@@ -55,7 +55,7 @@ struct ReleaseCommand: ResourceCommand {
         let (path, name, printsJSON, isForced) = (connection.config, name, output.json, force)
         let (reporter, mode, slot) = (output.reporter(resource: name), mode, slot)
         try InterruptibleOperation.run {
-            let token = isForced ? nil : try OwnerTokenInput.read()
+            let token = isForced ? nil : try OwnerTokenInput.read(reporter)
             let settings = try await Settings.resolve(options: options, configurationPath: path)
             let wasHeld: Bool
             if let token, let client = try mode.sharingClient(settings, for: "release", reporter) {

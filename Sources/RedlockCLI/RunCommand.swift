@@ -15,14 +15,21 @@ struct RunCommand: ResourceCommand {
             releases it, and exits as the command did. If the lock is lost, the command and all of its process group get --signal and \
             then KILL before anybody else can hold the lock, and the exit code is 75.
 
-            The command has the terminal and standard input. HUP, INT, QUIT, TERM, USR1 and USR2 sent to redlock reach \
+            The command finds what it would find without redlock: the terminal, standard input, every open descriptor, \
+            the signals that are ignored, the limits. HUP, INT, QUIT, TERM, USR1 and USR2 sent to redlock reach \
             its whole process group. In its environment are REDLOCK_NAME, REDLOCK_OWNER, \
             REDLOCK_FENCING_TOKEN (not with --compatible and --shared), with --slots REDLOCK_SLOT, from 0, and with \
             --max-hold REDLOCK_DEADLINE_MS: the Unix time in milliseconds by which the hold ends. Of several names, \
             REDLOCK_NAME has one in each line, and the fencing token is that of each; each slot has tokens of its own. The fencing token is a number that grows with every grant of NAME: a \
             store that keeps the highest it saw, and refuses a lower one, is safe from a command that wrote too late. \
             Passwords are removed from it. \
+            REDLOCK_HELD has the names of outer locks as well: a redlock that asks for what is held until it has ended \
+            says so, and exits with 64. \
             Processes that the command leaves behind when it ends by itself go on, without the lock.
+
+            A command that runs as another user than redlock cannot be signalled, and so not be stopped: put sudo before \
+            redlock, not behind it. If it happens, redlock says so at once and waits for the end of the command; at the end \
+            of --max-hold it keeps the lock until then.
 
             If redlock itself is stopped (STOP, Ctrl-Z), the command is killed before the lock ends.
 
@@ -110,15 +117,14 @@ struct RunCommand: ResourceCommand {
 
     func run() throws {
         try wish.validate()
-        let mailbox = Mailbox<RunEvent>()
         // Before anything that starts a thread.
-        SignalWatcher.start(SignalWatcher.ending + [SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD]) { number in
-            mailbox.post(.signal(number))
-        }
-        let inheritedEnvironment = ChildEnvironment.inherited()
+        let mailbox = try Supervisor.startWatchingSignals()
         let reporter = output.reporter(resource: wish.text)
         let settings = try settings()
         try wish.requireProfile(settings)
+        if let maximumHold = settings.values.maximumHold, maximumHold <= .zero {
+            throw UsageError("the maximum hold must be longer than 0")
+        }
         let client = try settings.makeClient(reporter)
         let timing = RunTiming(settings.values)
         let session = LockSession(
@@ -133,7 +139,6 @@ struct RunCommand: ResourceCommand {
             plan: Supervisor.Plan(
                 wish: wish,
                 arguments: CommandArguments.bytes(command: command, shellLine: child.shellLine),
-                inheritedEnvironment: inheritedEnvironment,
                 deadlines: timing.deadlines,
                 signal: settings.values.signal ?? SignalName(number: SIGTERM),
                 maximumHold: settings.values.maximumHold,
@@ -184,7 +189,7 @@ struct RunTiming {
         LockOptions(
             ttl: ttl,
             wait: WaitPolicy(settings.wait),
-            maximumHold: settings.maximumHold,
+            // The maximum hold is the supervisor's: it keeps the lock of a command that it cannot end.
             cancellationMargin: deadlines.margin,
             label: settings.label ?? LockOptions.defaultLabel,
             note: settings.note,

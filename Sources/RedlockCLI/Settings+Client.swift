@@ -97,12 +97,33 @@ extension WaitPolicy {
 extension LockOptions {
     /// The library's own label, and the user before it: `user@host:pid`.
     ///
-    /// The user is taken from the environment: a look-up may ask a directory server.
+    /// The user is taken from the environment, or else from the file of local users: a look-up may ask a directory server.
     static let defaultLabel: String = {
         let environment = ProcessInfo.processInfo.environment
-        let user = environment["USER"] ?? environment["LOGNAME"] ?? String(geteuid())
+        let user =
+            ["USER", "LOGNAME"].compactMap { environment[$0] }.first { !$0.isEmpty } ?? localUserName
+            ?? String(geteuid())
         return "\(user)@\(RedlockConfiguration().label)"
     }()
+
+    private static var localUserName: String? {
+        if geteuid() == 0 { return "root" }
+        // Cut off at a length that a file of local users hardly has.
+        guard let file = FileHandle(forReadingAtPath: "/etc/passwd"), let data = try? file.read(upToCount: 1 << 20)
+        else {
+            return nil
+        }
+        return userName(of: geteuid(), inPasswords: String(decoding: data, as: UTF8.self))
+    }
+
+    /// The name of a user in a text as /etc/passwd has it.
+    static func userName(of user: uid_t, inPasswords text: String) -> String? {
+        for line in text.split(whereSeparator: \.isNewline) {
+            let fields = line.split(separator: ":", omittingEmptySubsequences: false)
+            if fields.count > 2, fields[2] == String(user), !fields[0].isEmpty { return String(fields[0]) }
+        }
+        return nil
+    }
 }
 
 extension Lease {

@@ -35,7 +35,7 @@ enum InterruptibleOperation {
     /// - Throws: `ExitCode` of the operation if it ends nevertheless, or what it threw.
     static func runUntilInterrupted(_ body: @escaping @Sendable () async throws -> Int32) throws -> Never {
         let mailbox = Mailbox<Event>()
-        SignalWatcher.start(SignalWatcher.ending) { mailbox.post(.signal($0)) }
+        try SignalWatcher.start(SignalWatcher.ending) { mailbox.post(.signal($0)) }
         Task {
             do {
                 mailbox.post(.finished(.success(try await body())))
@@ -56,7 +56,7 @@ enum InterruptibleOperation {
     /// - Throws: `ExitCode` of the operation, or what it threw.
     static func run(_ body: @escaping @Sendable () async throws -> Int32) throws -> Never {
         let mailbox = Mailbox<Event>()
-        SignalWatcher.start(SignalWatcher.ending) { mailbox.post(.signal($0)) }
+        try SignalWatcher.start(SignalWatcher.ending) { mailbox.post(.signal($0)) }
         let task = Task {
             do {
                 mailbox.post(.finished(.success(try await body())))

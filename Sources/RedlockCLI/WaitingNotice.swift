@@ -8,6 +8,8 @@ struct Obstacle: Sendable {
     var holder: LockStatus.Holder?
     /// The nodes without a vote, where too few votes count for anybody to be granted the lock.
     var missingVotes: MissingVotes?
+    /// Of the names that are asked for, those that are held until this process has ended.
+    var outerNames: [String] = []
 }
 
 /// Says what we wait for, once it is clear that we wait at all.
@@ -27,7 +29,7 @@ struct WaitingNotice: Sendable {
     func tell(_ wish: LockWish, _ client: any LockClient, _ report: @Sendable (Obstacle) -> Void) async {
         do {
             try await Task.sleep(for: delay)
-            var obstacle = Obstacle()
+            var obstacle = Obstacle(outerNames: OuterLocks().names(among: wish.names))
             // Of slots, those have them who came first.
             for name in wish.names where wish.slotCount == nil && obstacle.holder == nil {
                 let status = try await client.inspect(name)
@@ -42,15 +44,5 @@ struct WaitingNotice: Sendable {
         } catch {
             // Only told for information: the acquire itself reports what is wrong.
         }
-    }
-
-    /// What a command inside `redlock run` is told that asks for the lock it runs under.
-    static func warning(
-        _ resource: String,
-        environment: [String: String] = ProcessInfo.processInfo.environment
-    ) -> Report? {
-        let outer = environment["REDLOCK_NAME"]?.split(separator: "\n").joined(separator: ", ")
-        guard outer == resource else { return nil }
-        return .warning("this command runs under \"\(resource)\" already (REDLOCK_NAME), so it may wait for itself")
     }
 }

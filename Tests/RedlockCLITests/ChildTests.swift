@@ -29,7 +29,8 @@ struct ChildEnvironmentTests {
             fencingToken: fencingToken,
             slot: slot,
             waited: .zero,
-            validUntil: { .now }
+            validUntil: { .now },
+            isHeld: { true }
         )
     }
 
@@ -49,7 +50,7 @@ struct ChildEnvironmentTests {
     func severalNamesAndSlotsAreTold() {
         #expect(
             Self.entries(["REDLOCK_SLOT=7"], names: ["a, b", "c"]) == [
-                "REDLOCK_NAME=a, b\nc", "REDLOCK_OWNER=me@here:1",
+                "REDLOCK_NAME=a, b\nc", "REDLOCK_OWNER=me@here:1", "REDLOCK_HELD=a, b\nc",
             ]
         )
         #expect(Self.entries([], slot: 0).last == "REDLOCK_SLOT=0")
@@ -65,17 +66,19 @@ struct ChildEnvironmentTests {
         #expect(
             entries == [
                 "PATH=/bin", "REDLOCK_REDIS=redis://a:1,redis://b,redis://c", "REDLOCK_REDISX=kept", "EMPTY=",
-                "REDLOCK_NAME=report", "REDLOCK_OWNER=me@here:1",
+                "REDLOCK_NAME=report", "REDLOCK_OWNER=me@here:1", "REDLOCK_HELD=report",
             ]
         )
     }
 
     @Test
-    func theInnerLockReplacesTheOuterOne() {
+    func theInnerLockReplacesTheOuterOneAndAllNamesAreHandedDown() {
         let outer = [
             "REDLOCK_NAME=outer", "REDLOCK_OWNER=outer", "REDLOCK_FENCING_TOKEN=1", "REDLOCK_DEADLINE_MS=1",
+            "REDLOCK_HELD=first\nouter",
         ]
-        #expect(Self.entries(outer) == ["REDLOCK_NAME=report", "REDLOCK_OWNER=me@here:1"])
+        let own = ["REDLOCK_NAME=report", "REDLOCK_OWNER=me@here:1", "REDLOCK_HELD=first\nouter\nreport"]
+        #expect(Self.entries(outer) == own)
         let inner = Self.entries(outer, fencingToken: FencingToken(rawValue: 42), deadlineMilliseconds: 17)
         #expect(inner.suffix(2) == ["REDLOCK_FENCING_TOKEN=42", "REDLOCK_DEADLINE_MS=17"])
     }
@@ -121,6 +124,53 @@ struct CommandArgumentsTests {
     }
 }
 
+/// What a command that does not end is told, and what is told of it.
+@Suite
+struct CommandStopTests {
+    private let start = ContinuousClock.now
+
+    @Test
+    func aCommandThatEndsWhenKilledHasNoObstacle() {
+        var stop = CommandStop(.lost, killAt: start + .seconds(1))
+        var isNews = stop.sent(SIGTERM, isKill: false, .delivered, at: start)
+        #expect(!isNews)
+        isNews = stop.sent(SIGKILL, isKill: true, .delivered, at: start + .seconds(1))
+        #expect(!isNews)
+        isNews = stop.sent(SIGKILL, isKill: true, .groupIsGone, at: start + .seconds(5))
+        #expect(!isNews)
+        #expect(stop.obstacle == nil)
+    }
+
+    @Test
+    func aRefusedSignalIsNewsOnce() {
+        var stop = CommandStop(.lost, killAt: start + .seconds(1))
+        var isNews = stop.sent(SIGTERM, isKill: false, .refused("not permitted"), at: start)
+        #expect(isNews)
+        isNews = stop.sent(SIGKILL, isKill: true, .refused("not permitted"), at: start + .seconds(1))
+        #expect(!isNews)
+        #expect(stop.obstacle == "TERM cannot be sent to it: not permitted")
+        #expect(stop.killAt > start + .seconds(1), "it may change its user yet")
+    }
+
+    @Test
+    func whatOutlivesItsKillForLongCannotBeStopped() {
+        var stop = CommandStop(.maximumHold, killAt: start)
+        var isNews = stop.sent(SIGKILL, isKill: true, .delivered, at: start)
+        #expect(!isNews)
+        isNews = stop.sent(SIGKILL, isKill: true, .delivered, at: start + .milliseconds(900))
+        #expect(!isNews)
+        isNews = stop.sent(SIGKILL, isKill: true, .delivered, at: start + .seconds(1))
+        #expect(isNews)
+    }
+
+    @Test
+    func theEndOfTheLockIsNewsOnce() {
+        var stop = CommandStop(.lost, killAt: start)
+        let (first, second) = (stop.lockEnded(), stop.lockEnded())
+        #expect(first && !second)
+    }
+}
+
 @Suite
 struct LossDeadlinesTests {
     @Test
@@ -153,7 +203,8 @@ struct ReporterTests {
     @Test
     func verbositySelects() {
         let reports: [(Report, Reporter.Verbosity)] = [
-            (.error(CommandFailure(exitCode: 69, "e")), .quiet), (.warning("w"), .normal),
+            (.error(CommandFailure(exitCode: 69, "e")), .quiet), (.warning("w"), .normal), (.overrun, .quiet),
+            (.unstoppable(reason: "r", keepsLock: false, lockEndsAfter: .zero), .quiet),
             (.waiting(Obstacle()), .normal),
             (.released(held: .seconds(1)), .verbose),
         ]
@@ -186,6 +237,11 @@ struct ReporterTests {
                 ["reason", "signal", "killAfterMilliseconds"]
             ),
             (.released(held: .seconds(2)), "released", ["heldMilliseconds"]),
+            (
+                .unstoppable(reason: "r", keepsLock: true, lockEndsAfter: .seconds(1)), "unstoppable",
+                ["reason", "keepsLock", "lockEndsAfterMilliseconds"]
+            ),
+            (.overrun, "overrun", []),
             (.signal(SignalName(number: SIGHUP)), "signal", ["signal"]),
             (.exited(code: 143, signal: SignalName(number: SIGTERM)), "exited", ["exitCode", "signal"]),
             (.error(CommandFailure(exitCode: 1, "m\u{1}\\")), "error", ["code", "message", "exitCode"]),

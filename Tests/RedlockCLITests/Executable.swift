@@ -51,6 +51,20 @@ struct Executable {
         return try await running.result()
     }
 
+    /// Runs a line of bash in which `$REDLOCK` is the command.
+    static func shell(
+        _ line: String,
+        redis: [String] = [],
+        environment: [String: String] = [:]
+    ) async throws -> Result {
+        let running = try Running(
+            program: "/bin/bash",
+            ["-c", line],
+            environment: Self.environment(redis, environment.merging(["REDLOCK": path]) { $1 })
+        )
+        return try await running.result()
+    }
+
     /// One run of it.
     ///
     /// Its output goes to files: what it leaves running must not keep a pipe open.
@@ -61,14 +75,19 @@ struct Executable {
 
         var processID: pid_t { process.processIdentifier }
 
-        init(_ arguments: [String], environment: [String: String], input: String = "") throws {
+        init(
+            program: String = Executable.path,
+            _ arguments: [String],
+            environment: [String: String],
+            input: String = ""
+        ) throws {
             folder = FileManager.default.temporaryDirectory.appendingPathComponent("redlock-cli-\(UUID().uuidString)")
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
             for name in ["output", "errors"] {
                 _ = FileManager.default.createFile(atPath: folder.appendingPathComponent(name).path, contents: nil)
             }
             try Data(input.utf8).write(to: folder.appendingPathComponent("input"))
-            process.executableURL = URL(fileURLWithPath: Executable.path)
+            process.executableURL = URL(fileURLWithPath: program)
             process.arguments = arguments
             process.environment = environment
             let input = try FileHandle(forReadingFrom: folder.appendingPathComponent("input"))

@@ -68,24 +68,6 @@ struct RunTests {
     }
 
     @Test
-    func theCommandInheritsNoDescriptorAndNoSignalMask() async throws {
-        try await withEnrolledRedis(nodes: 3) { redis in
-            let line = "ls /proc/self/fd; grep -E '^Sig(Blk|Ign)' /proc/self/status"
-            guard FileManager.default.fileExists(atPath: "/proc/self/fd") else { return }
-            let result = try await Executable.run(["run", "a", "-c", line], redis: redis.urls)
-            // 3 is the folder that ls itself reads.
-            #expect(result.output.hasPrefix("0\n1\n2\n3\nSig"), "\(result.output)")
-            let masks = result.output.split(separator: "\n").filter { $0.hasPrefix("Sig") }
-            #expect(masks.count == 2)
-            for mask in masks {
-                let bits = try #require(UInt64(mask.split(separator: "\t")[1], radix: 16))
-                // Signals from 32 on belong to the C library, and no program can reset them.
-                #expect(bits & 0x7FFF_FFFF == 0, "\(mask)")
-            }
-        }
-    }
-
-    @Test
     func aHeldLockIsWaitedForOrReported() async throws {
         try await withEnrolledRedis(nodes: 3) { redis in
             let environment = Executable.environment(redis.urls)
@@ -120,7 +102,7 @@ struct RunTests {
     func waitingIsToldSoonToPeopleAndLateToLogs() async throws {
         try await withEnrolledRedis(nodes: 1) { redis in
             _ = try await Executable.run(["acquire", "--label", "holder", "--ttl", "30s", "busy"], redis: redis.urls)
-            let environment = Executable.environment(redis.urls, ["REDLOCK_NAME": "busy"])
+            let environment = Executable.environment(redis.urls, ["REDLOCK_HELD": "busy"])
             let command = ["-w", "6", "busy", "--", "true"]
             let quiet = try Executable.Running(["run", "-q"] + command, environment: environment)
             let early = try await Executable.run(["run", "-w", "1", "busy", "--", "true"], redis: redis.urls)

@@ -82,10 +82,9 @@ struct SupervisionTests {
     @Test
     func whatTheCommandLeavesBehindWhenItEndsGoesOn() async throws {
         try await withEnrolledRedis(nodes: 3) { redis in
-            let result = try await Executable.run(
-                ["run", "a", "-c", "sleep 300 > /dev/null 2>&1 & echo $!"],
-                redis: redis.urls
-            )
+            // It inherits the descriptor by which the process of the tests hears of the end.
+            let line = #"eval exec $(seq -f "%g>&-" 3 255); sleep 300 > /dev/null 2>&1 & echo $!"#
+            let result = try await Executable.run(["run", "a", "--", "bash", "-c", line], redis: redis.urls)
             let left = try #require(Self.processIDs(in: result.output).first)
             #expect(result.exitCode == 0)
             try await Task.sleep(for: .milliseconds(300))

@@ -3,12 +3,14 @@
 #define CSPAWN_H
 
 #include "cguardian.h"
+#include "cinheritance.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 
-/// What posix_spawn cannot do (terminal hand-over, parent-death signal, working directory, closing every descriptor),
+/// What posix_spawn cannot do (terminal hand-over, parent-death signal, working directory, closing all but some descriptors),
 /// done with fork and exec. It is C because between fork and exec of a process with threads only async-signal-safe
 /// functions may run, and Swift promises that of none of its own.
 struct cspawn_request {
@@ -20,7 +22,7 @@ struct cspawn_request {
     char *const *environment;
     /// Where the child starts, or NULL for the parent's own.
     const char *working_directory;
-    /// Descriptors for 0, 1 and 2 of the child, or -1 to inherit. Every other descriptor is closed in the child.
+    /// Descriptors for 0, 1 and 2 of the child, or -1 to inherit.
     int standard_input, standard_output, standard_error;
     /// One of the `CSPAWN_GROUP_` values below.
     int process_group;
@@ -34,6 +36,11 @@ struct cspawn_request {
     /// as long as the process does: never from a pool (Dispatch, the Swift concurrency pool), whose idle threads end.
     /// It is not inherited by what the child itself starts, and a set-user-id program clears it.
     int parent_death_signal;
+    /// What the child inherits as if this process had not been in between: it has those descriptors open (any other above
+    /// 2 is closed), ignores those signals, may open as many files, and is the process for which sockets were opened
+    /// (`LISTEN_PID` in `environment`) if that was this one. NULL for a clean start: no other descriptor is open, and every
+    /// signal has its default disposition, whatever this process ignores. In both cases no signal is blocked.
+    const struct cinheritance *inheritance;
     /// Where to put the guardian of the child's process group (needs CSPAWN_GROUP_OWN), or NULL for none. It stands
     /// guard before the program starts, so that there is no moment in which nobody does. If it cannot be started, its
     /// `process` is 0 and the child runs all the same.
@@ -51,11 +58,13 @@ enum {
 ///
 /// After a failed lookup or exec: ENOENT where a shell says 127 (nothing of that name), any other error where it says
 /// 126 (found, but EACCES, a directory, ...).
-/// A file without a `#!` line is run by /bin/sh, as execvp does. The child starts with every signal disposition at its
-/// default and an empty signal mask, whatever the parent ignores or blocks.
+/// A file without a `#!` line is run by /bin/sh, as execvp does.
 int cspawn(const struct cspawn_request *request, pid_t *pid);
 
-// The macros of sys/wait.h, which Swift cannot import.
+// The macros of sys/wait.h and signal.h, which Swift cannot import.
+
+/// The process that waitid found; 0 if it found none.
+static inline pid_t cspawn_process(const siginfo_t *information) { return information->si_pid; }
 
 /// Whether the child ended by itself (exit), by the status of waitpid.
 static inline bool cspawn_exited(int status) { return WIFEXITED(status); }

@@ -20,12 +20,14 @@ enum ChildEnvironment {
         deadlineMilliseconds: Int64?
     ) -> [[UInt8]] {
         var added = [("REDLOCK_NAME", names.joined(separator: "\n")), ("REDLOCK_OWNER", grant.ownerLabel)]
+        added.append((OuterLocks.variable, heldNames(inherited, names).joined(separator: "\n")))
         if let fencingToken = grant.fencingToken { added.append(("REDLOCK_FENCING_TOKEN", fencingToken.description)) }
         if let slot = grant.slot { added.append(("REDLOCK_SLOT", String(slot))) }
         if let deadlineMilliseconds { added.append(("REDLOCK_DEADLINE_MS", String(deadlineMilliseconds))) }
         // An inherited token or deadline is that of an outer lock: it would be taken for this one's.
         let replaced = removed.union([
             "REDLOCK_NAME", "REDLOCK_OWNER", "REDLOCK_FENCING_TOKEN", "REDLOCK_SLOT", "REDLOCK_DEADLINE_MS",
+            OuterLocks.variable,
         ])
         let kept = inherited.compactMap { entry -> [UInt8]? in
             let name = String(decoding: entry.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)
@@ -35,22 +37,17 @@ enum ChildEnvironment {
         return kept + added.map { Array("\($0.0)=\($0.1)".utf8) }
     }
 
+    /// The names of outer locks, which are held as long as the command runs, and of this one.
+    private static func heldNames(_ inherited: [[UInt8]], _ names: [String]) -> [String] {
+        let opening = Array("\(OuterLocks.variable)=".utf8)
+        let outer = inherited.first { $0.starts(with: opening) }?.dropFirst(opening.count) ?? []
+        let outerNames = String(decoding: outer, as: UTF8.self).split(separator: "\n").map(String.init)
+        return outerNames.filter { !names.contains($0) } + names
+    }
+
     private static func withoutUserInformation(_ entry: [UInt8]) -> [UInt8] {
         let text = String(decoding: entry, as: UTF8.self)
         let urls = PartialSettings.urls(in: String(text.drop { $0 != "=" }.dropFirst()))
         return Array("REDLOCK_REDIS=\(urls.map(RedisURL.withoutUserInformation).joined(separator: ","))".utf8)
-    }
-
-    /// The environment of this process as it is.
-    ///
-    /// Only to be called before anything could change it.
-    static func inherited() -> [[UInt8]] {
-        var entries: [[UInt8]] = []
-        var next = environ
-        while let entry = next.pointee {
-            entries.append(Array(UnsafeBufferPointer(start: entry, count: strlen(entry)).map(UInt8.init(bitPattern:))))
-            next += 1
-        }
-        return entries
     }
 }

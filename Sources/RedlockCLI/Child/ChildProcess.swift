@@ -12,7 +12,7 @@ struct ChildProcess {
         case stopped(by: Int32)
     }
 
-    /// Starts the command with standard input, output and error of this process, and no other descriptor.
+    /// Starts the command with the descriptors, signals and limits that this process was started with.
     ///
     /// Only to be called on the main thread: the child is killed when the thread that started it ends.
     /// - Parameter terminal: the terminal whose foreground group the child becomes.
@@ -26,38 +26,52 @@ struct ChildProcess {
         var processID: pid_t = 0
         let error = withCStrings(arguments) { arguments in
             withCStrings(environment) { environment in
-                var request = cspawn_request()
-                request.program = UnsafePointer(arguments[0])
-                request.arguments = UnsafePointer(arguments)
-                request.environment = UnsafePointer(environment)
-                (request.standard_input, request.standard_output, request.standard_error) = (-1, -1, -1)
-                request.process_group = Int32(CSPAWN_GROUP_OWN)
-                request.terminal = terminal ?? -1
-                request.parent_death_signal = SIGKILL
-                return withUnsafeMutablePointer(to: &guardian) { guardian in
-                    request.guardian = guardian
-                    return cspawn(&request, &processID)
+                InheritedState.ofThisProcess.withInheritance { inheritance in
+                    var request = cspawn_request()
+                    request.inheritance = inheritance
+                    request.program = UnsafePointer(arguments[0])
+                    request.arguments = UnsafePointer(arguments)
+                    request.environment = UnsafePointer(environment)
+                    (request.standard_input, request.standard_output, request.standard_error) = (-1, -1, -1)
+                    request.process_group = Int32(CSPAWN_GROUP_OWN)
+                    request.terminal = terminal ?? -1
+                    request.parent_death_signal = SIGKILL
+                    return withUnsafeMutablePointer(to: &guardian) { guardian in
+                        request.guardian = guardian
+                        return cspawn(&request, &processID)
+                    }
                 }
             }
         }
-        guard error == 0 else { throw failure(error, program: String(decoding: arguments[0], as: UTF8.self)) }
+        guard error == 0 else { throw StartFailure(error, program: arguments[0], environment: environment).failure }
         return ChildProcess(processID: processID)
     }
 
-    static func failure(_ error: Int32, program: String) -> CommandFailure {
-        let reason = String(cString: strerror(error)).lowercased()
-        return switch error {
-        case ENOENT: CommandFailure(exitCode: ExitStatus.notFound, "\(program): command not found")
-        case EAGAIN, ENOMEM, EMFILE, ENFILE:
-            CommandFailure(exitCode: ExitStatus.systemError, "\(program) cannot be started: \(reason)")
-        default: CommandFailure(exitCode: ExitStatus.notExecutable, "\(program) cannot be executed: \(reason)")
-        }
+    /// What became of a signal to the process group.
+    enum Delivery: Equatable {
+        /// One process of the group at least has it.
+        case delivered
+        /// The group has no process any more.
+        case groupIsGone
+        /// The system let no process of the group have it, as for one that runs as another user; with the error in words.
+        case refused(String)
     }
 
     /// Sends a signal to the whole process group.
-    func signalGroup(_ number: Int32) {
-        kill(-processID, number)
+    func signalGroup(_ number: Int32) -> Delivery {
+        if kill(-processID, number) == 0 { return .delivered }
+        return errno == ESRCH ? .groupIsGone : .refused(String(cString: strerror(errno)).lowercased())
     }
+
+    /// Lets the process group go on if it is stopped.
+    ///
+    /// The system allows it among all processes of a session, whatever user they run as.
+    func continueGroup() {
+        kill(-processID, SIGCONT)
+    }
+
+    /// Whether any process of the group runs, this one or one that it started.
+    var groupRuns: Bool { cprocess_group_runs(processID) }
 
     /// Whether the child has ended; it stays unreaped, so that its id still names its group and nobody else's.
     var hasEnded: Bool {
@@ -76,6 +90,18 @@ struct ChildProcess {
         if cspawn_stopped(status) { return .stopped(by: cspawn_stop_signal(status)) }
         if cspawn_signaled(status) { return .ended(.killed(by: cspawn_termination_signal(status))) }
         return .ended(.exited(cspawn_exit_code(status)))
+    }
+
+    /// A child of this process that has ended and was not waited for, whichever started it; nil if there is none.
+    static func firstEnded() -> pid_t? {
+        var information = siginfo_t()
+        guard waitid(P_ALL, 0, &information, WEXITED | WNOHANG | WNOWAIT) == 0 else { return nil }
+        let process = cspawn_process(&information)
+        return process > 0 ? process : nil
+    }
+
+    static func reap(_ process: pid_t) {
+        waitpid(process, nil, WNOHANG)
     }
 
     private static func withCStrings<Value>(

@@ -52,6 +52,9 @@ final class JobControl {
         self.guardian = nil
     }
 
+    /// The guardian as a child process of ours; nil without one.
+    var guardianProcess: pid_t? { guardian?.process }
+
     func childEnded(_ child: ChildProcess, killed: Bool) {
         guard terminalIsGiven, let terminal else { return }
         terminal.takeBack(from: child.processID)
@@ -59,10 +62,16 @@ final class JobControl {
     }
 
     /// The terminal, or somebody, asked us to stop: the command first, then we follow it.
-    func stopRequested(_ child: ChildProcess?) {
-        guard let child else { return stopOwnGroup(with: SIGTSTP) }
-        stopIsRequested = true
-        child.signalGroup(SIGTSTP)
+    ///
+    /// - Returns: what became of the signal to the command; nil without one.
+    func stopRequested(_ child: ChildProcess?) -> ChildProcess.Delivery? {
+        guard let child else {
+            stopOwnGroup(with: SIGTSTP)
+            return nil
+        }
+        let delivery = child.signalGroup(SIGTSTP)
+        stopIsRequested = delivery == .delivered
+        return delivery
     }
 
     func childStopped(_ child: ChildProcess, by signal: Int32) {
@@ -70,7 +79,7 @@ final class JobControl {
         if wantsTerminal, let terminal, terminal.isOurs {
             terminalIsGiven = true
             terminal.give(to: child.processID)
-            return child.signalGroup(SIGCONT)
+            return child.continueGroup()
         }
         // Without a terminal nobody waits for us to stop: the lock is renewed until the command is continued.
         guard terminal != nil || stopIsRequested else { return }
@@ -89,7 +98,7 @@ final class JobControl {
             terminalIsGiven = true
             terminal.give(to: child.processID)
         }
-        child.signalGroup(SIGCONT)
+        child.continueGroup()
     }
 
     /// Stops this process, and with it a script that it is part of: the shell waits until all of the group is stopped.

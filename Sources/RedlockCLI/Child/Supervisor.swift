@@ -10,7 +10,6 @@ final class Supervisor {
     struct Plan {
         var wish: LockWish
         var arguments: [[UInt8]]
-        var inheritedEnvironment: [[UInt8]]
         var deadlines: LossDeadlines
         var signal: SignalName
         var maximumHold: Duration?
@@ -20,22 +19,22 @@ final class Supervisor {
         var lossText = "the lock was lost"
     }
 
-    private let plan: Plan
-    private let reporter: Reporter
+    let plan: Plan
+    let reporter: Reporter
     private let mailbox: Mailbox<RunEvent>
     private let cancelWaiting: () -> Void
-    private let jobControl = JobControl()
+    let jobControl = JobControl()
 
-    private var grant: Grant?
-    private var acquiredAt = ContinuousClock.now
-    private var child: ChildProcess?
-    private var childEnd: ChildEnd?
+    private(set) var grant: Grant?
+    private(set) var acquiredAt = ContinuousClock.now
+    private(set) var child: ChildProcess?
+    private(set) var childEnd: ChildEnd?
     private var startFailure: CommandFailure?
     private var interruption: (signal: Int32, giveUpAt: ContinuousClock.Instant)?
     /// The first signal that asked for the end of the command.
     private var endingSignal: Int32?
-    private var loss: LossReason?
-    private var killAt: ContinuousClock.Instant?
+    /// How the command is being stopped; nil as long as it is not.
+    var stop: CommandStop?
 
     init(
         plan: Plan,
@@ -47,6 +46,19 @@ final class Supervisor {
         self.reporter = reporter
         self.mailbox = mailbox
         self.cancelWaiting = cancelWaiting
+    }
+
+    /// Watches all signals that a supervisor cares for, from now on.
+    ///
+    /// - Returns: the mailbox into which they come.
+    /// - Throws: `CommandFailure` if this process cannot supervise anything.
+    static func startWatchingSignals() throws -> Mailbox<RunEvent> {
+        try InheritedState.ofThisProcess.requireComplete()
+        let mailbox = Mailbox<RunEvent>()
+        try SignalWatcher.start(SignalWatcher.ending + [SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD]) { number in
+            mailbox.post(.signal(number))
+        }
+        return mailbox
     }
 
     /// What came of it, once the command has ended and the lock is released, or was never obtained.
@@ -69,7 +81,7 @@ final class Supervisor {
             case .acquired(let grant):
                 start(grant)
             case .endangered:
-                lose()
+                stopCommand(because: .lost)
             case .warning(let text):
                 reporter.report(.warning(text))
             case .finished(let error):
@@ -77,14 +89,24 @@ final class Supervisor {
             case nil:
                 break
             }
-            checkLossDeadlines()
+            attendToStop()
             guardCommand()
             if child == nil, let interruption, .now >= interruption.giveUpAt { return conclude(nil) }
         }
     }
 
     /// The command, while it runs.
-    private var runningChild: ChildProcess? { childEnd == nil ? child : nil }
+    var runningChild: ChildProcess? { childEnd == nil ? child : nil }
+
+    /// The command, while it runs or anything of its group that is to be stopped with it.
+    var awaitedChild: ChildProcess? { isCommandOver ? nil : child }
+    private var isCommandOver = false
+
+    /// The command, and what is to be stopped with it, has ended: the lock may go.
+    func commandIsOver() {
+        isCommandOver = true
+        grant?.commandEnded.open()
+    }
 
     // MARK: - Start and end of the command
 
@@ -107,7 +129,7 @@ final class Supervisor {
             child = try jobControl.start(
                 arguments: plan.arguments,
                 environment: ChildEnvironment.entries(
-                    inherited: plan.inheritedEnvironment,
+                    inherited: InheritedState.ofThisProcess.environment,
                     names: plan.wish.names,
                     grant,
                     deadlineMilliseconds: deadline
@@ -123,21 +145,21 @@ final class Supervisor {
         guard let child = runningChild else { return }
         if child.hasEnded {
             // What the command started and left behind must not go on without the lock either.
-            if loss != nil { child.signalGroup(SIGKILL) }
+            if stop != nil { killGroup(child) }
             jobControl.dismissGuardian()
         }
         while let change = child.nextChange() {
             switch change {
             case .stopped(let signal):
                 // It has been told to end, and stopped it cannot.
-                if loss != nil { child.signalGroup(SIGCONT) } else { jobControl.childStopped(child, by: signal) }
+                if stop != nil { child.continueGroup() } else { jobControl.childStopped(child, by: signal) }
             case .ended(let end):
                 noticeKillByGuardian(end)
                 childEnd = end
                 jobControl.dismissGuardian()
                 jobControl.childEnded(child, killed: end.signal != nil)
                 reporter.report(.exited(code: end.exitCode, signal: end.signal.map(SignalName.init(number:))))
-                grant?.commandEnded.open()
+                if stop == nil { commandIsOver() }
                 return
             }
         }
@@ -147,7 +169,7 @@ final class Supervisor {
     private func resume() {
         guard let child = runningChild, let grant else { return }
         // Stopped as well, we could not renew. Without the lock the command must not run on, not even for a moment.
-        if loss == nil, .now >= grant.validUntil() - plan.deadlines.safety { lose() }
+        if .now >= grant.validUntil() - plan.deadlines.safety { stopCommand(because: .lost) }
         jobControl.resume(child)
     }
 
@@ -157,94 +179,55 @@ final class Supervisor {
         switch number {
         case SIGCHLD:
             childChanged()
+            reapAdoptedProcesses()
         case SIGCONT:
             resume()
         case SIGTSTP:
-            jobControl.stopRequested(runningChild)
+            if case .refused(let error)? = jobControl.stopRequested(runningChild) { tellRefusal(of: number, error) }
         default:
             if child != nil, endingSignal == nil, SignalWatcher.ending.contains(number) { endingSignal = number }
-            if let child = runningChild {
-                child.signalGroup(number)
-                reporter.report(.signal(SignalName(number: number)))
+            if let child = awaitedChild {
+                handOn(number, to: child)
             } else if child == nil, SignalWatcher.ending.contains(number) {
                 interrupt(by: number)
             }
         }
     }
 
+    private func handOn(_ number: Int32, to child: ChildProcess) {
+        switch child.signalGroup(number) {
+        case .delivered: reporter.report(.signal(SignalName(number: number)))
+        case .refused(let error): tellRefusal(of: number, error)
+        case .groupIsGone: break
+        }
+    }
+
+    private func tellRefusal(of number: Int32, _ error: String) {
+        let signal = SignalName(number: number)
+        reporter.report(.warning("\(signal) was not handed on to the command, which goes on: \(error)"))
+    }
+
+    /// Waits for processes that became children of this one when their parents ended, as the first process of a container
+    /// must, or that a shell started before it became this process.
+    private func reapAdoptedProcesses() {
+        while let ended = ChildProcess.firstEnded() {
+            if ended == runningChild?.processID { return }
+            if ended == jobControl.guardianProcess { jobControl.dismissGuardian() } else { ChildProcess.reap(ended) }
+        }
+    }
+
     private func interrupt(by number: Int32) {
-        // The first asks for an orderly end, which takes a round trip; whoever signals again wants out at once.
+        // The first asks for an orderly end, which takes a round trip; a second signal asks to end at once.
         let patience: Duration = interruption == nil ? .seconds(2) : .zero
         interruption = (interruption?.signal ?? number, .now + patience)
         cancelWaiting()
     }
 
-    // MARK: - Loss
-
-    private func lose() {
-        guard let child = runningChild, let grant, loss == nil else { return }
-        let now = ContinuousClock.now
-        let killTime = plan.deadlines.killTime(toldAt: now, validUntil: endOfHold(grant))
-        let reason: LossReason = reachesMaximumHold(now + .milliseconds(200)) ? .maximumHold : .lost
-        loss = reason
-        killAt = killTime
-        jobControl.guardCommand(until: killTime)
-        if killTime <= now {
-            kill(child)
-        } else {
-            child.signalGroup(plan.signal.number)
-            child.signalGroup(SIGCONT)
-        }
-        reporter.report(.lost(reason: reason, signal: plan.signal, killAfter: max(.zero, killTime - now)))
-    }
-
-    private func kill(_ child: ChildProcess) {
-        child.signalGroup(SIGKILL)
-        // Again, should the group have grown in that moment.
-        killAt = .now + .milliseconds(100)
-    }
-
-    private func reachesMaximumHold(_ instant: ContinuousClock.Instant) -> Bool {
-        plan.maximumHold.map { instant >= acquiredAt + $0 - plan.deadlines.margin } ?? false
-    }
-
-    /// The library announces a loss; here are the limits that hold even if it does not.
-    private func checkLossDeadlines() {
-        guard let child = runningChild, let grant else { return }
-        let now = ContinuousClock.now
-        if let killAt {
-            if now >= killAt { kill(child) }
-        } else if reachesMaximumHold(now) || now >= grant.validUntil() - plan.deadlines.margin / 2 {
-            lose()
-        }
-    }
-
-    /// Stopped ourselves, we learn of the loss from what the guardian did.
-    private func noticeKillByGuardian(_ end: ChildEnd) {
-        guard let deadline = jobControl.guardedUntil, loss == nil, end.signal == SIGKILL, .now >= deadline else {
-            return
-        }
-        let reason: LossReason = reachesMaximumHold(deadline) ? .maximumHold : .lost
-        loss = reason
-        reporter.report(.lost(reason: reason, signal: SignalName(number: SIGKILL), killAfter: .zero))
-    }
-
-    /// Tells the guardian when to kill the command in our place; `lose` tells it the last time.
-    private func guardCommand() {
-        guard runningChild != nil, let grant, loss == nil else { return }
-        jobControl.guardCommand(until: endOfHold(grant) - plan.deadlines.safety)
-    }
-
-    private func endOfHold(_ grant: Grant) -> ContinuousClock.Instant {
-        let validUntil = grant.validUntil()
-        return plan.maximumHold.map { min(acquiredAt + $0, validUntil) } ?? validUntil
-    }
-
     private func timeUntilNextCheck() -> Duration? {
         let now = ContinuousClock.now
         if let interruption, child == nil { return interruption.giveUpAt - now }
-        guard runningChild != nil, let grant else { return nil }
-        if let killAt { return killAt - now }
+        guard awaitedChild != nil, let grant else { return nil }
+        if let stop { return timeUntilNextStep(of: stop, grant, now) }
         let untilLate = min(grant.validUntil() - plan.deadlines.margin / 2 - now, plan.deadlines.checkInterval)
         guard let maximumHold = plan.maximumHold else { return untilLate }
         return min(untilLate, acquiredAt + maximumHold - plan.deadlines.margin - now)
@@ -263,7 +246,7 @@ final class Supervisor {
             )
         }
         if let startFailure { return fail(startFailure) }
-        if let loss { return .stoppedForLoss(failure(for: loss, error), signal: endingSignal) }
+        if let stop { return .stoppedForLoss(failure(of: stop, error), signal: endingSignal) }
         if let childEnd {
             if let error, !(error is ElectionError) {
                 reporter.report(.warning("the lock may not have been released: \(CommandFailure(error).description)"))
@@ -280,19 +263,6 @@ final class Supervisor {
                 nodesAreDefault: plan.nodesAreDefault
             )
         )
-    }
-
-    private func failure(for loss: LossReason, _ error: (any Error)?) -> CommandFailure {
-        let message =
-            switch loss {
-            case .maximumHold:
-                "\"\(plan.wish.text)\": the maximum hold of \((plan.maximumHold ?? .zero).readable) ended;"
-                    + " the command was stopped"
-            case .lost:
-                "\"\(plan.wish.text)\": \(plan.lossText) and the command was stopped"
-                    + (error.map { ": \(CommandFailure($0).description)" } ?? "")
-            }
-        return CommandFailure(exitCode: ExitStatus.lost, code: loss.rawValue, message)
     }
 
     private func fail(_ failure: CommandFailure) -> Outcome {

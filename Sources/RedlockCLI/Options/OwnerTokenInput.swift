@@ -4,16 +4,45 @@ import Foundation
 import Redlock
 
 /// The owner token of `extend` and `release`: from REDLOCK_TOKEN or standard input, never from the arguments, which
-/// everybody on the machine can see.
+/// every user of the machine can see.
 enum OwnerTokenInput {
-    static func read() throws -> OwnerToken {
+    static func read(_ reporter: Reporter) throws -> OwnerToken {
         if let text = ProcessInfo.processInfo.environment["REDLOCK_TOKEN"] { return try parse(text) }
-        guard isatty(STDIN_FILENO) == 0 else {
+        let line = isatty(STDIN_FILENO) == 0 ? try line(from: STDIN_FILENO, reporter) : []
+        guard !line.allSatisfy(isBlank) else {
             throw UsageError("no owner token; put what `redlock acquire` printed into REDLOCK_TOKEN or standard input")
         }
+        return try parse(String(decoding: line, as: UTF8.self))
+    }
+
+    /// Reads up to the end of the first line that is not blank; a pipe may stay open for long after.
+    ///
+    /// Says so if there is nothing to read for a while.
+    private static func line(from descriptor: Int32, _ reporter: Reporter) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4_096)
+        var hasSaidSo = false
         // One byte more than any token has, so that a wrong file is not read whole.
-        let data = (try? FileHandle.standardInput.read(upToCount: 4_096)) ?? Data()
-        return try parse(String(decoding: data, as: UTF8.self))
+        while bytes.count <= 4_096 {
+            var request = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            if poll(&request, 1, hasSaidSo ? -1 : 500) == 0 {
+                reporter.report(.warning("waiting for the owner token on standard input; or put it into REDLOCK_TOKEN"))
+                hasSaidSo = true
+                continue
+            }
+            let count = Foundation.read(descriptor, &buffer, buffer.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw CommandFailure(systemError: errno, "standard input cannot be read") }
+            if count == 0 { break }
+            bytes += buffer.prefix(count)
+            let line = bytes.drop(while: isBlank)
+            if let end = line.firstIndex(of: UInt8(ascii: "\n")) { return Array(line[..<end]) }
+        }
+        return bytes
+    }
+
+    private static func isBlank(_ byte: UInt8) -> Bool {
+        [UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\r"), UInt8(ascii: "\n")].contains(byte)
     }
 
     /// What separates the parts of an owner token, and its picture: a terminal shows nothing of the former, so that who

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import LeaderElection
 import Redlock
 
@@ -70,6 +71,14 @@ struct CommandFailure: Error, CustomStringConvertible {
         self.exitCode = exitCode
         self.code = code ?? Self.code(for: exitCode)
         self.description = description
+    }
+
+    /// What the operating system refused, and the number of its error.
+    init(systemError number: Int32, _ description: String) {
+        self.init(
+            exitCode: ExitStatus.systemError,
+            "\(description): \(String(cString: strerror(number)).lowercased())"
+        )
     }
 
     private static func code(for exitCode: Int32) -> String {

@@ -12,6 +12,11 @@ enum Report: Sendable {
     case acquired(owner: String, fencingToken: FencingToken?, slot: Int?, waited: Duration, validity: Duration)
     /// The lock is being lost: the command gets `signal`, and KILL once `killAfter` has passed.
     case lost(reason: LossReason, signal: SignalName, killAfter: Duration)
+    /// The command could not be stopped; whether the lock is renewed until it has ended, and when it ends at the latest if
+    /// it is not.
+    case unstoppable(reason: String, keepsLock: Bool, lockEndsAfter: Duration)
+    /// The lock has ended, and the command that could not be stopped goes on.
+    case overrun
     case released(held: Duration)
     /// A signal that was sent to `redlock` and handed on to the command.
     case signal(SignalName)
@@ -47,7 +52,9 @@ struct Reporter: Sendable {
 
     func reportWaiting(for obstacle: Obstacle) {
         report(.waiting(obstacle))
-        if let warning = resource.flatMap({ WaitingNotice.warning($0) }) { report(warning) }
+        guard !obstacle.outerNames.isEmpty else { return }
+        let names = obstacle.outerNames.map { "\"\($0)\"" }.joined(separator: ", ")
+        report(.warning("this command runs under \(names) already (REDLOCK_HELD), so it may wait for itself"))
     }
 
     /// The line for one report, for some errors with more lines below it, or nil where the verbosity leaves it out.
@@ -56,7 +63,7 @@ struct Reporter: Sendable {
     func line(for report: Report, time: Date) -> String? {
         let needed: Verbosity =
             switch report {
-            case .error: .quiet
+            case .error, .unstoppable, .overrun: .quiet
             case .warning, .waiting: .normal
             default: usesJSON ? .normal : .verbose
             }
@@ -78,6 +85,13 @@ struct Reporter: Sendable {
         case .lost(let reason, let signal, let killAfter):
             let what = reason == .maximumHold ? "the maximum hold of \(name) ends" : "losing \(name)"
             return "\(what); sending \(signal) to the command, KILL in \(killAfter.readable)"
+        case .unstoppable(let reason, let keepsLock, let lockEndsAfter):
+            let consequence =
+                keepsLock
+                ? "; the lock is kept until it has ended"
+                : " and goes on without the lock: another holder may begin in \(lockEndsAfter.readable)"
+            return "the command cannot be stopped (\(reason))\(consequence)"
+        case .overrun: return "\(name) has ended, and the command goes on without it: another holder may begin now"
         case .released(let held): return "released \(name) after \(held.readable)"
         case .signal(let signal): return "handing \(signal) on to the command"
         case .exited(let code, nil): return "the command exited with \(code)"
@@ -141,6 +155,16 @@ struct Reporter: Sendable {
                     ("killAfterMilliseconds", milliseconds(killAfter)),
                 ]
             )
+        case .unstoppable(let reason, let keepsLock, let lockEndsAfter):
+            (
+                "unstoppable",
+                [
+                    ("reason", .string(reason)),
+                    ("keepsLock", .boolean(keepsLock)),
+                    ("lockEndsAfterMilliseconds", milliseconds(lockEndsAfter)),
+                ]
+            )
+        case .overrun: ("overrun", [])
         case .released(let held): ("released", [("heldMilliseconds", milliseconds(held))])
         case .signal(let signal): ("signal", [("signal", .string(signal.description))])
         case .exited(let code, let signal):
