@@ -67,7 +67,7 @@ struct AcquireCommand: ResourceCommand {
             let options = Self.options(settings)
             let wish = LockWish(names: [name], isShared: sharing != nil)
             try await settings.finishing(client) {
-                try await OuterLocks().guarding(wish, client) {
+                try await OuterLocks().guarding(wish, client) { _ in
                     if let sharing {
                         try await Self.acquire(reporter, printsJSON: printsJSON) {
                             try await sharing.acquire(name, mode: .shared, options: options)

@@ -60,8 +60,9 @@ final class ElectionSession: Sendable {
         }
         defer { noticeTask?.cancel() }
         do {
-            try await OuterLocks().guarding(LockWish(names: [elector.name]), client) { [elector, mailbox] in
+            try await OuterLocks().guarding(LockWish(names: [elector.name]), client) { [elector, mailbox] acquired in
                 try await elector.withLeadership { term in
+                    acquired()
                     noticeTask?.cancel()
                     let grant = Grant(
                         ownerLabel: elector.candidate.identity,

@@ -115,8 +115,8 @@ enum ProcessLimits {
         guard error != 0 else { return }
         throw CommandFailure(
             systemError: error,
-            "this process cannot start the \(count) threads it needs; raise the limit of processes (ulimit -u) or of memory "
-                + "(ulimit -v)"
+            "this process cannot start the \(count) threads it needs; raise the limit of processes (ulimit -u, or that "
+                + "of the container) or of memory (ulimit -v)"
         )
     }
 

@@ -70,8 +70,9 @@ struct LockSession: Sendable {
             }
         }
         do {
-            try await OuterLocks().guarding(wish, client) {
+            try await OuterLocks().guarding(wish, client) { acquired in
                 try await wish.hold(client, options) { lease in
+                    acquired()
                     noticeTask?.cancel()
                     let grant = Grant(
                         ownerLabel: lease.ownerLabel,

@@ -27,20 +27,21 @@ struct OuterLocks: Sendable {
     ///
     /// Looks at the holder first where the name was handed down, and else once it is clear that the lock is waited for.
     ///
+    /// - Parameter body: asks for the lock, and calls what it is given as soon as it has it.
     /// - Throws: `CommandFailure` for wrong usage if the holder is a `redlock` process above this one; else what the body
     ///   throws.
     func guarding<Value: Sendable>(
         _ wish: LockWish,
         _ client: any LockClient,
-        _ body: @escaping @Sendable () async throws -> Value
+        _ body: @escaping @Sendable (_ acquired: @escaping @Sendable () -> Void) async throws -> Value
     ) async throws -> Value {
         if !names(among: wish.names).isEmpty { try await refuse(wish, client) }
+        let acquisition = Gate()
         return try await withThrowingTaskGroup(of: Value?.self) { group in
-            group.addTask { try await body() }
+            group.addTask { try await body { acquisition.open() } }
             group.addTask {
-                // What is acquired until then was not waited for.
                 try await Task.sleep(for: WaitingNotice.soon)
-                try await refuse(wish, client)
+                if !acquisition.isOpen { try await refuse(wish, client) }
                 return nil
             }
             defer { group.cancelAll() }

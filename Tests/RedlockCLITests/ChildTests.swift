@@ -162,13 +162,6 @@ struct CommandStopTests {
         isNews = stop.sent(SIGKILL, isKill: true, .delivered, at: start + .seconds(1))
         #expect(isNews)
     }
-
-    @Test
-    func theEndOfTheLockIsNewsOnce() {
-        var stop = CommandStop(.lost, killAt: start)
-        let (first, second) = (stop.lockEnded(), stop.lockEnded())
-        #expect(first && !second)
-    }
 }
 
 @Suite

@@ -20,7 +20,7 @@ struct CommandStop {
     /// Why the command cannot be stopped, if it cannot.
     private(set) var obstacle: String?
     /// Whether the lock ended while the command went on.
-    private(set) var isOverrun = false
+    var isOverrun = false
 
     init(_ reason: LossReason, killAt: ContinuousClock.Instant) {
         self.reason = reason
@@ -51,13 +51,5 @@ struct CommandStop {
         obstacle = obstacle ?? found
         if isKill { killAt = now + (obstacle == nil ? Self.killInterval : Self.hopelessKillInterval) }
         return isNews
-    }
-
-    /// Takes that the lock has ended while the command goes on.
-    ///
-    /// - Returns: whether this was not known before.
-    mutating func lockEnded() -> Bool {
-        defer { isOverrun = true }
-        return !isOverrun
     }
 }

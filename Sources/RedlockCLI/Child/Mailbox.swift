@@ -86,6 +86,10 @@ final class Gate: Sendable {
         for continuation in waiting { continuation.resume() }
     }
 
+    var isOpen: Bool {
+        if case .open = state.withLock({ $0 }) { true } else { false }
+    }
+
     func wait() async {
         await withCheckedContinuation { continuation in
             let isOpen = state.withLock { state -> Bool in

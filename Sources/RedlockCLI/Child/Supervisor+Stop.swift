@@ -53,7 +53,8 @@ extension Supervisor {
         }
         if childEnd != nil, !child.groupRuns { return commandIsOver() }
         if now >= stop.killAt { killGroup(child) }
-        if stop.obstacle != nil, now >= grant.validUntil(), self.stop?.lockEnded() == true {
+        if !stop.isOverrun, now >= grant.validUntil(), child.groupRuns {
+            self.stop?.isOverrun = true
             reporter.report(.overrun)
         }
     }
@@ -62,8 +63,8 @@ extension Supervisor {
         let untilKill = stop.killAt - now
         // The end of what the command started is told by no signal.
         let untilNextLook: Duration = childEnd == nil ? untilKill : min(untilKill, .milliseconds(20))
-        guard stop.obstacle != nil, !stop.isOverrun else { return untilNextLook }
-        return min(untilNextLook, grant.validUntil() - now)
+        let untilEnd = grant.validUntil() - now
+        return untilEnd > .zero ? min(untilNextLook, untilEnd) : untilNextLook
     }
 
     private func reachesMaximumHold(_ instant: ContinuousClock.Instant) -> Bool {
@@ -100,7 +101,8 @@ extension Supervisor {
             }
         let outcome =
             switch (stop.obstacle, stop.isOverrun) {
-            case (nil, _): "the command was stopped"
+            case (nil, false): "the command was stopped"
+            case (nil, true): "the command was stopped, though not before the lock had ended"
             case (let obstacle?, true): "the command could not be stopped and went on without the lock (\(obstacle))"
             case (let obstacle?, false):
                 "the command could not be stopped, and the lock was kept until it had ended (\(obstacle))"
