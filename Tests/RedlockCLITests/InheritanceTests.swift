@@ -89,6 +89,19 @@ struct InheritanceTests {
         }
     }
 
+    /// It may hold a password.
+    @Test
+    func aDescriptorWithTheConfigurationIsNotInherited() async throws {
+        try await withEnrolledRedis(nodes: 1) { redis in
+            let command = "sh -c 'cat <&3 2>/dev/null || echo closed' 3< <(echo '{}')"
+            let taken = try await Executable.shell("$REDLOCK run --config /dev/fd/3 a -- \(command)", redis: redis.urls)
+            #expect(taken.output == "closed\n" && taken.exitCode == 0, "\(taken)")
+            // The control: one with something else is inherited.
+            let left = try await Executable.shell("$REDLOCK run a -- \(command)", redis: redis.urls)
+            #expect(left.output == "{}\n")
+        }
+    }
+
     @Test
     func socketsOfAServiceAreTheCommands() async throws {
         let command = #"sh -c 'test "$LISTEN_PID" = $$ && echo mine || echo not mine'"#

@@ -38,6 +38,7 @@ struct ConfigurationFile: Sendable {
     static func load(path: String) async throws -> ConfigurationFile {
         guard !path.isEmpty else { throw UsageError("--config is empty; name a file") }
         let data = try contents(path: path)
+        keepFromCommand(path)
         let object = try topLevelObject(data, path: path)
         let unknown = object.keys.filter { !keys.contains($0) }.sorted()
         guard unknown.isEmpty else {
@@ -84,6 +85,15 @@ struct ConfigurationFile: Sendable {
             throw UsageError("\(path): the configuration file is empty; it must hold one JSON object")
         }
         return data
+    }
+
+    /// A file that came as a descriptor (`--config /dev/fd/3`, `--config <(…)`) may hold passwords and is meant for us: the
+    /// command, which inherits every other descriptor, does not find it.
+    private static func keepFromCommand(_ path: String) {
+        for folder in ["/dev/fd/", "/proc/self/fd/"] where path.hasPrefix(folder) {
+            guard let descriptor = Int32(path.dropFirst(folder.count)), descriptor > STDERR_FILENO else { continue }
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        }
     }
 
     private static func provider(_ data: Data, keys: some Sequence<String>, path: String) throws -> InMemoryProvider {
