@@ -102,6 +102,8 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case sentAgainBehindRelease
     /// A repaired key is not released with the lease.
     case repairNotReleased
+    /// A lock is released when its lease ends, though its minimum hold is not over.
+    case minimumHoldForgotten
 
     // MARK: Connections
 

@@ -177,7 +177,8 @@ final class Judge: @unchecked Sendable {
     /// Looks at what a client sends to a node: nothing sets or keeps a key there whose owner token was released.
     func sends(_ command: NodeCommand, to node: Int) {
         switch command {
-        case .release(_, let token, _, _), .releaseShared(_, let token, _), .releaseSlot(_, _, let token, _, _):
+        case .release(_, let token, _, _), .releaseShared(_, let token, _), .releaseSlot(_, _, let token, _, _),
+            .setLife(_, let token, _), .setLifeShared(_, let token, _):
             released[token.secretText, default: []].insert(node)
         case .acquire(let acquisition), .acquireInTurn(let acquisition, _), .acquireAll(let acquisition),
             .acquireSlot(let acquisition, _, _, _):
