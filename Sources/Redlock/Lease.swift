@@ -168,7 +168,7 @@ public final class Lease<Fencing: LeaseFencing>: LeaseOfAnyKind {
     ///
     /// It is a wish about the order and no more: the client may be gone, or somebody who happens to ask at that moment may
     /// have the lock first. If it does not wait, those who do are woken as always. It is for clients that wait for what the
-    /// lease was of: the same name alone, or a slot of as many. Nobody is woken before the minimum hold is over.
+    /// lease was of: the same name alone, or a slot of as many. No client is woken before the minimum hold is over.
     ///
     /// - Parameter client: what the other client is known by; see ``RedlockClient/identifier``.
     public func release(to client: ClientIdentifier) async {

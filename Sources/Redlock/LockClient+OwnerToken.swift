@@ -27,10 +27,17 @@ extension LockClient {
                     case .lost:
                         let message = "\"\(resource)\" is not held under this owner token"
                         continuation.resume(
-                            throwing: RedlockError(.notHeld, resource: resource, message, nodes: engine.report(outcomes))
+                            throwing: RedlockError(
+                                .notHeld,
+                                resource: resource,
+                                message,
+                                nodes: engine.report(outcomes)
+                            )
                         )
                     case .inconclusive, .tooLate:
-                        continuation.resume(throwing: RedlockError.noQuorum(resource, "extend", engine.report(outcomes)))
+                        continuation.resume(
+                            throwing: RedlockError.noQuorum(resource, "extend", engine.report(outcomes))
+                        )
                     }
                 }
             }

@@ -39,8 +39,9 @@ public struct LockOptions: Sendable {
     ///
     /// For work that takes less time than the clocks of the machines that start it differ: it does not run twice. A release
     /// before that time has the nodes keep the lock for exactly the rest, unrenewed and under the same owner token, and
-    /// wakes nobody; neither the process nor the client has to stay for it. So it is whatever the work came to, an error
-    /// included, and when the client is shut down; but not if the lease was lost. ``Lease/waiveMinimumHold()`` ends it, and
+    /// wakes no waiter; neither the process nor the client has to stay for it. So it is whatever the work came to, an error
+    /// included, and when the client is shut down; but not if the lease was lost. The lock of a process that is killed ends
+    /// with its TTL, as always. ``Lease/waiveMinimumHold()`` ends it, and
     /// so does a release by the owner token or by force. A lock with a minimum hold is not handed over within the client.
     ///
     /// At most ``maximumHold``, and at most the maximum TTL of the client: a node that forgot the lock has a vote again

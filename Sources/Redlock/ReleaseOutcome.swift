@@ -21,8 +21,9 @@ public struct UnconfirmedRelease: Hashable, Sendable {
     public let nodes: [RedlockError.NodeReport]
     /// For how long the lock may still be held at most, counted from the release, if no later attempt reaches the nodes.
     public let longestRemaining: Duration
-    /// For how long the lock was to stay, where its minimum hold was not over: it may end before that. Nil where it was to
-    /// be released at once.
+    /// For how long the lock was to stay, where its minimum hold was not over; nil where it was to be released at once.
+    ///
+    /// It may end before that.
     public let restOfMinimumHold: Duration?
 
     /// What happened, without the nodes' reasons.
@@ -31,7 +32,8 @@ public struct UnconfirmedRelease: Hashable, Sendable {
         guard let rest = restOfMinimumHold else {
             return "no quorum confirmed the release of \"\(resource)\": \(most)"
         }
-        return "no quorum confirmed that it keeps \"\(resource)\" for the last \(rest.nanoseconds / 1_000_000) ms of the "
+        return
+            "no quorum confirmed that it keeps \"\(resource)\" for the last \(rest.nanoseconds / 1_000_000) ms of the "
             + "minimum hold: it may end before, and \(most)"
     }
 }

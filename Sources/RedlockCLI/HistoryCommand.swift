@@ -15,7 +15,7 @@ struct HistoryCommand: ResourceCommand {
             holder that was killed, or cut off from all servers, could not say that it ended. Terms of an election are listed \
             by `redlock elect --history`.
 
-            With --json prints {"name", "holder" (null if nobody has it alone), "grants": [{"fencingToken", "owner", "note", \
+            With --json prints {"name", "holder" (null if no client has it alone), "grants": [{"fencingToken", "owner", "note", \
             "host", "process", "beganMilliseconds", "endedMilliseconds", "ending", "heldUntilMilliseconds" (Unix time: until \
             when it was to stay for --min-hold)}]}, with null for what is not known.
 

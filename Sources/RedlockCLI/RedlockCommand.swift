@@ -96,7 +96,8 @@ struct RedlockCommand: AsyncParsableCommand {
         subcommands: [
             RunCommand.self, ElectCommand.self, AcquireCommand.self, ExtendCommand.self, ReleaseCommand.self,
             StatusCommand.self,
-            ListCommand.self, HistoryCommand.self, WatchCommand.self, DoctorCommand.self, BenchCommand.self, InitCommand.self,
+            ListCommand.self, HistoryCommand.self, WatchCommand.self, DoctorCommand.self, BenchCommand.self,
+            InitCommand.self,
             FenceCommand.self, LocalCommand.self,
         ]
     )

@@ -136,7 +136,10 @@ final class HeldLease: @unchecked Sendable {
             terms.maximumHoldNanoseconds.map { attempt.round.start.advanced(byNanoseconds: $0) }
             ?? Instant(nanoseconds: .max)
         self.state = Mutex(
-            State(validUntil: min(validUntil, holdEnd), minimumHoldEnd: terms.minimumHoldEnd(grantedAt: engine.surroundings))
+            State(
+                validUntil: min(validUntil, holdEnd),
+                minimumHoldEnd: terms.minimumHoldEnd(grantedAt: engine.surroundings)
+            )
         )
         self.block = Block(
             began: attempt.round.start,
@@ -209,7 +212,7 @@ final class HeldLease: @unchecked Sendable {
     ///
     /// What was lost is not kept: others may have it. A client that is shut down still has what it held.
     func restOfMinimumHold(at now: Instant) -> Instant? {
-        guard terms.minimumHoldNanoseconds != nil, !isPlanted(.minimumHoldForgotten) else { return nil }
+        guard terms.minimumHoldNanoseconds != nil else { return nil }
         return state.withLock { state in
             guard let end = state.minimumHoldEnd, now < end, now < state.validUntil else { return nil }
             switch state.loss {

@@ -48,7 +48,7 @@ extension LockEngine {
         attempt.stop()
         deferredAttempts.remove(attempt.deferralNumber)
         if !attempt.nodesWithSpareToken.isEmpty {
-            // Nobody waits for it.
+            // Its outcome changes nothing for the caller.
             release(
                 attempt.claim,
                 ownerToken: attempt.spareToken,
@@ -76,14 +76,14 @@ extension LockEngine {
     /// - Parameter heir: the client that is to have the lock next, if it waits; then it is not handed over.
     func release(_ lease: HeldLease, heir: ClientIdentifier? = nil, completion: @escaping () -> Void) {
         let now = surroundings.now
-        // Whoever is next may have come just now.
+        // A successor may have come just now.
         if heir == nil, let next = lease.state.withLock({ lease.handOver(&$0, now: now) }) {
             follow(lease, to: next)
             next.begin()
             return completion()
         }
         metrics.released(heldNanoseconds: lease.granted.nanoseconds(until: now))
-        // Counted first, so that nobody takes the engine for idle in between.
+        // Counted first, so that the engine does not count as idle in between.
         releaseCount += 1
         if !isPlanted(.renewedAfterRelease) { keeper.remove(lease) }
         lease.keptUntil = lease.restOfMinimumHold(at: now)
@@ -124,7 +124,7 @@ extension LockEngine {
         lease.state.withLock { $0.releaseOutcome = outcome }
     }
 
-    /// Ends a lease and leaves its lock to whoever has the owner token; not one that was released, lost or handed over,
+    /// Ends a lease and leaves its lock to the process that has the owner token; not one that was released, lost or handed over,
     /// which is not its holder's to give away.
     func detach(_ lease: HeldLease) {
         guard lease.isKept else { return }

@@ -140,7 +140,9 @@ package enum LockProfile: Hashable, Sendable {
     package var handshakeCommands: [[String]] {
         func loading(_ scripts: [Script]) -> [[String]] { scripts.map { ["SCRIPT", "LOAD", $0.text] } }
         guard isStandard else {
-            return loading(Script.compatible) + [["EVALSHA", Script.probe.digest, "0"], ["EVAL", Script.probe.text, "0"]]
+            return loading(Script.compatible) + [
+                ["EVALSHA", Script.probe.digest, "0"], ["EVAL", Script.probe.text, "0"],
+            ]
         }
         return NodeInspection.commands(recordKey: recordKey) + loading(Script.standard)
     }

@@ -31,7 +31,7 @@ package enum NodeCommand {
     case repair(Repair)
     /// The same for a lock that is shared, which has no counter.
     case repairShared(LockKeys, ownerToken: OwnerToken, ttlMilliseconds: Int64)
-    /// Set the life of locks that are held to exactly the time; never create one, wake nobody.
+    /// Set the life of locks that are held to exactly the time; never create one, wake no waiter.
     case setLife([LockKeys], ownerToken: OwnerToken, lifeMilliseconds: Int64)
     /// The same for a lock that is shared.
     case setLifeShared(LockKeys, ownerToken: OwnerToken, lifeMilliseconds: Int64)

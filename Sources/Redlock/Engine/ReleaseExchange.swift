@@ -21,7 +21,7 @@ final class ReleaseExchange: ScriptSender {
     private let engine: LockEngine
     @exclusivity(unchecked) private var completion: Completion?
 
-    /// Told the decision, what is known of each node unless a quorum had the lock, and whether somebody was woken.
+    /// Told the decision, what is known of each node unless a quorum had the lock, and whether a waiter was woken.
     typealias Completion = (ReleaseRound.Decision, [Int: String], _ wokeSomebody: Bool) -> Void
 
     init(
@@ -50,7 +50,7 @@ final class ReleaseExchange: ScriptSender {
     }
 
     private var restMilliseconds: Int64? {
-        guard let keptUntil else { return nil }
+        guard let keptUntil, !isPlanted(.minimumHoldForgotten) else { return nil }
         let rest = engine.surroundings.now.nanoseconds(until: keptUntil)
         return rest > 0 ? (rest + 999_999) / 1_000_000 : nil
     }

@@ -12,12 +12,16 @@ struct HistoryText {
 
     /// Who has the lock, and a line for each grant, in columns.
     var lines: [String] {
-        let first = "\(name): " + (status.holder.map { "held by \(HolderText($0, at: time).whole)" } ?? "nobody holds it alone")
+        let first =
+            "\(name): "
+            + (status.holder.map { "held by \(HolderText($0, at: time).whole)" } ?? "no client holds it alone")
         guard !grants.isEmpty else {
             return [first, "", "no grant is on record; `redlock run --record 32 NAME` has the servers keep one"]
                 .map(Reporter.inOneLine)
         }
-        let rows = grants.map { GrantRow($0, isCurrent: isCurrent($0), seenAt: time).columns(seenAt: time) + [note(of: $0)] }
+        let rows = grants.map {
+            GrantRow($0, isCurrent: isCurrent($0), seenAt: time).columns(seenAt: time) + [note(of: $0)]
+        }
         let table = [["TOKEN", "HOLDER", "HOST", "PROCESS", "FROM", "TO", "ENDED", ""]] + rows
         return ([first, ""] + table.linesInColumns).map(Reporter.inOneLine)
     }

@@ -96,7 +96,7 @@ extension Script {
     )
 
     /// Sets the life of locks that are held under the owner token to exactly the time, whether that is longer or shorter; wakes
-    /// nobody.
+    /// no waiter.
     ///
     /// 1: of all, 0: one is missing or foreign, which is left as it is.
     ///

@@ -103,7 +103,8 @@ extension Script {
         digest: "8d3f4f12483fda0005509cddd8f8f57a1ada0f81"
     )
 
-    /// Sets the time of one who shares the lock to exactly the given one, whether that is longer or shorter; wakes nobody.
+    /// Sets the time of one who shares the lock to exactly the given one, whether that is longer or shorter; wakes no
+    /// waiter.
     ///
     /// 1: set, 0: it has no share.
     ///

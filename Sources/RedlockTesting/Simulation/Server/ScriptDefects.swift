@@ -50,7 +50,7 @@ package struct ScriptDefects: OptionSet, Hashable, Sendable {
     package static let slotIgnoresHeldKey = Self(rawValue: 1 << 19)
     /// A slot is granted to whoever believes that there are more of them.
     package static let slotIgnoresAgreement = Self(rawValue: 1 << 20)
-    /// The life of a lock is set for somebody who does not hold it.
+    /// The life of a lock is set for a client that does not hold it.
     package static let setLifeIgnoresOwner = Self(rawValue: 1 << 21)
 
     /// Every mistake, each alone.
