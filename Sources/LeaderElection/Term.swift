@@ -47,6 +47,9 @@ public struct Term: FencedGrant {
     /// Whether the term goes on, by the continuous clock.
     public var isValid: Bool { lease.isValid }
 
+    /// What came of the release of the lock at the end of the term, once the nodes have answered; nil before that.
+    public var releaseOutcome: ReleaseOutcome? { lease.releaseOutcome }
+
     /// Throws unless a step of the given length fits into what is proved of the term.
     ///
     /// It says nothing of a step that takes longer than it was thought to: only a store that compares the number does.

@@ -40,6 +40,9 @@ public struct ExtendRound: Hashable, Sendable {
     public private(set) var missing: NodeSet = []
     private var gone: NodeSet = []
 
+    /// The nodes that did not answer yet.
+    public var open: NodeSet { tally.open }
+
     /// A round for a lease that is valid until `validUntil`; nil if the caller has the owner token and no more.
     public init(quorum: Quorum, timing: LeaseTiming, start: Instant, validUntil: Instant?) {
         self.tally = VoteTally(quorum: quorum)

@@ -102,6 +102,8 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case sentAgainBehindRelease
     /// A repaired key is not released with the lease.
     case repairNotReleased
+    /// A lock is released that the nodes are to keep for the rest of its minimum hold.
+    case minimumHoldForgotten
 
     // MARK: Connections
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// One round of taking an owner token out of the nodes that hold it or may hold it.
+/// One round of taking an owner token out of the nodes that hold it or may hold it, or of giving it a last stretch of life
+/// there.
 public struct ReleaseRound: Hashable, Sendable {
     /// What one node said.
     public enum Answer: Hashable, Sendable {
-        /// The key held our owner token and is deleted.
+        /// The key held our owner token, and is deleted or has the life that was asked for.
         case deleted
         /// The key was not there or held another owner token.
         case notHeld
@@ -14,7 +15,7 @@ public struct ReleaseRound: Hashable, Sendable {
 
     /// How the round was decided.
     public enum Decision: Hashable, Sendable {
-        /// A quorum answered; `wasHeld` says whether a quorum of nodes deleted the key in this round.
+        /// A quorum answered; `wasHeld` says whether a quorum of nodes had the key and did with it what was asked for.
         case released(wasHeld: Bool)
         /// Too few nodes answered; what is left dies with its TTL, unless a retry reaches it before.
         case incomplete
@@ -24,8 +25,11 @@ public struct ReleaseRound: Hashable, Sendable {
     public private(set) var decision: Decision?
 
     private let quorum: Quorum
-    private var open: NodeSet
-    private var deleted: NodeSet = []
+    /// The nodes that were asked and did not answer yet.
+    public private(set) var open: NodeSet
+    /// The nodes that had the key and did with it what was asked for.
+    public private(set) var deleted: NodeSet = []
+    /// The nodes of which it is known that they do not hold the key any more, or as was asked for.
     private var answered: NodeSet
 
     /// A round that asks the given nodes.

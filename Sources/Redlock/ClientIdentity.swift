@@ -53,6 +53,8 @@ enum OwnerField: String, CaseIterable {
     case token
     case until
     case ending
+    /// Of such a grant: until when, in milliseconds since 1970, the lock was to stay after its lease had ended.
+    case kept
 
     static let separator = UInt8(0x1F)
     static let longestNote = 256

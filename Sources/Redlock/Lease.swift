@@ -130,7 +130,7 @@ public final class Lease<Fencing: LeaseFencing>: LeaseOfAnyKind {
                     case .lost, .tooLate: continuation.resume(throwing: held.lossError())
                     case .inconclusive:
                         let message = "too few nodes answered to extend \"\(held.resource)\""
-                        let nodes = engine.report(problems, otherwise: "has it, or did not answer yet")
+                        let nodes = engine.report(problems)
                         continuation.resume(
                             throwing: RedlockError(.quorumUnavailable, resource: held.resource, message, nodes: nodes)
                         )
@@ -140,21 +140,35 @@ public final class Lease<Fencing: LeaseFencing>: LeaseOfAnyKind {
         }
     }
 
-    /// Releases the lease on every node that has it or may have it.
+    /// Releases the lease on every node that has it or may have it; before its minimum hold is over, has them keep it for the
+    /// rest (``LockOptions/minimumHold``).
     ///
-    /// Returns when a quorum of nodes answered, or when no more answers can come; what is left is released in the
-    /// background, or dies with its TTL. Does nothing if the lease was released before. Is not cut short when the task
-    /// is cancelled.
+    /// Returns when a quorum of nodes answered, or when no more answers can come; ``releaseOutcome`` tells which. What is
+    /// left is released in the background, or dies with its TTL. Does nothing if the lease was released before. Is not cut
+    /// short when the task is cancelled.
     public func release() async {
         await held.release()
         held.engine.wakeLoop()
+    }
+
+    /// What came of the release, once a quorum of nodes has answered or no more answers can come; nil before that, and of a
+    /// lease that was given away (``detach()``).
+    ///
+    /// Of a lease that `withLock` releases, it is known when `withLock` has returned or thrown.
+    public var releaseOutcome: ReleaseOutcome? { held.state.withLock { $0.releaseOutcome } }
+
+    /// Has the lock released as soon as the lease ends, though its minimum hold is not over: for work that did not begin.
+    ///
+    /// See ``LockOptions/minimumHold``. Does nothing without a minimum hold, and after the release.
+    public func waiveMinimumHold() {
+        held.state.withLock { $0.minimumHoldEnd = nil }
     }
 
     /// Releases the lease, and wakes the named client before all others that wait for the lock.
     ///
     /// It is a wish about the order and no more: the client may be gone, or somebody who happens to ask at that moment may
     /// have the lock first. If it does not wait, those who do are woken as always. It is for clients that wait for what the
-    /// lease was of: the same name alone, or a slot of as many.
+    /// lease was of: the same name alone, or a slot of as many. No client is woken before the minimum hold is over.
     ///
     /// - Parameter client: what the other client is known by; see ``RedlockClient/identifier``.
     public func release(to client: ClientIdentifier) async {

@@ -19,8 +19,7 @@ extension LockClient {
         try await engine.waitUntilConnected()
         return try await withCheckedThrowingContinuation { continuation in
             engine.submit { engine in
-                engine.extend(claim, ownerToken: ownerToken, timing: timing) { decision, problems in
-                    let nodes = engine.report(problems, otherwise: "has it, or did not answer yet")
+                engine.extend(claim, ownerToken: ownerToken, timing: timing) { decision, outcomes in
                     switch decision {
                     case .extended(let validUntil):
                         let remaining = engine.surroundings.now.nanoseconds(until: validUntil)
@@ -28,10 +27,17 @@ extension LockClient {
                     case .lost:
                         let message = "\"\(resource)\" is not held under this owner token"
                         continuation.resume(
-                            throwing: RedlockError(.notHeld, resource: resource, message, nodes: nodes)
+                            throwing: RedlockError(
+                                .notHeld,
+                                resource: resource,
+                                message,
+                                nodes: engine.report(outcomes)
+                            )
                         )
                     case .inconclusive, .tooLate:
-                        continuation.resume(throwing: RedlockError.noQuorum(resource, "extend", nodes))
+                        continuation.resume(
+                            throwing: RedlockError.noQuorum(resource, "extend", engine.report(outcomes))
+                        )
                     }
                 }
             }
@@ -56,14 +62,14 @@ extension LockClient {
             engine.submit { engine in
                 engine.release(claim, ownerToken: ownerToken, timing: timing, from: engine.allNodes) {
                     decision,
-                    problems,
+                    outcomes,
                     _ in
                     engine.vacateIfHeld(claim, under: ownerToken)
                     switch decision {
                     case .released(let wasHeld):
                         continuation.resume(returning: wasHeld)
                     case .incomplete:
-                        let nodes = engine.report(problems, otherwise: "does not have it any more")
+                        let nodes = engine.report(outcomes)
                         continuation.resume(throwing: RedlockError.noQuorum(resource, "release", nodes))
                     }
                 }

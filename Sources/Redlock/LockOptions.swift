@@ -35,6 +35,19 @@ public struct LockOptions: Sendable {
     /// The longest that renewal keeps the lease alive, counted from its grant; without a bound by default.
     public var maximumHold: Duration?
 
+    /// How long the lock stays at least, counted from its grant, however soon it is released; nil by default.
+    ///
+    /// For work that takes less time than the clocks of the machines that start it differ: it does not run twice. A release
+    /// before that time has the nodes keep the lock for exactly the rest, unrenewed and under the same owner token, and
+    /// wakes no waiter; neither the process nor the client has to stay for it. So it is whatever the work came to, an error
+    /// included, and when the client is shut down; but not if the lease was lost. The lock of a process that is killed ends
+    /// with its TTL, as always. ``Lease/waiveMinimumHold()`` ends it, and
+    /// so does a release by the owner token or by force. A lock with a minimum hold is not handed over within the client.
+    ///
+    /// At most ``maximumHold``, and at most the maximum TTL of the client: a node that forgot the lock has a vote again
+    /// after that time.
+    public var minimumHold: Duration?
+
     /// How long before the end of its validity a lease counts as lost, so that what runs under it can stop in time.
     ///
     /// By default the larger of 20 ms and 1 % of the TTL. At most half the TTL.
@@ -89,6 +102,7 @@ public struct LockOptions: Sendable {
         ttl: Duration = .seconds(10),
         wait: WaitPolicy = .forever,
         maximumHold: Duration? = nil,
+        minimumHold: Duration? = nil,
         cancellationMargin: Duration? = nil,
         label: String? = nil,
         note: String? = nil,
@@ -101,6 +115,7 @@ public struct LockOptions: Sendable {
         self.ttl = ttl
         self.wait = wait
         self.maximumHold = maximumHold
+        self.minimumHold = minimumHold
         self.cancellationMargin = cancellationMargin
         self.label = label
         self.note = note
@@ -119,6 +134,7 @@ struct LeaseTerms: Sendable {
     let label: String
     let note: String?
     let maximumHoldNanoseconds: Int64?
+    let minimumHoldNanoseconds: Int64?
     let renewal: Renewal
     /// Whether the lock is to be had in the order in which all asked for it.
     let isFair: Bool
@@ -138,6 +154,7 @@ struct LeaseTerms: Sendable {
         if let maximumHold = options.maximumHold, maximumHold <= .zero {
             throw RedlockError(.invalidArgument, "the maximum hold must be longer than 0")
         }
+        try Self.validateMinimumHold(of: options, configuration: configuration)
         let margin = options.cancellationMargin?.nanoseconds
         if let margin, margin < 0 || margin > timing.ttlNanoseconds / 2 {
             throw RedlockError(.invalidArgument, "the cancellation margin must lie between 0 and half the TTL")
@@ -151,14 +168,45 @@ struct LeaseTerms: Sendable {
             throw RedlockError(.invalidArgument, "records of 0 to \(Self.mostRecords) grants can be kept")
         }
         maximumHoldNanoseconds = options.maximumHold?.nanoseconds
+        minimumHoldNanoseconds = options.minimumHold?.nanoseconds
         cancellationMarginNanoseconds = margin ?? max(20_000_000, timing.ttlNanoseconds / 100)
         self.renewal = renewal
         isFair = options.fair
-        handsOver = options.handsOver
+        // Others may not have the lock before the minimum hold is over, and the tasks of this client are no exception.
+        handsOver = options.handsOver && options.minimumHold == nil
         priority = options.priority
         recordCount = options.recordedGrants
         label = options.label ?? configuration.label
         note = options.note
+    }
+
+    private static func validateMinimumHold(
+        of options: LockOptions,
+        configuration: RedlockConfiguration
+    ) throws(RedlockError) {
+        guard let minimumHold = options.minimumHold else { return }
+        guard minimumHold > .zero else {
+            throw RedlockError(.invalidArgument, "the minimum hold must be longer than 0")
+        }
+        guard minimumHold <= configuration.maximumTTL else {
+            throw RedlockError(
+                .invalidArgument,
+                "the minimum hold (\(minimumHold)) is longer than the maximum TTL of this client "
+                    + "(\(configuration.maximumTTL)), after which a node that forgot the lock has a vote again: shorten it, or "
+                    + "enrol the nodes for a longer maximum TTL"
+            )
+        }
+        if let maximumHold = options.maximumHold, minimumHold > maximumHold {
+            throw RedlockError(
+                .invalidArgument,
+                "the minimum hold (\(minimumHold)) is longer than the maximum hold (\(maximumHold))"
+            )
+        }
+    }
+
+    /// Until when a lock stays at least that is granted now; nil without a minimum hold.
+    func minimumHoldEnd(grantedAt surroundings: any Surroundings) -> Instant? {
+        minimumHoldNanoseconds.map { surroundings.now.advanced(byNanoseconds: $0) }
     }
 
     private static let priorities = -100...100

@@ -16,6 +16,8 @@ public struct RecordedGrant: Hashable, Sendable {
     public let ended: Duration?
     /// Why it ended, as the holder told; nil if it did not.
     public let ending: String?
+    /// Until when the lock was to stay after that, for its minimum hold; nil if it was not.
+    public let keptUntil: Duration?
 
     init?(line: [UInt8]) {
         let text = String(decoding: line, as: UTF8.self)
@@ -24,6 +26,7 @@ public struct RecordedGrant: Hashable, Sendable {
         fencingToken = FencingToken(rawValue: token)
         holder = LockStatus.Holder(ownerToken: text, remaining: nil)
         ended = fields[.until].flatMap { Int64($0) }.map { .milliseconds($0) }
+        keptUntil = fields[.kept].flatMap { Int64($0) }.map { .milliseconds($0) }
         ending = fields[.ending].map { String($0).printable() }
     }
 }

@@ -10,6 +10,8 @@ public enum RedlockEvent: Hashable, Sendable {
     case contended(resource: String)
     /// A lease of this client ended before it was released.
     case lost(resource: String, reason: String)
+    /// No quorum of nodes confirmed the release of a lease of this client, so that the lock may still be held.
+    case releaseUnconfirmed(UnconfirmedRelease)
     /// The vote of a node counts from now on.
     case nodeAdmitted(node: String)
     /// The vote of a node does not count, for this reason, until further notice.

@@ -121,6 +121,7 @@ struct AcquireCommand: ResourceCommand {
         guard StandardOutput.write(text(for: lease, asJSON: printsJSON)) else {
             // Nobody has the token, so nobody could release it.
             await lease.release()
+            reporter.reportUnlessConfirmed(lease.releaseOutcome)
             throw CommandFailure(exitCode: ExitStatus.systemError, "the owner token could not be written")
         }
         // It belongs to whoever reads the token now.

@@ -70,7 +70,8 @@ final class ElectionSession: Sendable {
                         slot: nil,
                         waited: ContinuousClock.now - start,
                         validUntil: { term.validUntil },
-                        isHeld: { term.isValid }
+                        isHeld: { term.isValid },
+                        releaseOutcome: { term.releaseOutcome }
                     )
                     hasLed.withLock { $0 = true }
                     await grant.hold(mailbox)

@@ -27,6 +27,10 @@ struct Grant: Sendable {
     let validUntil: @Sendable () -> ContinuousClock.Instant
     /// Whether it is neither lost nor released, so that it is renewed.
     let isHeld: @Sendable () -> Bool
+    /// What came of the release; nil as long as that is not known.
+    let releaseOutcome: @Sendable () -> ReleaseOutcome?
+    /// Has the lock released at once when the command has ended, as none was started.
+    var waiveMinimumHold: @Sendable () -> Void = {}
     /// Opened when the command has ended.
     let commandEnded = Gate()
 
@@ -80,7 +84,9 @@ struct LockSession: Sendable {
                         slot: lease.slot,
                         waited: ContinuousClock.now - start,
                         validUntil: { lease.validUntil },
-                        isHeld: { lease.isValid }
+                        isHeld: { lease.isValid },
+                        releaseOutcome: { lease.releaseOutcome },
+                        waiveMinimumHold: { lease.waiveMinimumHold() }
                     )
                     await grant.hold(mailbox)
                 }

@@ -11,6 +11,9 @@ struct LockWish: Sendable {
     /// One of how many slots; nil for a lock.
     var slotCount: Int?
 
+    /// Whether the nodes can keep a record of who had it.
+    var isRecordable: Bool { names.count == 1 && !isShared && slotCount == nil }
+
     /// The names, for people to read.
     var text: String { names.joined(separator: ", ") }
 
@@ -70,6 +73,8 @@ protocol HeldLock: Sendable {
     var token: FencingToken? { get }
     var validUntil: ContinuousClock.Instant { get }
     var isValid: Bool { get }
+    var releaseOutcome: ReleaseOutcome? { get }
+    func waiveMinimumHold()
 }
 
 extension Lease: HeldLock {}

@@ -18,6 +18,7 @@ struct RedlockCommand: AsyncParsableCommand {
               redlock elect scheduler -- ./scheduler    # on several machines: one leads
               redlock status nightly-report
               redlock list           # all that is held
+              redlock history deploy # who had it, of what was run with --record
               redlock watch          # what happens to it, until it is interrupted
               redlock init           # once, for servers that were set up just now
               redlock doctor         # do all votes count, and if not, why?
@@ -36,7 +37,8 @@ struct RedlockCommand: AsyncParsableCommand {
                "tls-key": "client.key", "node-timeout": "100ms", "max-ttl": "30s",
                "quorum": 2, "drift": "standard", "prefix": "redlock:", "compatible": false,
                "ttl": "10s", "wait": "1m", "conflict-exit-code": 1, "label": "…",
-               "note": "…", "signal": "TERM", "kill-after": "5s", "max-hold": "1h"}
+               "note": "…", "signal": "TERM", "kill-after": "5s", "max-hold": "1h",
+               "min-hold": "30s", "record": 32}
 
             VOTES
               A lock is granted by a quorum of servers whose votes count. A server that is new, was restarted without its \
@@ -76,7 +78,11 @@ struct RedlockCommand: AsyncParsableCommand {
               unstoppable  reason, keepsLock, lockEndsAfterMilliseconds: the command cannot be
                         signalled, or does not end
               overrun   the lock has ended, and that command goes on without it
-              released  heldMilliseconds
+              released  heldMilliseconds, staysMilliseconds: for how long the servers keep the
+                        lock for the rest of --min-hold, null if it is free
+              releaseUnconfirmed
+                        staysMilliseconds (as it was to be; it may end before),
+                        longestRemainingMilliseconds, nodes: [{node, outcome}]
               warning   message
               error     code, message, exitCode, nodes: [{node, outcome}] (where nodes were
                         asked); with timedOut also holder, holderSinceMilliseconds,
@@ -90,7 +96,8 @@ struct RedlockCommand: AsyncParsableCommand {
         subcommands: [
             RunCommand.self, ElectCommand.self, AcquireCommand.self, ExtendCommand.self, ReleaseCommand.self,
             StatusCommand.self,
-            ListCommand.self, WatchCommand.self, DoctorCommand.self, BenchCommand.self, InitCommand.self,
+            ListCommand.self, HistoryCommand.self, WatchCommand.self, DoctorCommand.self, BenchCommand.self,
+            InitCommand.self,
             FenceCommand.self, LocalCommand.self,
         ]
     )

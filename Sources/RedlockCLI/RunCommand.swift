@@ -31,6 +31,12 @@ struct RunCommand: ResourceCommand {
             redlock, not behind it. If it happens, redlock says so at once and waits for the end of the command; at the end \
             of --max-hold it keeps the lock until then.
 
+            With --min-hold the lock stays for that time at least, so that a short command does not run twice on hosts whose \
+            clocks differ: when the command has ended before, by itself or by a signal, whatever its exit code, redlock exits \
+            and the servers keep the lock for the rest. Not if the command could not be started, or the lock was lost. It is \
+            at most --max-ttl; `redlock release --force` ends it. If no quorum of servers confirms that the lock is released, \
+            or stays, that is told with what each server said; the exit code is that of the command.
+
             If redlock itself is stopped (STOP, Ctrl-Z), the command is killed before the lock ends.
 
             Tells once whom it waits for, or which nodes have no vote yet: after 200 ms on a terminal, else after 5 seconds. With -v it also tells when the \
@@ -42,6 +48,7 @@ struct RunCommand: ResourceCommand {
               redlock run -w 30s -E 99 deploy -- make deploy   # wait 30 s, else exit 99
               redlock run --max-hold 1h -k 10s backup -- ./backup     # 1 h at most
               redlock run deploy -c 'git pull && make'         # a line for /bin/sh
+              redlock run -n --min-hold 30s hourly -- ./job    # started by cron on several hosts: once
               redlock run -s data -- ./report.sh               # with other readers; writers use -x
               redlock run stock orders -- ./book.sh            # both or none
               redlock run --slots 4 gpu -c 'CUDA_VISIBLE_DEVICES=$REDLOCK_SLOT ./train'
@@ -74,6 +81,38 @@ struct RunCommand: ResourceCommand {
         transform: DurationArgument.option
     )
     var maximumHold: Duration?
+
+    @Option(
+        name: .customLong("min-hold"),
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Keep the lock for this time at least, counted from when it was acquired, however soon the command ends.",
+            valueName: "duration"
+        ),
+        transform: DurationArgument.option
+    )
+    var minimumHold: Duration?
+
+    @Option(
+        name: .long,
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Have the servers keep a record of the last so many holders, for `redlock history`; 1 to 32.",
+            valueName: "count"
+        ),
+        transform: recordOption
+    )
+    var record: Int?
+
+    @Option(
+        name: .long,
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "With --fair: among those who wait, the highest has the lock first; -100 to 100. (default: 0)",
+            valueName: "number"
+        )
+    )
+    var priority: Int?
 
     @Option(
         name: .long,
@@ -109,6 +148,15 @@ struct RunCommand: ResourceCommand {
         case (false, _?): throw ValidationError("-c and a command after -- exclude each other")
         default: break
         }
+        if let priority {
+            guard fair else { throw ValidationError("--priority goes with --fair, which has the lock in an order") }
+            guard (-100...100).contains(priority) else {
+                throw ValidationError("--priority lies between -100 and 100, and is \(priority)")
+            }
+        }
+        if record != nil, !wish.isRecordable {
+            throw ValidationError("--record goes with one name, and not with --shared or --slots")
+        }
     }
 
     private var wish: LockWish {
@@ -122,15 +170,16 @@ struct RunCommand: ResourceCommand {
         let reporter = output.reporter(resource: wish.text)
         let settings = try settings()
         try wish.requireProfile(settings)
+        try requireProfileForRecord(settings)
         if let maximumHold = settings.values.maximumHold, maximumHold <= .zero {
             throw UsageError("the maximum hold must be longer than 0")
         }
         let client = try settings.makeClient(reporter)
-        let timing = RunTiming(settings.values)
+        let timing = try RunTiming(settings.values)
         let session = LockSession(
             client: client,
             wish: wish,
-            options: timing.lockOptions(settings.values, isFair: fair),
+            options: timing.lockOptions(settings.values, wish, priority: priority ?? 0),
             notice: WaitingNotice(output),
             mailbox: mailbox
         )
@@ -155,12 +204,20 @@ struct RunCommand: ResourceCommand {
         }
     }
 
+    /// - Throws: `UsageError` if a record was asked for that the compatible profile does not have.
+    private func requireProfileForRecord(_ settings: Settings) throws {
+        guard record != nil, settings.values.isCompatible == true else { return }
+        throw UsageError("--record and --compatible exclude each other: that profile keeps no records")
+    }
+
     private func settings() throws -> Settings {
         var options = connection.partialSettings.or(profile.partialSettings).or(waiting.partialSettings).or(
             child.partialSettings
         )
         options.ttl = ttl
         options.maximumHold = maximumHold
+        options.minimumHold = minimumHold
+        options.recordedGrants = record
         let (complete, path) = (options, connection.config)
         return try waitForResult {
             try await Settings.resolve(options: complete, configurationPath: path)
@@ -176,7 +233,14 @@ struct RunTiming {
     let ttl: Duration
     let deadlines: LossDeadlines
 
-    init(_ settings: PartialSettings) {
+    /// - Throws: `UsageError` for times that do not go together.
+    init(_ settings: PartialSettings) throws(UsageError) {
+        if let minimumHold = settings.minimumHold, let maximumHold = settings.maximumHold, minimumHold > maximumHold {
+            throw UsageError(
+                "--min-hold (\(minimumHold.readable)) is longer than --max-hold (\(maximumHold.readable)), at the end of which "
+                    + "the command is stopped"
+            )
+        }
         ttl = settings.ttl ?? min(Self.defaultTTL, settings.maximumTTL ?? Self.defaultTTL)
         deadlines = LossDeadlines(
             ttl: ttl,
@@ -185,15 +249,21 @@ struct RunTiming {
         )
     }
 
-    func lockOptions(_ settings: PartialSettings, isFair: Bool) -> LockOptions {
-        LockOptions(
+    func lockOptions(_ settings: PartialSettings, _ wish: LockWish, priority: Int) -> LockOptions {
+        // The option is refused for what no record can be kept of; the configuration file is for all commands.
+        let mayRecord = wish.isRecordable && settings.isCompatible != true
+        let recordedGrants = mayRecord ? settings.recordedGrants ?? 0 : 0
+        return LockOptions(
             ttl: ttl,
             wait: WaitPolicy(settings.wait),
             // The maximum hold is the supervisor's: it keeps the lock of a command that it cannot end.
+            minimumHold: settings.minimumHold,
             cancellationMargin: deadlines.margin,
             label: settings.label ?? LockOptions.defaultLabel,
             note: settings.note,
-            fair: isFair
+            fair: wish.isFair,
+            priority: priority,
+            recordedGrants: recordedGrants
         )
     }
 }

@@ -182,6 +182,10 @@ extension Mutant {
         Mutant(mistake: .client(.releaseNotRetried), faults: [.stall]) { $0.endsWith(.stall) },
         Mutant(mistake: .client(.sentAgainBehindRelease), faults: [.scriptFlush]) { $0.endsWith(.scriptFlush) },
         Mutant(mistake: .client(.repairNotReleased), faults: network.union([.restart])),
+        Mutant(mistake: .client(.minimumHoldForgotten)) { scenario in
+            scenario.isCrowded()
+            scenario.minimumHoldPerMille = 500
+        },
         Mutant(mistake: .client(.connectionKeptAfterTimeout), faults: network),
     ]
 

@@ -30,7 +30,8 @@ struct ChildEnvironmentTests {
             slot: slot,
             waited: .zero,
             validUntil: { .now },
-            isHeld: { true }
+            isHeld: { true },
+            releaseOutcome: { nil }
         )
     }
 
@@ -191,6 +192,13 @@ struct LossDeadlinesTests {
 
 @Suite
 struct ReporterTests {
+    private static let unconfirmed = UnconfirmedRelease(
+        resource: "a",
+        nodes: [RedlockError.NodeReport(node: "n", outcome: "o\n")],
+        longestRemaining: .seconds(9),
+        restOfMinimumHold: nil
+    )
+
     private static let time = Date(timeIntervalSince1970: 1.5)
 
     @Test
@@ -198,8 +206,8 @@ struct ReporterTests {
         let reports: [(Report, Reporter.Verbosity)] = [
             (.error(CommandFailure(exitCode: 69, "e")), .quiet), (.warning("w"), .normal), (.overrun, .quiet),
             (.unstoppable(reason: "r", keepsLock: false, lockEndsAfter: .zero), .quiet),
-            (.waiting(Obstacle()), .normal),
-            (.released(held: .seconds(1)), .verbose),
+            (.waiting(Obstacle()), .normal), (.releaseUnconfirmed(Self.unconfirmed), .normal),
+            (.released(held: .seconds(1), stays: nil), .verbose),
         ]
         for (report, needed) in reports {
             for verbosity in [Reporter.Verbosity.quiet, .normal, .verbose] {
@@ -208,7 +216,7 @@ struct ReporterTests {
             }
         }
         let json = Reporter(verbosity: .normal, usesJSON: true)
-        #expect(json.line(for: .released(held: .seconds(1)), time: Self.time) != nil)
+        #expect(json.line(for: .released(held: .seconds(1), stays: nil), time: Self.time) != nil)
     }
 
     @Test
@@ -229,7 +237,11 @@ struct ReporterTests {
                 .lost(reason: .lost, signal: SignalName(number: SIGTERM), killAfter: .zero), "lost",
                 ["reason", "signal", "killAfterMilliseconds"]
             ),
-            (.released(held: .seconds(2)), "released", ["heldMilliseconds"]),
+            (.released(held: .seconds(2), stays: .seconds(1)), "released", ["heldMilliseconds", "staysMilliseconds"]),
+            (
+                .releaseUnconfirmed(Self.unconfirmed), "releaseUnconfirmed",
+                ["staysMilliseconds", "longestRemainingMilliseconds", "nodes"]
+            ),
             (
                 .unstoppable(reason: "r", keepsLock: true, lockEndsAfter: .seconds(1)), "unstoppable",
                 ["reason", "keepsLock", "lockEndsAfterMilliseconds"]

@@ -71,6 +71,30 @@ struct LockOptionsTests {
         #expect(try terms(LockOptions(maximumHold: .seconds(Int64.max))).maximumHoldNanoseconds == .max)
     }
 
+    @Test(
+        arguments: [
+            (Duration.zero, nil, "longer than 0"), (.seconds(-1), nil, "longer than 0"),
+            (.seconds(30) + .nanoseconds(1), nil, "maximum TTL"), (.seconds(5), .seconds(4), "maximum hold"),
+        ] as [(Duration, Duration?, String)]
+    )
+    func refusesMinimumHold(_ hold: Duration, maximum: Duration?, says: String) {
+        let error = #expect(throws: RedlockError.self) {
+            try terms(LockOptions(maximumHold: maximum, minimumHold: hold))
+        }
+        #expect(error?.code == .invalidArgument)
+        #expect(error?.message.contains(says) == true)
+    }
+
+    /// Longer than the TTL it may be, which is for holders that died.
+    @Test
+    func minimumHoldIsAtMostTheMaximumTTL() throws {
+        let options = LockOptions(ttl: .seconds(2), maximumHold: .seconds(30), minimumHold: .seconds(30))
+        let terms = try terms(options)
+        #expect(terms.minimumHoldNanoseconds == 30_000_000_000)
+        #expect(!terms.handsOver)
+        #expect(try self.terms(LockOptions()).minimumHoldNanoseconds == nil)
+    }
+
     @Test
     func notes() throws {
         #expect(try terms(LockOptions()).note == nil)

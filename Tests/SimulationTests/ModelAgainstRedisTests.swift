@@ -36,6 +36,7 @@
             "releaseSlot: 0", "releaseSlot: 1", "releaseSlot: many",
             "extend: -3", "extend: -2", "extend: -1", "extend: many",
             "extendShared: -2", "extendShared: many",
+            "setLife: 0", "setLife: 1", "setLifeShared: 0", "setLifeShared: 1",
             "repairShared: 0", "repairShared: 1", "releaseShared: 0", "releaseShared: 1", "releaseShared: many",
             "releasePlain: 0", "releasePlain: 1",
             "repair: 0", "repair: 1", "repair: ERR user_script: attempt to compare nil with number",

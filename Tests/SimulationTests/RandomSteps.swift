@@ -201,7 +201,7 @@ struct RandomSteps {
         let name = resource()
         let keys = Driven.keys(name)
         let queue = Driven.queue(name)
-        switch Int.random(in: 0..<90, using: &random) {
+        switch Int.random(in: 0..<96, using: &random) {
         case 0..<12: return release(name)
         case 12..<34: return queueStep(name, at: microseconds)
         case 34..<43: return .extend(locks(), ownerToken: ownerToken(), ttlMilliseconds: ttlMilliseconds())
@@ -224,6 +224,8 @@ struct RandomSteps {
             return .repair(repair)
         case 70..<73: return .repairShared(keys, ownerToken: ownerToken(), ttlMilliseconds: ttlMilliseconds())
         case 73..<84: return .read(keys, waiting: chance(70) ? queue : nil)
+        case 90..<93: return .setLife(locks(), ownerToken: ownerToken(), lifeMilliseconds: ttlMilliseconds())
+        case 93..<96: return .setLifeShared(keys, ownerToken: ownerToken(), lifeMilliseconds: ttlMilliseconds())
         default:
             return .raiseByHand(
                 fence: keys.fence,

@@ -43,6 +43,8 @@ final class AcquireAttempt: ScriptSender {
     @exclusivity(unchecked) var deferralNumber: Int?
     /// The nodes that are being connected to for the first time; they are asked when they are there.
     @exclusivity(unchecked) private var deferred: NodeSet = []
+    /// When a node was last sent something that has it keep the key for the whole TTL.
+    @exclusivity(unchecked) private var lastAsked: Instant
     /// The nodes that the key was set on again while the lease was held.
     @exclusivity(unchecked) private var repaired: NodeSet = []
 
@@ -53,6 +55,7 @@ final class AcquireAttempt: ScriptSender {
         self.ownerToken = ownerToken
         self.timing = terms.timing
         self.round = round
+        self.lastAsked = round.start
         self.line = line
         self.engine = engine
         self.problems = [:]
@@ -307,6 +310,16 @@ final class AcquireAttempt: ScriptSender {
     func willRepair(_ node: Int) -> OwnerToken {
         if !isPlanted(.repairNotReleased) { repaired.insert(node) }
         return takenBack.contains(node) ? spareToken : ownerToken
+    }
+
+    /// Notes that nodes are asked now to keep the key for the TTL from now.
+    func noteExtension() {
+        lastAsked = engine.surroundings.now
+    }
+
+    /// By when no node can hold the key any more, unless it is asked again.
+    var keysSurelyExpired: Instant {
+        timing.surelyExpired(sent: lastAsked, delayNanoseconds: engine.nodeTimeoutNanoseconds)
     }
 
     /// The nodes that have the key under the spare token, or may have it.

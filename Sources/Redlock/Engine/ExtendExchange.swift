@@ -6,6 +6,7 @@ import RedisTransport
 
 /// One round of extending a lease, on its way to the nodes.
 final class ExtendExchange: ScriptSender {
+    /// Told the decision, and what is known of each node unless the lock was extended.
     typealias Completion = (ExtendRound.Decision, [Int: String]) -> Void
 
     private static let longestLifeMilliseconds: Int64 = 86_400_000
@@ -105,8 +106,21 @@ final class ExtendExchange: ScriptSender {
         guard let decision = round.answered(answer, by: node, at: engine.surroundings.now) else { return }
         let completion = self.completion
         self.completion = nil
-        completion?(decision, problems)
-        if case .extended = decision { for missing in round.missing { repair(missing) } }
+        guard case .extended = decision else {
+            completion?(decision, outcomes)
+            return
+        }
+        completion?(decision, [:])
+        for missing in round.missing { repair(missing) }
+    }
+
+    /// What is known of each node.
+    private var outcomes: [Int: String] {
+        var outcomes = problems
+        for node in engine.allNodes where outcomes[node] == nil {
+            outcomes[node] = round.open.contains(node) ? "did not answer yet" : "has the lock"
+        }
+        return outcomes
     }
 
     // MARK: Clocks
@@ -169,6 +183,7 @@ extension LockEngine {
         lease: HeldLease?,
         completion: @escaping ExtendExchange.Completion
     ) {
+        lease?.attempt.noteExtension()
         let round = ExtendRound(
             quorum: quorum,
             timing: timing,

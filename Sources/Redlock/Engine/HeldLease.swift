@@ -47,6 +47,10 @@ final class HeldLease: @unchecked Sendable {
         var successors: Deque<AcquireOperation> = []
         /// What the release is to do and to tell besides, if anything.
         var releasePlan: ReleasePlan?
+        /// Until when the lock is to stay at least, whenever the lease ends; nil without a minimum hold.
+        var minimumHoldEnd: Instant?
+        /// What came of the release, once that is known.
+        var releaseOutcome: ReleaseOutcome?
         /// What the nodes said to the last extension that did not succeed.
         var problems: [RedlockError.NodeReport] = []
 
@@ -92,6 +96,8 @@ final class HeldLease: @unchecked Sendable {
     var line: WaitingLine?
     let granted: Instant
     var isRenewed: Bool
+    /// Until when the nodes keep the lock though the lease was released.
+    var keptUntil: Instant?
     /// How many extensions are under way.
     var extensionCount = 0
     var isExtending: Bool { extensionCount > 0 }
@@ -129,7 +135,12 @@ final class HeldLease: @unchecked Sendable {
         self.holdEnd =
             terms.maximumHoldNanoseconds.map { attempt.round.start.advanced(byNanoseconds: $0) }
             ?? Instant(nanoseconds: .max)
-        self.state = Mutex(State(validUntil: min(validUntil, holdEnd)))
+        self.state = Mutex(
+            State(
+                validUntil: min(validUntil, holdEnd),
+                minimumHoldEnd: terms.minimumHoldEnd(grantedAt: engine.surroundings)
+            )
+        )
         self.block = Block(
             began: attempt.round.start,
             lastToken: fencingToken.map { $0.rawValue + attempt.tokenCount - 1 }
@@ -161,7 +172,13 @@ final class HeldLease: @unchecked Sendable {
         holdEnd =
             operation.terms.maximumHoldNanoseconds.map { now.advanced(byNanoseconds: $0) }
             ?? Instant(nanoseconds: .max)
-        state = Mutex(State(validUntil: min(validUntil, holdEnd), successors: successors))
+        state = Mutex(
+            State(
+                validUntil: min(validUntil, holdEnd),
+                successors: successors,
+                minimumHoldEnd: operation.terms.minimumHoldEnd(grantedAt: engine.surroundings)
+            )
+        )
         block = former.block
     }
 
@@ -190,6 +207,20 @@ final class HeldLease: @unchecked Sendable {
 
     /// What is locked, for people to read.
     var resource: String { claim.resource }
+
+    /// Until when the lock is to stay if the lease is released at the instant; nil if it is to be free then.
+    ///
+    /// What was lost is not kept: others may have it. A client that is shut down still has what it held.
+    func restOfMinimumHold(at now: Instant) -> Instant? {
+        guard terms.minimumHoldNanoseconds != nil else { return nil }
+        return state.withLock { state in
+            guard let end = state.minimumHoldEnd, now < end, now < state.validUntil else { return nil }
+            switch state.loss {
+            case nil, .shutDown: return end
+            case .expired, .takenAway, .maximumHold, .ownClock: return nil
+            }
+        }
+    }
 
     /// Tells everybody who waits for the end of the lease.
     func callEndHandlers() {

@@ -205,7 +205,7 @@ final class LeaseKeeper {
     }
 
     private func note(_ problems: [Int: String], of lease: HeldLease) {
-        let report = engine.report(problems, otherwise: "has it, or did not answer yet")
+        let report = engine.report(problems)
         lease.state.withLock { $0.problems = report }
     }
 

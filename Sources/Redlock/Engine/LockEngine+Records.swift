@@ -17,7 +17,8 @@ extension LockEngine {
         else { return }
         append(record, of: lease)
         lease.endHandlers.append { [unowned self, unowned lease] in
-            append(record.ended(lease.ending, at: surroundings.wallMicroseconds), of: lease)
+            let rest = lease.keptUntil.map { surroundings.now.nanoseconds(until: $0) / 1_000 }
+            append(record.ended(lease.ending, at: surroundings.wallMicroseconds, keptMicroseconds: rest), of: lease)
         }
     }
 
@@ -84,9 +85,12 @@ struct GrantRecord {
     }
 
     /// The same grant once it has ended.
-    func ended(_ reason: String, at wallMicroseconds: Int64) -> GrantRecord {
-        GrantRecord(
-            text: text + OwnerField.until.opening + "\(wallMicroseconds / 1_000)" + OwnerField.ending.opening
+    ///
+    /// - Parameter keptMicroseconds: for how much longer the lock stays; nil if it does not.
+    func ended(_ reason: String, at wallMicroseconds: Int64, keptMicroseconds: Int64?) -> GrantRecord {
+        let kept = keptMicroseconds.map { OwnerField.kept.opening + "\((wallMicroseconds + $0) / 1_000)" } ?? ""
+        return GrantRecord(
+            text: text + OwnerField.until.opening + "\(wallMicroseconds / 1_000)" + kept + OwnerField.ending.opening
                 + reason.printable()
         )
     }

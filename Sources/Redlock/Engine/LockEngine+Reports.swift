@@ -42,6 +42,19 @@ extension LockEngine {
         logger.warning("lease lost", metadata: ["resource": "\(lease.resource)", "reason": "\(reason.text)"])
     }
 
+    func releaseUnconfirmed(_ release: UnconfirmedRelease) {
+        metrics.releaseUnconfirmed()
+        events.tell(.releaseUnconfirmed(release))
+        logger.warning(
+            "release not confirmed by a quorum",
+            metadata: [
+                "resource": "\(release.resource)",
+                "longest_remaining_milliseconds": "\(release.longestRemaining.nanoseconds / 1_000_000)",
+                "nodes": "\(release.nodes.map(\.description).joined(separator: "; "))",
+            ]
+        )
+    }
+
     func repaired(_ resource: String, on node: Int) {
         metrics.repaired()
         events.tell(.repaired(resource: resource, node: nodeNames[node]))

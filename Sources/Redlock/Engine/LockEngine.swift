@@ -200,6 +200,9 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     var votingNodes: NodeSet { admission.admitted }
 
     func linkBecameReady(_ node: Int, handshakeReplies: [RESPValue]) {
+        if let failure = profile.failure(inHandshake: handshakeReplies) {
+            return surroundings.abandonConnection(to: node, failure)
+        }
         connectedNodes.insert(node)
         logger.debug("node connected", metadata: ["redis_node": "\(nodeNames[node])"])
         ledger.retry(at: node)

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Hiredis
+import RedisTransport
+
 /// The rules that a client follows: which keys it uses, and whether nodes are trusted unseen.
 package enum LockProfile: Hashable, Sendable {
     /// Keys below a prefix, fencing tokens, and votes only from nodes that can be trusted.
@@ -136,7 +139,26 @@ package enum LockProfile: Hashable, Sendable {
     /// later commands shorter.
     package var handshakeCommands: [[String]] {
         func loading(_ scripts: [Script]) -> [[String]] { scripts.map { ["SCRIPT", "LOAD", $0.text] } }
-        guard isStandard else { return loading(Script.compatible) }
+        guard isStandard else {
+            return loading(Script.compatible) + [
+                ["EVALSHA", Script.probe.digest, "0"], ["EVAL", Script.probe.text, "0"],
+            ]
+        }
         return NodeInspection.commands(recordKey: recordKey) + loading(Script.standard)
+    }
+
+    /// Why a node cannot be used that answered the handshake like this; nil if it can.
+    ///
+    /// The published algorithm locks by a plain command, and renews and releases by scripts: a node that runs none would be
+    /// locked until the TTL is over. The standard profile locks by a script.
+    func failure(inHandshake replies: [RESPValue]) -> NodeFailure? {
+        guard !isStandard, replies.count >= 2 else { return nil }
+        let (byDigest, whole) = (replies[replies.count - 2], replies[replies.count - 1])
+        guard let error = byDigest.isScriptMissing ? whole.error : byDigest.error else { return nil }
+        return NodeFailure(
+            .permission,
+            "it runs no scripts, without which a lock could be neither renewed nor released: "
+                + "\(error.withoutEchoedArguments.printable()); allow EVALSHA, EVAL and SCRIPT LOAD"
+        )
     }
 }

@@ -17,6 +17,7 @@ struct LockMetrics {
     private let holdEnds = Counter(label: "redlock_losses", dimensions: [("reason", "maximum_hold")])
     private let shutDowns = Counter(label: "redlock_losses", dimensions: [("reason", "shut_down")])
     private let ownClockLosses = Counter(label: "redlock_losses", dimensions: [("reason", "own_clock")])
+    private let unconfirmedReleases = Counter(label: "redlock_unconfirmed_releases")
     private let handOvers = Counter(label: "redlock_hand_overs")
     private let wakeUps = Counter(label: "redlock_wake_ups")
     private let contentions = Counter(label: "redlock_contended_attempts")
@@ -59,6 +60,7 @@ struct LockMetrics {
         }
     }
 
+    func releaseUnconfirmed() { unconfirmedReleases.increment() }
     func handedOver() { handOvers.increment() }
     func wokenUp() { wakeUps.increment() }
     func contended() { contentions.increment() }

@@ -66,12 +66,14 @@ extension NodeCommand {
             encoder.append(ownerToken.secretText)
             encoder.append(blockEnd)
             encoder.append(lifeMilliseconds)
-        case .extend(let locks, let ownerToken, let ttlMilliseconds):
+        case .extend(let locks, let ownerToken, let ttlMilliseconds),
+            .setLife(let locks, let ownerToken, let ttlMilliseconds):
             encoder.append(keyCount: locks.count)
             for keys in locks { encoder.append(lockOf: keys) }
             encoder.append(ownerToken.secretText)
             encoder.append(ttlMilliseconds)
-        case .extendShared(let keys, let ownerToken, let ttlMilliseconds):
+        case .extendShared(let keys, let ownerToken, let ttlMilliseconds),
+            .setLifeShared(let keys, let ownerToken, let ttlMilliseconds):
             encoder.append(keyCount: 1)
             encoder.append(readersOf: keys)
             encoder.append(ownerToken.secretText)

@@ -31,6 +31,10 @@ package enum NodeCommand {
     case repair(Repair)
     /// The same for a lock that is shared, which has no counter.
     case repairShared(LockKeys, ownerToken: OwnerToken, ttlMilliseconds: Int64)
+    /// Set the life of locks that are held to exactly the time; never create one, wake no waiter.
+    case setLife([LockKeys], ownerToken: OwnerToken, lifeMilliseconds: Int64)
+    /// The same for a lock that is shared.
+    case setLifeShared(LockKeys, ownerToken: OwnerToken, lifeMilliseconds: Int64)
     /// Delete locks if they are held, and wake the first who waits for each; before it, the member that is named.
     case release([Release], ownerToken: OwnerToken, turnMilliseconds: Int64, first: String?)
     /// Share the lock no more; the last to do so wakes the first who waits for it.
@@ -320,6 +324,8 @@ package enum NodeCommand {
         case .extendShared: .extendShared
         case .repair: .repair
         case .repairShared: .repairShared
+        case .setLife: .setLife
+        case .setLifeShared: .setLifeShared
         case .release: .release
         case .releaseShared: .releaseShared
         case .releaseSlot: .releaseSlot
@@ -340,9 +346,8 @@ package enum NodeCommand {
         case .acquire, .acquireInTurn, .acquireAll, .acquireShared, .acquireSlot, .setIfAbsent, .raise, .extend,
             .extendShared:
             true
-        case .repair, .repairShared, .release, .releaseShared, .releaseSlot, .releasePlain, .enqueue, .leaveQueue,
-            .read, .enrol,
-            .replaceRecord, .raiseByHand, .time, .plain:
+        case .repair, .repairShared, .setLife, .setLifeShared, .release, .releaseShared, .releaseSlot, .releasePlain,
+            .enqueue, .leaveQueue, .read, .enrol, .replaceRecord, .raiseByHand, .time, .plain:
             false
         }
     }

@@ -5,13 +5,15 @@ import LockCore
 import RedisTransport
 import Synchronization
 
-/// One release on its way to the nodes.
+/// One release on its way to the nodes; or, as long as the minimum hold is not over, what has them keep the lock for the rest.
 final class ReleaseExchange: ScriptSender {
     let claim: Claim
     let ownerToken: OwnerToken
     let timing: LeaseTiming
     /// Who is to be woken first, if it waits.
     private let heir: ClientIdentifier?
+    /// Until when the nodes are to keep the lock; it is deleted from then on, or at once if nil.
+    let keptUntil: Instant?
     @exclusivity(unchecked) private var round: ReleaseRound
     @exclusivity(unchecked) private var problems: [Int: String] = [:]
     /// Whether a node woke somebody who waits.
@@ -19,7 +21,7 @@ final class ReleaseExchange: ScriptSender {
     private let engine: LockEngine
     @exclusivity(unchecked) private var completion: Completion?
 
-    /// Told the decision, what went wrong on which node, and whether somebody was woken.
+    /// Told the decision, what is known of each node unless a quorum had the lock, and whether a waiter was woken.
     typealias Completion = (ReleaseRound.Decision, [Int: String], _ wokeSomebody: Bool) -> Void
 
     init(
@@ -27,6 +29,7 @@ final class ReleaseExchange: ScriptSender {
         ownerToken: OwnerToken,
         timing: LeaseTiming,
         heir: ClientIdentifier?,
+        keptUntil: Instant?,
         round: ReleaseRound,
         engine: LockEngine,
         completion: Completion?
@@ -35,12 +38,30 @@ final class ReleaseExchange: ScriptSender {
         self.ownerToken = ownerToken
         self.timing = timing
         self.heir = heir
+        self.keptUntil = keptUntil
         self.round = round
         self.engine = engine
         self.completion = completion
     }
 
+    /// The command as it is to be sent now.
     var command: NodeCommand {
+        restMilliseconds.map(keepingCommand) ?? releasingCommand
+    }
+
+    private var restMilliseconds: Int64? {
+        guard let keptUntil, !isPlanted(.minimumHoldForgotten) else { return nil }
+        let rest = engine.surroundings.now.nanoseconds(until: keptUntil)
+        return rest > 0 ? (rest + 999_999) / 1_000_000 : nil
+    }
+
+    private func keepingCommand(for milliseconds: Int64) -> NodeCommand {
+        let keys = claim.locks.map(engine.profile.keys(of:))
+        if claim.isShared { return .setLifeShared(keys[0], ownerToken: ownerToken, lifeMilliseconds: milliseconds) }
+        return .setLife(keys, ownerToken: ownerToken, lifeMilliseconds: milliseconds)
+    }
+
+    private var releasingCommand: NodeCommand {
         let profile = engine.profile
         let turn = engine.turnMilliseconds
         let first = heir.map { claim.member(ofHeir: $0.rawValue) }
@@ -96,109 +117,21 @@ final class ReleaseExchange: ScriptSender {
         guard let decision = round.answered(answer, by: node) else { return }
         let completion = self.completion
         self.completion = nil
-        completion?(decision, problems, wokeSomebody)
+        completion?(decision, decision == .released(wasHeld: true) ? [:] : outcomes, wokeSomebody)
     }
-}
 
-extension LockEngine {
-    /// Releases an owner token on the nodes that hold it or may hold it; the completion is called once, at a quorum of
-    /// answers or when no more can come.
-    func release(
-        _ claim: Claim,
-        ownerToken: OwnerToken,
-        timing: LeaseTiming,
-        heir: ClientIdentifier? = nil,
-        from nodes: NodeSet,
-        completion: ReleaseExchange.Completion? = nil
-    ) {
-        let round = ReleaseRound(quorum: quorum, asked: nodes)
-        if let decision = round.decision {
-            completion?(decision, [:], false)
-            return
+    /// What is known of each node.
+    private var outcomes: [Int: String] {
+        var outcomes = problems
+        for node in engine.allNodes where outcomes[node] == nil {
+            if round.open.contains(node) {
+                outcomes[node] = "did not answer yet"
+            } else if round.deleted.contains(node) {
+                outcomes[node] = keptUntil == nil ? "released it" : "keeps it"
+            } else {
+                outcomes[node] = "does not have it"
+            }
         }
-        let exchange = ReleaseExchange(
-            claim,
-            ownerToken: ownerToken,
-            timing: timing,
-            heir: heir,
-            round: round,
-            engine: self,
-            completion: completion
-        )
-        send(exchange.command, to: nodes.intersection(connectedNodes), receiver: exchange)
-        exchange.countAbsent(nodes.subtracting(connectedNodes))
-    }
-
-    /// Releases what an attempt set or may have set.
-    func release(
-        _ attempt: AcquireAttempt,
-        heir: ClientIdentifier? = nil,
-        completion: ReleaseExchange.Completion? = nil
-    ) {
-        let nodes = attempt.nodesToRelease
-        attempt.stop()
-        deferredAttempts.remove(attempt.deferralNumber)
-        releaseSpareToken(of: attempt)
-        release(
-            attempt.claim,
-            ownerToken: attempt.ownerToken,
-            timing: attempt.timing,
-            heir: heir,
-            from: nodes,
-            completion: completion
-        )
-    }
-
-    /// Releases what was set under the spare token; nobody waits for it.
-    private func releaseSpareToken(of attempt: AcquireAttempt) {
-        guard !attempt.nodesWithSpareToken.isEmpty else { return }
-        release(
-            attempt.claim,
-            ownerToken: attempt.spareToken,
-            timing: attempt.timing,
-            from: attempt.nodesWithSpareToken
-        )
-    }
-
-    /// Ends a lease: hands it over to a task that waits, or takes its owner token out of the nodes.
-    ///
-    /// - Parameter heir: the client that is to have the lock next, if it waits; then it is not handed over.
-    func release(_ lease: HeldLease, heir: ClientIdentifier? = nil, completion: @escaping () -> Void) {
-        let now = surroundings.now
-        // Whoever is next may have come just now.
-        if heir == nil, let next = lease.state.withLock({ lease.handOver(&$0, now: now) }) {
-            follow(lease, to: next)
-            next.begin()
-            return completion()
-        }
-        metrics.released(heldNanoseconds: lease.granted.nanoseconds(until: now))
-        // Counted first, so that nobody takes the engine for idle in between.
-        releaseCount += 1
-        if !isPlanted(.renewedAfterRelease) { keeper.remove(lease) }
-        lease.callEndHandlers()
-        giveWay(after: lease)
-        release(lease.attempt, heir: heir) { [unowned self] _, _, wokeSomebody in
-            releaseCount -= 1
-            releaseAnswered(lease, wokeSomebody: wokeSomebody)
-            completion()
-            callIdleWaiters()
-        }
-    }
-
-    /// Ends a lease and leaves its lock to whoever has the owner token; not one that was released, lost or handed over,
-    /// which is not its holder's to give away.
-    func detach(_ lease: HeldLease) {
-        guard lease.isKept else { return }
-        let isHeld = lease.state.withLock { state in
-            defer { state.isReleased = true }
-            state.releasePlan = state.releasePlan ?? ReleasePlan(reason: "given away")
-            return !state.isReleased
-        }
-        guard isHeld else { return }
-        keeper.remove(lease)
-        ledger.giveAway(lease.ownerToken, timing: lease.attempt.timing)
-        lease.attempt.stop()
-        lease.callEndHandlers()
-        vacate(lease)
+        return outcomes
     }
 }

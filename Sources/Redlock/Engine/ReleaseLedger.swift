@@ -16,6 +16,8 @@ final class ReleaseLedger {
         let timing: LeaseTiming
         var nodes: NodeSet
         var surelyExpired: Instant
+        /// Until when the lock is to stay; it is released from then on.
+        var keptUntil: Instant?
     }
 
     private static let retryNanoseconds: Int64 = 500_000_000
@@ -55,6 +57,7 @@ final class ReleaseLedger {
             entry.nodes.insert(node)
             entry.surelyExpired = max(entry.surelyExpired, expiry)
         }
+        entry.keptUntil = exchange.keptUntil ?? entry.keptUntil
         entries[exchange.ownerToken] = entry
         retryLater()
     }
@@ -82,7 +85,13 @@ final class ReleaseLedger {
         forgetExpired()
         let due = entries.filter { $0.value.nodes.contains(node) }
         for (ownerToken, entry) in due.sorted(by: { $0.value.number < $1.value.number }) {
-            engine.release(entry.claim, ownerToken: ownerToken, timing: entry.timing, from: [node])
+            engine.release(
+                entry.claim,
+                ownerToken: ownerToken,
+                timing: entry.timing,
+                keptUntil: entry.keptUntil,
+                from: [node]
+            )
         }
     }
 

@@ -37,6 +37,7 @@ extension LockEngine {
         renewAgreement(of: lease.claim, on: [node])
         let command = repairCommand(lease, ownerToken: lease.attempt.willRepair(node), timing: timing)
         // From here on its life is that of this TTL, which may be shorter than that of the key which is gone.
+        lease.attempt.noteExtension()
         lease.noteExtension(at: node, start: surroundings.now, timing: timing)
         send(command, to: [node], receiver: RepairExchange(command: command, lease: lease, engine: self))
     }

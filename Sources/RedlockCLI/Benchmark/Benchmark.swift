@@ -32,10 +32,21 @@ struct Benchmark<Client: LockClient>: Sendable {
     func prepare() async throws {
         try await withThrowingTaskGroup { group in
             for name in names {
-                group.addTask { try await client.acquire(name, options: options).release() }
+                group.addTask {
+                    let lease = try await client.acquire(name, options: options)
+                    await lease.release()
+                    try requireConfirmation(of: lease)
+                }
             }
             try await group.waitForAll()
         }
+    }
+
+    /// What was released and stays locked is no cycle, and the next task would wait for the end of its TTL.
+    ///
+    /// - Throws: `CommandFailure` if no quorum confirmed the release.
+    private func requireConfirmation(of lease: Lease<Client.Fencing>) throws {
+        if case .unconfirmed(let release) = lease.releaseOutcome { throw CommandFailure(release) }
     }
 
     /// One task, and locks that nobody else wants.
@@ -60,6 +71,7 @@ struct Benchmark<Client: LockClient>: Sendable {
                         let acquired = ContinuousClock.now
                         await lease.release()
                         let released = ContinuousClock.now
+                        try requireConfirmation(of: lease)
                         result.update {
                             $0.acquire.record(acquired - asked)
                             $0.release.record(released - acquired)
@@ -83,11 +95,13 @@ struct Benchmark<Client: LockClient>: Sendable {
             for _ in 0..<Self.handOverTaskCount {
                 group.addTask {
                     repeat {
-                        try await client.withLock(names[0], options: options) { _ in
+                        let lease = try await client.withLock(names[0], options: options) { lease in
                             result.update { $0.begin(at: .now) }
                             defer { result.update { $0.end(at: .now) } }
                             try await Task.sleep(for: Self.hold)
+                            return lease
                         }
+                        try requireConfirmation(of: lease)
                     } while ContinuousClock.now - start < duration
                 }
             }

@@ -114,7 +114,10 @@ final class Supervisor {
         self.grant = grant
         acquiredAt = .now
         // Interrupted in the moment of success: the lock goes back unused.
-        guard interruption == nil else { return grant.commandEnded.open() }
+        guard interruption == nil else {
+            grant.waiveMinimumHold()
+            return grant.commandEnded.open()
+        }
         reporter.report(
             .acquired(
                 owner: grant.ownerLabel,
@@ -137,6 +140,7 @@ final class Supervisor {
             )
         } catch {
             startFailure = CommandFailure(error)
+            grant.waiveMinimumHold()
             grant.commandEnded.open()
         }
     }
@@ -236,8 +240,12 @@ final class Supervisor {
     // MARK: - Result
 
     private func conclude(_ error: (any Error)?) -> Outcome {
+        reporter.reportUnlessConfirmed(grant?.releaseOutcome())
         if let interruption, child == nil {
             let signal = SignalName(number: interruption.signal)
+            if let grant, grant.releaseOutcome() == nil {
+                reporter.report(.warning("the lock may not have been released: the nodes did not answer yet"))
+            }
             return fail(
                 CommandFailure(
                     exitCode: ExitStatus.killed(by: interruption.signal),
@@ -250,8 +258,8 @@ final class Supervisor {
         if let childEnd {
             if let error, !(error is ElectionError) {
                 reporter.report(.warning("the lock may not have been released: \(CommandFailure(error).description)"))
-            } else {
-                reporter.report(.released(held: .now - acquiredAt))
+            } else if let report = Report(releasedAs: grant?.releaseOutcome(), held: .now - acquiredAt) {
+                reporter.report(report)
             }
             return .ended(childEnd.exitCode)
         }

@@ -19,7 +19,7 @@ struct ConfigurationFile: Sendable {
     private static var durations: [String: WritableKeyPath<PartialSettings, Duration?>] {
         [
             "ttl": \.ttl, "wait": \.wait, "kill-after": \.killAfter, "max-hold": \.maximumHold,
-            "node-timeout": \.nodeTimeout, "max-ttl": \.maximumTTL,
+            "min-hold": \.minimumHold, "node-timeout": \.nodeTimeout, "max-ttl": \.maximumTTL,
         ]
     }
     private static var texts: [String: WritableKeyPath<PartialSettings, String?>] {
@@ -31,7 +31,7 @@ struct ConfigurationFile: Sendable {
 
     /// Every key that a file may have.
     static let keys =
-        [redis, password, compatible, "quorum", "drift", conflictExitCode, "signal"] + durations.keys.sorted()
+        [redis, password, compatible, "quorum", "drift", conflictExitCode, "signal", "record"] + durations.keys.sorted()
         + texts.keys.sorted()
 
     /// - Throws: `UsageError` that names the file, and the key where there is one; never a value, which may be secret.
@@ -55,6 +55,7 @@ struct ConfigurationFile: Sendable {
         settings.quorum = try reader.value("quorum") { try quorumOption($0) }
         settings.drift = try reader.value("drift") { try DriftArgument.parse($0) }
         settings.conflictExitCode = try reader.value(conflictExitCode) { try exitCodeOption($0) }
+        settings.recordedGrants = try reader.value("record") { try recordOption($0) }
         settings.signal = try reader.value("signal") { try SignalName(parsing: $0) }
         for (key, destination) in durations {
             settings[keyPath: destination] = try reader.value(key) { try DurationArgument.parse($0) }

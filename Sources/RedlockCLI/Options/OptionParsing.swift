@@ -43,6 +43,14 @@ func quorumOption(_ text: String) throws -> Int {
     return quorum
 }
 
+/// For `@Option(transform:)`: how many grants are kept on record.
+func recordOption(_ text: String) throws -> Int {
+    guard let count = Int(text), (1...32).contains(count) else {
+        throw ValidationError("\"\(text)\" is not a number of grants from 1 to 32")
+    }
+    return count
+}
+
 /// For `@Option(transform:)`: a number that a fence can be raised to.
 func fencingTokenOption(_ text: String) throws -> FencingToken {
     guard let token = FencingToken(text) else {

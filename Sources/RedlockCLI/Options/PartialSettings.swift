@@ -12,6 +12,8 @@ struct PartialSettings: Equatable, Sendable {
     var signal: SignalName?
     var killAfter: Duration?
     var maximumHold: Duration?
+    var minimumHold: Duration?
+    var recordedGrants: Int?
     var label: String?
     var note: String?
     var nodeTimeout: Duration?
@@ -35,6 +37,8 @@ struct PartialSettings: Equatable, Sendable {
             signal: signal ?? weaker.signal,
             killAfter: killAfter ?? weaker.killAfter,
             maximumHold: maximumHold ?? weaker.maximumHold,
+            minimumHold: minimumHold ?? weaker.minimumHold,
+            recordedGrants: recordedGrants ?? weaker.recordedGrants,
             label: label ?? weaker.label,
             note: note ?? weaker.note,
             nodeTimeout: nodeTimeout ?? weaker.nodeTimeout,

@@ -82,7 +82,7 @@ struct ElectionText {
                     "\(live.priority)",
                     live.host ?? "",
                     live.process.map { "\($0)" } ?? "",
-                    moment(live.since),
+                    GrantRow.text(of: live.since, seenAt: time),
                     live.candidate.metadata.map { "\"\($0)\"" } ?? "",
                 ]
             }
@@ -90,22 +90,7 @@ struct ElectionText {
 
     private var termRows: [[String]] {
         [["TERM", "LEADER", "HOST", "PROCESS", "FROM", "TO", "ENDED"]]
-            + terms.map { term in
-                let leadsStill = term.number == leader?.term
-                return [
-                    "\(term.number)",
-                    term.leader.identity,
-                    term.host ?? "",
-                    term.process.map { "\($0)" } ?? "",
-                    moment(term.began),
-                    moment(term.ended),
-                    term.ending ?? (leadsStill ? "leads" : "did not say: killed, stopped or cut off"),
-                ]
-            }
-    }
-
-    private func moment(_ time: Duration?) -> String {
-        time.map { ClockText.text(of: Date(timeIntervalSince1970: $0 / .seconds(1)), seenAt: self.time) } ?? ""
+            + terms.map { GrantRow($0, isCurrent: $0.number == leader?.term).columns(seenAt: time) }
     }
 
     /// The fields that the help of `redlock elect` names.
@@ -130,15 +115,19 @@ struct ElectionText {
     }
 
     private static func json(of term: PastTerm) -> JSONLine {
-        .object([
-            ("term", .token(term.number)),
-            ("leader", .string(term.leader.identity)),
-            ("metadata", .optional(term.leader.metadata)),
-            ("host", .optional(term.host)),
-            ("process", .optional(term.process.map { Int($0) })),
-            ("beganMilliseconds", .milliseconds(term.began)),
-            ("endedMilliseconds", .milliseconds(term.ended)),
-            ("ending", .optional(term.ending)),
-        ])
+        .object(
+            [
+                ("term", .token(term.number)),
+                ("leader", .string(term.leader.identity)),
+                ("metadata", .optional(term.leader.metadata)),
+            ]
+                + GrantRow.fields(
+                    host: term.host,
+                    process: term.process,
+                    began: term.began,
+                    ended: term.ended,
+                    ending: term.ending
+                )
+        )
     }
 }

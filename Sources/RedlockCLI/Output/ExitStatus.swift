@@ -126,6 +126,13 @@ struct CommandFailure: Error, CustomStringConvertible {
         }
     }
 
+    /// A release that no quorum confirmed, where that is the end of all.
+    init(_ release: UnconfirmedRelease) {
+        self.init(exitCode: ExitStatus.unavailable, release.message)
+        nodes = release.nodes
+        listsNodes = true
+    }
+
     /// An error about a set of nodes: each has its reason on a line of its own.
     init(listingNodesOf error: RedlockError) {
         self.init(exitCode: ExitStatus.code(for: error.code), code: error.code.description, error.message)
@@ -135,6 +142,9 @@ struct CommandFailure: Error, CustomStringConvertible {
 
     /// The library speaks of its own words.
     private static func hintToOptions(_ message: String) -> String {
+        if message.contains("minimum hold") {
+            return "; see --min-hold, --max-ttl and `redlock init --update`"
+        }
         let isAboutTimes = message.contains("TTL") || message.contains("node timeout")
         return isAboutTimes ? "; see --ttl, --max-ttl and --node-timeout" : ""
     }

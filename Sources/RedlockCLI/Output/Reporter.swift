@@ -17,12 +17,26 @@ enum Report: Sendable {
     case unstoppable(reason: String, keepsLock: Bool, lockEndsAfter: Duration)
     /// The lock has ended, and the command that could not be stopped goes on.
     case overrun
-    case released(held: Duration)
+    /// The lock is free, or stays for the rest of its minimum hold.
+    case released(held: Duration, stays: Duration?)
+    /// No quorum confirmed that the lock is free, or stays.
+    case releaseUnconfirmed(UnconfirmedRelease)
     /// A signal that was sent to `redlock` and handed on to the command.
     case signal(SignalName)
     case exited(code: Int32, signal: SignalName?)
     case error(CommandFailure)
     case warning(String)
+}
+
+extension Report {
+    /// What is told of a release that was confirmed; nil of one that was not.
+    init?(releasedAs outcome: ReleaseOutcome?, held: Duration) {
+        switch outcome {
+        case nil, .unconfirmed: return nil
+        case .released: self = .released(held: held, stays: nil)
+        case .kept(let rest): self = .released(held: held, stays: rest)
+        }
+    }
 }
 
 /// Why a command is stopped before it ended by itself.
@@ -57,6 +71,11 @@ struct Reporter: Sendable {
         report(.warning("this command runs under \(names) already (REDLOCK_HELD), so it may wait for itself"))
     }
 
+    /// Warns of a release that no quorum confirmed.
+    func reportUnlessConfirmed(_ outcome: ReleaseOutcome?) {
+        if case .unconfirmed(let release) = outcome { report(.releaseUnconfirmed(release)) }
+    }
+
     /// The line for one report, for some errors with more lines below it, or nil where the verbosity leaves it out.
     ///
     /// With JSON only `quiet` leaves anything out.
@@ -64,7 +83,7 @@ struct Reporter: Sendable {
         let needed: Verbosity =
             switch report {
             case .error, .unstoppable, .overrun: .quiet
-            case .warning, .waiting: .normal
+            case .warning, .waiting, .releaseUnconfirmed: .normal
             default: usesJSON ? .normal : .verbose
             }
         guard verbosity >= needed else { return nil }
@@ -92,7 +111,11 @@ struct Reporter: Sendable {
                 : " and goes on without the lock: another holder may begin in \(lockEndsAfter.readable)"
             return "the command cannot be stopped (\(reason))\(consequence)"
         case .overrun: return "\(name) has ended, and the command goes on without it: another holder may begin now"
-        case .released(let held): return "released \(name) after \(held.readable)"
+        case .released(let held, nil): return "released \(name) after \(held.readable)"
+        case .released(let held, let rest?):
+            return "ended with \(name) after \(held.readable); it stays locked for the rest of its minimum hold, "
+                + rest.readable
+        case .releaseUnconfirmed(let release): return "warning: \(release.message)"
         case .signal(let signal): return "handing \(signal) on to the command"
         case .exited(let code, nil): return "the command exited with \(code)"
         case .exited(_, let signal?): return "the command was ended by signal \(signal)"
@@ -110,8 +133,13 @@ struct Reporter: Sendable {
 
     /// Lines below the first, for people.
     private func details(of report: Report) -> [String] {
-        guard case .error(let failure) = report, failure.listsNodes else { return [] }
-        return failure.nodes.map { "  \($0.node): \($0.outcome)" }
+        let nodes: [RedlockError.NodeReport] =
+            switch report {
+            case .error(let failure) where failure.listsNodes: failure.nodes
+            case .releaseUnconfirmed(let release): release.nodes
+            default: []
+            }
+        return nodes.map { "  \($0.node): \($0.outcome)" }
     }
 
     private func jsonLine(for report: Report, time: Date) -> String {
@@ -165,7 +193,17 @@ struct Reporter: Sendable {
                 ]
             )
         case .overrun: ("overrun", [])
-        case .released(let held): ("released", [("heldMilliseconds", milliseconds(held))])
+        case .released(let held, let rest):
+            ("released", [("heldMilliseconds", milliseconds(held)), ("staysMilliseconds", .milliseconds(rest))])
+        case .releaseUnconfirmed(let release):
+            (
+                "releaseUnconfirmed",
+                [
+                    ("staysMilliseconds", .milliseconds(release.restOfMinimumHold)),
+                    ("longestRemainingMilliseconds", milliseconds(release.longestRemaining)),
+                    ("nodes", .array(release.nodes.map(json(of:)))),
+                ]
+            )
         case .signal(let signal): ("signal", [("signal", .string(signal.description))])
         case .exited(let code, let signal):
             (

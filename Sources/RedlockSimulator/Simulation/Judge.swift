@@ -23,6 +23,8 @@ struct Violation: Error, Sendable, CustomStringConvertible {
         case lateLoss = "loss told too late"
         /// A call went on beyond its deadline.
         case overdue = "call overdue"
+        /// A lock was granted before the minimum hold of the grant before was over.
+        case brokenMinimumHold = "minimum hold broken"
         /// A lock was left behind by somebody who released it.
         case leftBehind = "left behind"
         /// A lease was granted of which too little is left.
@@ -92,6 +94,11 @@ final class Judge: @unchecked Sendable {
             lease.validUntil - surroundings.clockInstant(of: process.executor.stepBegan)
         }
 
+        /// How long the lock is to stay after its release; nil if it is not to stay, or no quorum promised it.
+        var promisedRest: Duration? {
+            if case .kept(let rest) = lease.releaseOutcome { rest } else { nil }
+        }
+
         var isShared: Bool { token == nil }
 
         /// Who has what.
@@ -100,6 +107,8 @@ final class Judge: @unchecked Sendable {
 
     private struct Resource {
         var holdings: [Holding] = []
+        /// Those who had it, and until when it is to stay nevertheless.
+        var rests: [(holding: Holding, end: Int64)] = []
         var tokens: Set<Int64> = []
         /// The highest token that was granted up to now.
         var highest: Int64 = 0
@@ -177,7 +186,8 @@ final class Judge: @unchecked Sendable {
     /// Looks at what a client sends to a node: nothing sets or keeps a key there whose owner token was released.
     func sends(_ command: NodeCommand, to node: Int) {
         switch command {
-        case .release(_, let token, _, _), .releaseShared(_, let token, _), .releaseSlot(_, _, let token, _, _):
+        case .release(_, let token, _, _), .releaseShared(_, let token, _), .releaseSlot(_, _, let token, _, _),
+            .setLife(_, let token, _), .setLifeShared(_, let token, _):
             released[token.secretText, default: []].insert(node)
         case .acquire(let acquisition), .acquireInTurn(let acquisition, _), .acquireAll(let acquisition),
             .acquireSlot(let acquisition, _, _, _):
@@ -238,6 +248,7 @@ final class Judge: @unchecked Sendable {
     private func granted(_ holding: Holding, of name: String, after highest: Int64) {
         world.note(holding.token ?? 0, "\(holding.description) holds \(name)")
         resources[name, default: Resource()].holdings.append(holding)
+        lookAtRests(of: name, before: holding)
         if let token = holding.token { countToken(token, of: name, after: highest) }
         look(at: name)
     }
@@ -261,6 +272,30 @@ final class Judge: @unchecked Sendable {
             resources[name]?.holdings.removeAll { $0 === holding }
         }
         if let (name, _) = holding.slots { slotHoldings[name]?.removeAll { $0 === holding } }
+    }
+
+    /// A lease was released; if its minimum hold was not over, no other client may be granted its lock before it is.
+    ///
+    /// - Parameters:
+    ///   - begun: when the release began, at the latest.
+    ///   - drift: by how much the clock of a node may run fast while the lock stays there.
+    func released(_ holding: Holding, begun: Int64, drift: DriftProfile) {
+        guard let rest = holding.promisedRest else { return }
+        let nanoseconds: Double = rest / Duration.nanoseconds(1)
+        let shortest = Int64(nanoseconds * (1 - drift.rate)) - 2 * .millisecond
+        for name in holding.resources { resources[name]?.rests.append((holding, end: begun + shortest)) }
+    }
+
+    private func lookAtRests(of name: String, before holding: Holding) {
+        resources[name]?.rests.removeAll { $0.end <= world.now }
+        guard claimsExclusion,
+            let rest = resources[name]?.rests.first(where: { !$0.holding.isShared || !holding.isShared })
+        else { return }
+        violated(
+            .brokenMinimumHold,
+            "\(name) is granted to \(holding.description) though \(rest.holding.description) keeps it until "
+                + "\(rest.end.inSeconds) s"
+        )
     }
 
     /// A process died, and counts on nothing any more.
@@ -305,6 +340,7 @@ protocol JudgedLease: Sendable {
     var validUntil: ContinuousClock.Instant { get }
     /// Nil where the lock is shared.
     var judgedToken: Int64? { get }
+    var releaseOutcome: ReleaseOutcome? { get }
 }
 
 extension Lease: JudgedLease {

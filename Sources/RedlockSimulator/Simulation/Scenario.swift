@@ -48,6 +48,8 @@ struct Scenario: Sendable {
     var slotsPerMille: Int
     /// How often somebody wants a lock in turn, of single ones that have to be had alone.
     var fairPerMille: Int
+    /// How often a lock is to stay for a while, however soon it is released, in a thousand.
+    var minimumHoldPerMille: Int
     /// When faults end.
     var faultsEnd: Int64
     var faultKinds: Set<FaultKind>
@@ -105,6 +107,7 @@ struct Scenario: Sendable {
         severalPerMille = pick([0, 0, 500])
         fairPerMille = pick([0, 0, 500])
         slotsPerMille = pick([0, 0, 0, 400])
+        minimumHoldPerMille = 0
         faultKinds = []
         let kinds = FaultKind.allCases.filter(allowed.contains)
         let count = Int.random(in: 1...6, using: &random)
@@ -113,6 +116,7 @@ struct Scenario: Sendable {
         faults = []
         plan(&random)
         holdsElection = Int.random(in: 0..<8, using: &random) == 0
+        minimumHoldPerMille = pick([0, 0, 0, 300])
     }
 
     /// Spreads faults over the time; some strike together.

@@ -62,8 +62,9 @@ extension Simulation {
         }
         runUntil(world.now + 2 * scenario.maximumTTL + 40 * .second) { [unowned self] in openTasks == 0 }
         guard judge.violation == nil, openTasks == 0 else { return }
-        // Releases that were not confirmed are tried again twice a second.
-        runUntil(world.now + 2 * .second)
+        // Releases that were not confirmed are tried again twice a second; what is to stay ends by itself.
+        let longestRest = scenario.minimumHoldPerMille > 0 ? 2 * scenario.maximumTTL : 0
+        runUntil(world.now + 2 * .second + longestRest)
         for node in nodes {
             for resource in resources {
                 let slots = (0..<Wish.mostSlots).flatMap { node.server.owners(of: resource, slot: $0) }

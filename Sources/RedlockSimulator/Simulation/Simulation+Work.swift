@@ -77,7 +77,16 @@ extension Simulation {
     }
 
     private func options(_ ttl: Int64, wait: WaitPolicy, label: String, _ wish: Wish) -> LockOptions {
-        LockOptions(ttl: .nanoseconds(ttl), wait: wait, label: label, fair: wish.isFair)
+        let minimumHold =
+            world.happens(perMille: scenario.minimumHoldPerMille)
+            ? Duration.nanoseconds(world.number(in: 1...scenario.maximumTTL)) : nil
+        return LockOptions(
+            ttl: .nanoseconds(ttl),
+            wait: wait,
+            minimumHold: minimumHold,
+            label: label,
+            fair: wish.isFair
+        )
     }
 
     /// Tells whose lock it is that should have been released.
@@ -122,6 +131,7 @@ extension Simulation {
             guard scenario.isHarmless, !isDone, (error as? RedlockError)?.code == .lost else { return }
             judge.violated(.needlessLoss, "client \(member.number) lost \(wish.text): \(error)")
         }
+        if let (holding, ended) = plan.ended { judge.released(holding, begun: ended, drift: scenario.drift) }
     }
 
     private func runSteps<Kind>(
@@ -140,7 +150,10 @@ extension Simulation {
             isWatched: true
         )
         judge.granted(holding, after: plan.highest)
-        defer { judge.ended(holding) }
+        defer {
+            judge.ended(holding)
+            plan.ended = (holding, at: world.now)
+        }
         for _ in 0..<plan.steps {
             if Task.isCancelled, !plan.isStubborn { break }
             await write(holding, client, thinking: world.number(in: 0...plan.ttl / 4))
@@ -254,7 +267,9 @@ extension Simulation {
                 try? await client.process.sleep(nanoseconds: scenario.maximumTTL / 8)
             }
         } else {
+            let begun = world.now
             await lease.release()
+            judge.released(holding, begun: begun, drift: scenario.drift)
         }
         judge.ended(holding)
     }
@@ -290,7 +305,9 @@ extension Simulation {
 }
 
 /// What one body does.
-private struct BodyPlan: Sendable {
+///
+/// `@unchecked Sendable`: it is used on the thread of its world only.
+private final class BodyPlan: @unchecked Sendable {
     let ttl: Int64
     let slotCount: Int?
     /// Whether it goes on when it is cancelled.
@@ -299,6 +316,17 @@ private struct BodyPlan: Sendable {
     /// The highest token of each resource before it was asked for.
     let highest: [String: Int64]
     let watch: Stopwatch
+    /// Who had the lock, and when the body ended.
+    var ended: (holding: Judge.Holding, at: Int64)?
+
+    init(ttl: Int64, slotCount: Int?, isStubborn: Bool, steps: Int, highest: [String: Int64], watch: Stopwatch) {
+        self.ttl = ttl
+        self.slotCount = slotCount
+        self.isStubborn = isStubborn
+        self.steps = steps
+        self.highest = highest
+        self.watch = watch
+    }
 }
 
 /// Measures a call that has a deadline.

@@ -315,7 +315,7 @@ extension Simulation: SimulatedNodeObserver {
     func keyBefore(_ command: NodeCommand, on node: SimulatedNode) -> FormerKey? {
         switch command {
         case .release(let releases, _, _, _): FormerKey(releases[0].keys.lock, on: node.server)
-        case .extend(let locks, _, _): FormerKey(locks[0].lock, on: node.server)
+        case .extend(let locks, _, _), .setLife(let locks, _, _): FormerKey(locks[0].lock, on: node.server)
         case .repair(let repair): FormerKey(repair.locks[0].lock, on: node.server)
         default: nil
         }
@@ -325,7 +325,8 @@ extension Simulation: SimulatedNodeObserver {
         switch command {
         case .release(let releases, let token, _, _):
             lookAtChange(of: releases[0].keys.lock, by: token, on: node, former: former)
-        case .extend(let locks, let token, _): lookAtChange(of: locks[0].lock, by: token, on: node, former: former)
+        case .extend(let locks, let token, _), .setLife(let locks, let token, _):
+            lookAtChange(of: locks[0].lock, by: token, on: node, former: former)
         case .acquire(let acquisition), .acquireInTurn(let acquisition, _), .acquireAll(let acquisition):
             // What is granted was not there before.
             guard let token = reply.integer ?? reply.array?.first?.integer, token > 0 else { return }

@@ -95,6 +95,27 @@ extension Script {
         digest: "7f8f6677b8f2b4b65b9b9905151ced126e6b7e49"
     )
 
+    /// Sets the life of locks that are held under the owner token to exactly the time, whether that is longer or shorter; wakes
+    /// no waiter.
+    ///
+    /// 1: of all, 0: one is missing or foreign, which is left as it is.
+    ///
+    /// KEYS: locks. ARGV: owner token, time in milliseconds.
+    static let setLife = Script(
+        text: """
+            local outcome = 1
+            for _, lock in ipairs(KEYS) do
+                if redis.call('GET', lock) == ARGV[1] then
+                    redis.call('PEXPIRE', lock, ARGV[2])
+                else
+                    outcome = 0
+                end
+            end
+            return outcome
+            """,
+        digest: "35a7fc2c6c8b5aa3fe3a78d2fb54cee73edb20e4"
+    )
+
     /// The owner token, its life in milliseconds (-1: for ever, -3: not allowed to know), the counter, how many clients
     /// wait, and the owner tokens of those who share the lock, each before its life, 32 at most; null for what is not there
     /// or may not be known.

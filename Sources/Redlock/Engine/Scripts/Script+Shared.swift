@@ -103,6 +103,24 @@ extension Script {
         digest: "8d3f4f12483fda0005509cddd8f8f57a1ada0f81"
     )
 
+    /// Sets the time of one who shares the lock to exactly the given one, whether that is longer or shorter; wakes no
+    /// waiter.
+    ///
+    /// 1: set, 0: it has no share.
+    ///
+    /// KEYS: readers. ARGV: owner token, time in milliseconds.
+    static let setLifeShared = Script(
+        text: """
+            local ends = redis.call('ZSCORE', KEYS[1], ARGV[1])
+            if not ends then return 0 end
+            \(clock)
+            if ends - now <= 0 then return 0 end
+            \(adding("KEYS[1]"))
+            return 1
+            """,
+        digest: "b5378f202cabd6f3519a352c1a712fd028a93345"
+    )
+
     /// Adds somebody who shares the lock again on a node that lost that, unless somebody has it alone there.
     ///
     /// 1: added, 0: not.

@@ -11,7 +11,10 @@ package struct Script: Sendable {
     package static let standard = [acquire, raise, extend, repair, release, read]
 
     /// The scripts of the compatible profile.
-    package static let compatible = [extend, releasePlain, readPlain]
+    package static let compatible = [extend, releasePlain, readPlain, setLife, probe]
+
+    /// Does nothing: shows whether scripts run.
+    package static let probe = Script(text: "return 1", digest: "e0e1f9fabfc9d4800c877a703b823ac0578ff8db")
 }
 
 /// What more than one script says.

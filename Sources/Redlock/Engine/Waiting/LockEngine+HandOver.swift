@@ -139,6 +139,7 @@ extension HeldLease {
         state.successors = []
         let succession = Succession(of: next, under: lease)
         state.handOver = .done(succession)
+        state.releaseOutcome = .released
         return succession
     }
 

@@ -50,7 +50,9 @@ package struct ScriptDefects: OptionSet, Hashable, Sendable {
     package static let slotIgnoresHeldKey = Self(rawValue: 1 << 19)
     /// A slot is granted to whoever believes that there are more of them.
     package static let slotIgnoresAgreement = Self(rawValue: 1 << 20)
+    /// The life of a lock is set for a client that does not hold it.
+    package static let setLifeIgnoresOwner = Self(rawValue: 1 << 21)
 
     /// Every mistake, each alone.
-    package static let each: [ScriptDefects] = (0..<21).map { Self(rawValue: 1 << $0) }
+    package static let each: [ScriptDefects] = (0..<22).map { Self(rawValue: 1 << $0) }
 }

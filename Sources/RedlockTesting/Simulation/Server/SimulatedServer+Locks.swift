@@ -217,6 +217,22 @@ extension SimulatedServer {
         return .integer(outcome)
     }
 
+    func setLife(
+        _ locks: [NodeCommand.LockKeys],
+        _ ownerToken: OwnerToken,
+        lifeMilliseconds: Int64
+    ) throws(CommandError) -> RESPValue {
+        var outcome: Int64 = 1
+        for keys in locks {
+            if try holds(keys.lock, ownerToken) || defects.contains(.setLifeIgnoresOwner) {
+                try setLife(keys.lock, lifeMilliseconds)
+            } else {
+                outcome = 0
+            }
+        }
+        return .integer(outcome)
+    }
+
     func release(
         _ releases: [NodeCommand.Release],
         _ ownerToken: OwnerToken,

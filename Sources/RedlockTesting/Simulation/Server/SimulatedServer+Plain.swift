@@ -12,7 +12,11 @@ extension SimulatedServer {
         case ("INFO", 1...): return try information(of: arguments.dropFirst().first)
         case ("CONFIG", 3) where arguments[1] == "GET": return try settings(like: arguments[2])
         case ("SCRIPT", 3) where arguments[1] == "LOAD": return try load(arguments[2])
-        case ("EVALSHA", 3...): return try evaluateMarker(arguments[1])
+        case ("EVALSHA", 3...): return try evaluate(arguments[1])
+        case ("EVAL", 3) where arguments[1] == Script.probe.text:
+            try admit(.evaluate)
+            try admitScript()
+            return .integer(1)
         case ("SET", 3), ("SET", 5): return try setPlain(arguments)
         case ("SCAN", 6): return try scan(arguments)
         case ("SUBSCRIBE", 2):
@@ -48,11 +52,13 @@ extension SimulatedServer {
         return .bulkText(digest)
     }
 
-    /// Runs a script that does nothing but answer a text, as those do by which a server process is known again.
-    private func evaluateMarker(_ digest: String) throws(CommandError) -> RESPValue {
+    /// Runs a script that does nothing but answer: a text, as those do by which a server process is known again, or the one
+    /// that shows whether scripts run.
+    private func evaluate(_ digest: String) throws(CommandError) -> RESPValue {
         try admit(.evaluate)
         guard let text = scripts[digest] else { throw .noScript }
         try admitScript()
+        if text == Script.probe.text { return .integer(1) }
         let parts = text.split(separator: "'", omittingEmptySubsequences: false)
         guard parts.count == 3, parts[0] == "return ", parts[2].isEmpty else {
             throw CommandError(text: "ERR a simulated server runs this script only as the command of a client")

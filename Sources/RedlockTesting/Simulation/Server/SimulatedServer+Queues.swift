@@ -229,6 +229,19 @@ extension SimulatedServer {
         return .integer(LuaNumber.integer(max(0, left)))
     }
 
+    func setLifeShared(
+        _ keys: NodeCommand.LockKeys,
+        _ ownerToken: OwnerToken,
+        lifeMilliseconds: Int64
+    ) throws(CommandError) -> RESPValue {
+        let end = try score(keys.readers, ownerToken.secretText)
+        guard let end = end ?? (defects.contains(.setLifeIgnoresOwner) ? .infinity : nil) else { return .integer(0) }
+        let now = Double(try currentMicroseconds() / 1_000)
+        guard end - now > 0 else { return .integer(0) }
+        try addShare(keys.readers, ownerToken, until: now + Double(lifeMilliseconds))
+        return .integer(1)
+    }
+
     func repairShared(
         _ keys: NodeCommand.LockKeys,
         _ ownerToken: OwnerToken,

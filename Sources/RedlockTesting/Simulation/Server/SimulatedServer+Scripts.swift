@@ -24,6 +24,10 @@ extension SimulatedServer {
         case .repair(let repair): return try self.repair(repair)
         case .repairShared(let keys, let ownerToken, let ttlMilliseconds):
             return try repairShared(keys, ownerToken, ttlMilliseconds: ttlMilliseconds)
+        case .setLife(let locks, let ownerToken, let lifeMilliseconds):
+            return try setLife(locks, ownerToken, lifeMilliseconds: lifeMilliseconds)
+        case .setLifeShared(let keys, let ownerToken, let lifeMilliseconds):
+            return try setLifeShared(keys, ownerToken, lifeMilliseconds: lifeMilliseconds)
         case .acquireSlot(let acquisition, let slots, let turn, let first):
             return try acquireSlot(acquisition, slots, turn, first: first, recordID: recordID)
         case .releaseSlot(let slots, let queue, let ownerToken, let turnMilliseconds, let first):

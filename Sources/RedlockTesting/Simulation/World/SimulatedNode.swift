@@ -181,6 +181,10 @@ extension NodeCommand {
             "repair \(repair.locks.text) for \(repair.ttlMilliseconds) ms as \(repair.ownerToken.shortText)"
         case .repairShared(let keys, let token, let ttl):
             "repair the share of \(keys.lock) for \(ttl) ms as \(token.shortText)"
+        case .setLife(let locks, let token, let life):
+            "keep \(locks.text) for another \(life) ms as \(token.shortText)"
+        case .setLifeShared(let keys, let token, let life):
+            "keep the share of \(keys.lock) for another \(life) ms as \(token.shortText)"
         case .release(let releases, let token, _, _): "release \(releases.map(\.keys).text) as \(token.shortText)"
         case .releaseShared(let release, let token, _): "share \(release.keys.lock) no more as \(token.shortText)"
         case .releasePlain(let lock, let token): "release \(lock) as \(token.shortText)"
