@@ -16,6 +16,7 @@ extension LockClient {
     func extend(_ claim: Claim, ownerToken: OwnerToken, ttl: Duration) async throws -> Duration {
         let resource = claim.resource
         let timing = try LeaseTerms.timing(ttl: ttl, configuration: engine.configuration)
+        engine.submit { $0.admission.votesAreWanted() }
         try await engine.waitUntilConnected()
         return try await withCheckedThrowingContinuation { continuation in
             engine.submit { engine in

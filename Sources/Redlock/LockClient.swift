@@ -82,9 +82,9 @@ extension RedisEndpoint {
 public final class LockClientCore: Sendable {
     /// What a client is for.
     package enum Purpose {
-        /// Locks, and the enrolment of nodes that need it.
+        /// Locks, and looking at them.
         case locking
-        /// The enrolment of all nodes by an operator, who has time, and before whom no node must be enrolled.
+        /// The enrolment of all nodes by an operator, who has time.
         case enrolment
     }
 
@@ -123,7 +123,7 @@ public final class LockClientCore: Sendable {
             logger: logger
         )
         try surroundings.makeLinks(delegate: engine)
-        connect(purpose)
+        connect()
     }
 
     /// A core in any surroundings, which connects when it is told to.
@@ -152,11 +152,8 @@ public final class LockClientCore: Sendable {
     package var delegate: any NodeLinkDelegate & SubscriptionLinkDelegate { engine }
 
     /// Begins to connect to the nodes.
-    package func connect(_ purpose: Purpose = .locking) {
-        engine.submit { engine in
-            engine.admission.enrolsNodes = purpose == .locking
-            engine.surroundings.connect()
-        }
+    package func connect() {
+        engine.submit { $0.surroundings.connect() }
     }
 
     deinit {

@@ -6,8 +6,8 @@ internal import LockCore
 extension RedlockClient {
     /// Looks at every node and says of each assumption whether it holds.
     ///
-    /// Nothing is changed, but that nodes without a record are enrolled, as by every client, and that one key which lives
-    /// for a second is set on every node, to see whether it takes writes.
+    /// Nothing is changed on the nodes. Whether one takes writes is told by a command that a server refuses as it refuses
+    /// every write, and that changes nothing: to replace a key that is not there.
     ///
     /// - Throws: `RedlockError` with `clientShutDown`; `CancellationError`. Nodes that do not answer are part of the diagnosis.
     public func diagnose() async throws -> Diagnosis {

@@ -12,11 +12,15 @@ extension RedlockClient {
     ///
     /// Whoever calls it vouches for what no client can know: that none of the servers has ever granted a lock that may
     /// still be held, for example before it was restarted without its data. Nodes that nobody enrols this way are
-    /// enrolled by the first client that meets them, and have no vote until every lock that they may have forgotten has
+    /// enrolled by the first client that wants a lock of them, and have no vote until every lock that they may have forgotten has
     /// ended: a little longer than ``RedlockConfiguration/maximumTTL``.
     ///
-    /// - Throws: `RedlockError` with `quorumUnavailable` if a node cannot be reached, and `enrolmentRefused` if one has a
-    ///   record, holds locks, or could not be trusted anyway; then no node was changed.
+    /// Nodes that a client enrolled before are enrolled as well, if it is certain that they have granted nothing since:
+    /// every record says that the node came without one, no node had a vote before the last of them was enrolled, and no
+    /// node has a key that a grant would have left.
+    ///
+    /// - Throws: `RedlockError` with `quorumUnavailable` if a node cannot be reached, and `enrolmentRefused` if one has
+    ///   another record, holds locks, or could not be trusted anyway; then no node was changed.
     public static func enrolNewSet(
         endpoints: [RedisEndpoint],
         configuration: RedlockConfiguration = RedlockConfiguration(),
@@ -111,6 +115,7 @@ extension RedlockClient {
         guard (1...FencingToken.highest).contains(token.rawValue) else {
             throw RedlockError(.invalidArgument, "a fencing token lies between 1 and \(FencingToken.highest)")
         }
+        engine.submit { $0.admission.votesAreWanted() }
         try await engine.waitUntilConnected()
         let (voting, life) = await engine.onLoop { engine in
             engine.closeBlocks(of: name)

@@ -14,7 +14,8 @@ struct DoctorCommand: ParsableCommand {
             what to do now. A FAIL does not always cost the vote: a node that keeps nothing on disk votes until it \
             restarts.
 
-            No lock is touched; nodes without a record are enrolled, as by every client (see `redlock init`).
+            Nothing is changed on the servers. One without a record stays so: if none of the servers ever granted a lock, \
+            run `redlock init`; otherwise the first client that asks for a lock enrols it (see `redlock init`).
 
             With --json prints {"allVotesCount", "hasQuorum", "quorum", "nodesThatMayFail", "nodesThatMayForget", \
             "nodes": [{"node", "voteCounts", "reason", "quarantineMilliseconds", "assumptions": [{"assumption", "verdict": \

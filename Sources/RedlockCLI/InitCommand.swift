@@ -10,7 +10,7 @@ struct InitCommand: ParsableCommand {
         abstract: "Enrol a brand-new set of servers, so that their votes count at once.",
         discussion: """
             Every server keeps a record of its own enrolment. A server without one may be new, or may have lost its data \
-            together with locks that are still held; nobody can tell. So the first client that meets it enrols it, and \
+            together with locks that are still held; nobody can tell. So the first client that asks for a lock enrols it, and \
             its vote does not count until every lock that it may have forgotten has ended: --max-ttl and a little more, \
             31 s by default. This is the quarantine.
 
@@ -18,7 +18,8 @@ struct InitCommand: ParsableCommand {
             may still be held. That is true of servers that were set up just now. DO NOT run it on servers that lost \
             their data or were emptied while somebody may hold a lock, and never to get rid of a quarantine: wait for its \
             end instead. It is refused, and changes nothing, if a server has a record, holds locks, or has no vote for \
-            another reason.
+            another reason. A record does not matter if a client that met new servers wrote it and no lock was granted \
+            since.
 
             `redlock init --update` enrols the given servers anew, as one set: when a server joins or is replaced, when \
             the number of servers or their addresses change, or for another --max-ttl. The quarantine then applies, so \

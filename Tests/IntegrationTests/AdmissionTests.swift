@@ -199,6 +199,7 @@ struct AdmissionTests {
             _ = try await redis[2].send("REPLICAOF", "127.0.0.1", "1")
             let client = try RedlockClient(nodes: nodes, configuration: .briefQuarantine, logger: .tracing)
             try await expectRefusal(of: 2, by: client, saying: "replica")
+            await (try await client.acquire("wanted", options: .brief)).release()
             _ = try await redis[2].send("REPLICAOF", "NO", "ONE")
             try await expectRefusal(of: 2, by: client, saying: "in quarantine", "became a master")
             try await eventually { try await client.diagnose().allVotesCount }
@@ -274,6 +275,10 @@ struct AdmissionTests {
             await redis[0].kill()
             try await redis[0].restart()
             let client = try RedlockClient(nodes: redis.urls, configuration: .patient, logger: .tracing)
+            #expect(try await client.diagnose().nodes[0].reason?.contains("restarted") == true)
+            // Looking has changed nothing; asking for a lock does.
+            #expect(try await redis[0].send("GET", "redlock:node")?.contains("reason=requested") == true)
+            await #expect(throws: RedlockError.self) { try await client.acquire("a", options: .once) }
             try await expectRefusal(of: 0, by: client, saying: "in quarantine", "restarted")
             #expect(try await redis[0].send("GET", "redlock:node")?.contains("maximum-ttl=60000") == true)
             await client.shutdown()

@@ -2,6 +2,7 @@
 
 import Foundation
 import LocalRedis
+import TestSupport
 import Testing
 
 /// `redlock init`, and what a person sees of nodes that were not enrolled.
@@ -25,6 +26,45 @@ struct EnrolmentTests {
             #expect(error["code"] as? String == "enrolmentRefused" && error["exitCode"] as? Int == 1)
             let nodes = try #require(error["nodes"] as? [[String: Any]])
             #expect(nodes.count == 3 && nodes.allSatisfy { Set($0.keys) == ["node", "outcome"] })
+        }
+    }
+
+    /// A client that was faster than the operator got no lock, so that it is still true that none was granted.
+    @Test
+    func aClientThatWasFasterDoesNotStandInTheWay() async throws {
+        try await withLocalRedis(nodes: 3) { redis in
+            let early = try await Executable.run(["run", "-n", "a", "--", "true"], redis: redis.urls)
+            #expect(early.exitCode == 69, "\(early.errors)")
+            try await eventually("the servers are enrolled") {
+                for server in redis.servers where try await server.send("GET", "redlock:node") == nil { return false }
+                return true
+            }
+            // What a grant leaves behind stands in the way, on whichever server it is.
+            _ = try await redis[2].send("SET", "redlock:fence:a", "7", "PX", "60000")
+            let refused = try await Executable.run(["init"], redis: redis.urls)
+            #expect(refused.exitCode == 1, "\(refused)")
+            #expect(refused.errors.contains(":\(redis[2].port): it has granted locks, for example redlock:fence:a"))
+            #expect(try await redis[0].send("GET", "redlock:node")?.contains("reason=no_record") == true)
+            _ = try await redis[2].send("DEL", "redlock:fence:a")
+            let enrolment = try await Executable.run(["init", "--max-ttl", "40s"], redis: redis.urls)
+            #expect(enrolment.exitCode == 0, "\(enrolment.errors)")
+            #expect(try await Executable.run(["run", "-n", "a", "--", "true"], redis: redis.urls).exitCode == 0)
+        }
+    }
+
+    /// A server that forgot may have granted a lock under its former record, as the others had a vote by then.
+    @Test
+    func aServerThatForgotAfterOthersHadAVoteStandsInTheWay() async throws {
+        try await withLocalRedis(nodes: 3) { redis in
+            let early = ["run", "-w", "20", "--max-ttl", "1s", "a", "--", "true"]
+            #expect(try await Executable.run(early, redis: redis.urls).exitCode == 0)
+            for server in redis.servers { _ = try await server.send("DEL", "redlock:fence:a") }
+            _ = try await redis[1].send("DEL", "redlock:node")
+            let refused = try await Executable.run(["init", "--max-ttl", "1s"], redis: redis.urls)
+            #expect(refused.exitCode == 1, "\(refused)")
+            #expect(refused.errors.contains(":\(redis[0].port): it has a record already"), "\(refused.errors)")
+            #expect(refused.errors.contains("it had a vote before the others were enrolled"), "\(refused.errors)")
+            #expect(try await redis[1].send("GET", "redlock:node") == nil)
         }
     }
 

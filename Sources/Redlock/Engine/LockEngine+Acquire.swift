@@ -7,6 +7,7 @@ extension LockEngine {
     func begin(_ operation: AcquireOperation) {
         guard !operation.isCancelled else { return fail(operation, CancellationError()) }
         guard !isShuttingDown else { return fail(operation, RedlockError.shutDown) }
+        admission.votesAreWanted()
         operation.begun = surroundings.now
         operation.number = acquisitions.insert(operation)
         setDeadlineTimer(operation)

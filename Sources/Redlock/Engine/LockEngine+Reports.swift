@@ -80,7 +80,7 @@ extension LockEngine {
             metrics.admitted()
             events.tell(.nodeAdmitted(node: nodeNames[node]))
             logger.debug("node has a vote", metadata: of(node))
-        case .quarantined, .enrolling, .enrolmentFailed, .refused, .membersDisagree:
+        case .quarantined, .notEnrolled, .enrolling, .enrolmentFailed, .refused, .membersDisagree:
             let reason = (admission.problem(of: node) ?? standing.code).printable(limit: 300)
             metrics.refused(standing)
             events.tell(.nodeRefused(node: nodeNames[node], reason: reason))

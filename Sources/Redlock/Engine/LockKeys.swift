@@ -108,6 +108,23 @@ package enum LockProfile: Hashable, Sendable {
         }
     }
 
+    /// What all keys begin with; nothing in the compatible profile.
+    var keyPrefix: String {
+        switch self {
+        case .standard(let prefix): prefix
+        case .compatible: ""
+        }
+    }
+
+    /// Whether a key below the prefix is a sign that a lock was granted once: all are but the record, and what clients
+    /// leave that wait.
+    func isLeftByGrant(key: [UInt8]) -> Bool {
+        let queues = [false, true].map { NodeCommand.WaitingQueue(prefix: keyPrefix, isForSlots: $0, name: "") }
+        let starts = queues.flatMap { [$0.queue, $0.expiry, $0.turn] }
+        let names = [recordKey, probeKey]
+        return !names.contains { key.elementsEqual($0.utf8) } && !starts.contains { key.starts(with: $0.utf8) }
+    }
+
     /// What the channels begin with on which clients are woken.
     private var channelPrefix: String {
         switch self {
@@ -119,7 +136,7 @@ package enum LockProfile: Hashable, Sendable {
     /// The channel on which a client is woken.
     func wakeChannel(ofClient client: String) -> String { channelPrefix + client }
 
-    /// A key that nobody reads, to see whether a node takes writes; the compatible profile has none.
+    /// A key that is never there, to see whether a node takes writes; the compatible profile has none.
     var probeKey: String {
         switch self {
         case .standard(let prefix): "\(prefix)probe"

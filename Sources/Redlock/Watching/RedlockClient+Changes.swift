@@ -150,7 +150,7 @@ extension LockEngine {
         switch admission.nodes[node].standing {
         case .unknown: return nil
         case .admitted: return .voting
-        case .quarantined, .enrolling, .enrolmentFailed, .refused, .membersDisagree:
+        case .quarantined, .notEnrolled, .enrolling, .enrolmentFailed, .refused, .membersDisagree:
             return .withoutVote(reason: problem(of: node).printable(limit: 300))
         }
     }

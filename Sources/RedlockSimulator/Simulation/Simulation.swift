@@ -167,8 +167,7 @@ final class Simulation: @unchecked Sendable {
             process: process,
             nodeNames: known.map { "n\($0.number)" },
             nodes: known.map { ($0, routes[$0.number]) },
-            configuration: configuration(ofMember: number),
-            purpose: purpose
+            configuration: configuration(ofMember: number)
         )
         client.surroundings.observer = { [judge] node, command in judge.sends(command, to: node) }
         if scenario.hasGuessableTokens, purpose == .locking { client.surroundings.randomness = { 42 } }

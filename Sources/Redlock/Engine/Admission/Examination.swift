@@ -42,11 +42,12 @@ struct Examination {
                 )
                 continue
             }
-            let questions = [["INFO", "commandstats"], ["SET", engine.profile.probeKey, "1", "PX", "1000"]]
+            // Nobody sets that key, so there is nothing to replace; a server that takes no writes refuses even that.
+            let questions = [["INFO", "commandstats"], ["SET", engine.profile.probeKey, "1", "XX", "PX", "1000"]]
             switch await engine.ask(node, questions.map { NodeCommand.plain($0) }) {
             case .success(let replies):
                 snapshot.deletions = replies[0].string.map(Self.deletions(inCommandStatistics:))
-                if replies[1] != .simpleString("OK") { snapshot.refusedWrite = replies[1].problem.printable() }
+                if replies[1].error != nil { snapshot.refusedWrite = replies[1].problem.printable() }
             case .failure(let failure):
                 snapshot.refusedWrite = failure.message
             }
@@ -270,7 +271,12 @@ struct Examination {
         default: break
         }
         guard let record = snapshot.record else {
-            return .unknown(.sameConfiguration, "it has no record yet", "`redlock init` enrols a brand-new set at once")
+            return .unknown(
+                .sameConfiguration,
+                "it has no record yet",
+                "`redlock init`, if none of the servers ever granted a lock; otherwise the first client that asks for a "
+                    + "lock enrols it"
+            )
         }
         let seconds = Double(record.maximumTTLMilliseconds) / 1_000
         return .pass(
@@ -280,7 +286,9 @@ struct Examination {
     }
 
     private func takesWrites(_ snapshot: Snapshot) -> Diagnosis.Finding {
-        guard let problem = snapshot.refusedWrite else { return .pass(.takesWrites, "a key was set") }
+        guard let problem = snapshot.refusedWrite else {
+            return .pass(.takesWrites, "it would carry out a write; none was made")
+        }
         return .fail(.takesWrites, problem, "give it memory and disk, and its user the rights that the README lists")
     }
 

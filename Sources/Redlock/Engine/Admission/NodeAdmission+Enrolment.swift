@@ -96,7 +96,7 @@ extension NodeAdmission {
         )
     }
 
-    private func quarantineMilliseconds(_ reason: EnrolmentReason, longestTTL: Int64) -> Int64 {
+    func quarantineMilliseconds(_ reason: EnrolmentReason, longestTTL: Int64) -> Int64 {
         let drift = engine.configuration.drift.lockCore
         let quarantine = NodeRecord.quarantineMilliseconds(maximumTTLMilliseconds: longestTTL, drift: drift)
         // Clients with another list go on renewing until they see the new records.
@@ -109,8 +109,10 @@ extension NodeAdmission {
     /// not ask for either know it again.
     ///
     /// The id stays, as nothing was lost.
-    func refreshRecord(_ record: NodeRecord, of node: Int) {
-        guard enrolsNodes, !nodes[node].isEnrolling, let text = nodes[node].recordText else { return }
+    func refreshRecordIfOutdated(of node: Int) {
+        guard enrolsNodes, !nodes[node].isEnrolling, let text = nodes[node].recordText, let record = nodes[node].record,
+            let facts = nodes[node].facts, facts.isDurable, facts.runID != record.runID || !record.isDurable
+        else { return }
         nodes[node].isEnrolling = true
         let loading = ReplyCollector(replyCount: 1) { [unowned self] result in
             guard case .success(let replies) = result else {

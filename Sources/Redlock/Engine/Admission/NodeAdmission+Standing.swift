@@ -19,7 +19,9 @@ extension NodeAdmission {
             return .refused(.clockApart(milliseconds: milliseconds))
         }
         switch judgement {
-        case .enrol(let reason): return this.enrolmentFailure.map { .enrolmentFailed($0) } ?? .enrolling(reason)
+        case .enrol(let reason):
+            guard enrolsNodes else { return .notEnrolled(reason) }
+            return this.enrolmentFailure.map { .enrolmentFailed($0) } ?? .enrolling(reason)
         case .recordStands(let record):
             return quarantineRemainingMicroseconds(of: record, on: node) > 0
                 ? .quarantined(record.reason) : .admitted
@@ -60,6 +62,16 @@ extension NodeAdmission {
         extendable.contains(node) && !isSuspected(node)
     }
 
+    /// What is told of a node that the next client which needs votes enrols.
+    private func notEnrolledText(_ reason: EnrolmentReason, _ node: Int) -> String {
+        let longestTTL = max(membership(of: node).maximumTTLMilliseconds, longestTTLMilliseconds)
+        let seconds = (quarantineMilliseconds(reason, longestTTL: longestTTL) + 999) / 1_000
+        let enrolment = "the first client that asks for a lock enrols it, and its vote counts \(seconds) s later"
+        guard reason == .noRecord else { return "has no vote: \(reason.text); \(enrolment)" }
+        return "has no vote: it has no record, as it is new, was emptied, or lost its data; if none of the servers "
+            + "ever granted a lock, `redlock init` has their votes count at once; otherwise \(enrolment)"
+    }
+
     /// Why a node that is connected has no vote, as it is told.
     func problem(of node: Int) -> String? {
         switch nodes[node].standing {
@@ -68,6 +80,7 @@ extension NodeAdmission {
         case .quarantined(let reason):
             let remaining = nodes[node].record.map { quarantineRemainingMicroseconds(of: $0, on: node) } ?? 0
             return "in quarantine for another \((remaining + 999_999) / 1_000_000) s: \(reason.text)"
+        case .notEnrolled(let reason): return notEnrolledText(reason, node)
         case .enrolling(let reason): return "about to be enrolled: \(reason.text)"
         case .enrolmentFailed(let problem): return "could not be enrolled: \(problem)"
         case .refused(let refusal):

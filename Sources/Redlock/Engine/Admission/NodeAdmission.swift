@@ -85,8 +85,10 @@ final class NodeAdmission {
 
     unowned let engine: LockEngine
     let isGuarding: Bool
-    /// Whether nodes that need it are enrolled; not while an operator is about to do so.
-    var enrolsNodes = true
+    /// Whether nodes that need it are enrolled: from the first call on that needs their votes.
+    ///
+    /// A client that only looks writes nothing, and neither does that of an operator who is about to enrol them.
+    private(set) var enrolsNodes = false
     let nodes: [Node]
     /// Where the replies of each node go.
     let replies: [NodeReplies]
@@ -132,6 +134,14 @@ final class NodeAdmission {
             members: engine.nodeNames,
             maximumTTLMilliseconds: engine.configuration.maximumTTL.nanoseconds / 1_000_000
         )
+    }
+
+    /// Notes that something is wanted that needs votes: from now on, nodes that need it are enrolled.
+    func votesAreWanted() {
+        guard isGuarding, !enrolsNodes else { return }
+        enrolsNodes = true
+        for node in nodes.indices { refreshRecordIfOutdated(of: node) }
+        reconsider()
     }
 
     // MARK: Connections
@@ -236,8 +246,7 @@ final class NodeAdmission {
         nodes[node].judgement = judgement
         if case .recordStands(let record) = judgement {
             distrustAgain(node, under: record)
-            let isOutdated = facts.runID != record.runID || !record.isDurable
-            if facts.isDurable, isOutdated, nodes[node].record != nil { refreshRecord(record, of: node) }
+            refreshRecordIfOutdated(of: node)
         }
         scheduleInspection(node)
         engine.nodeWasTried(node)

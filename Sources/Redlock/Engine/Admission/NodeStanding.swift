@@ -10,6 +10,8 @@ enum NodeStanding: Hashable, Sendable {
     case admitted
     /// It was enrolled not long ago: what it may have forgotten may still be held.
     case quarantined(EnrolmentReason)
+    /// It must be enrolled, and this client only looks so far.
+    case notEnrolled(EnrolmentReason)
     /// It is being enrolled, or will be as soon as the other nodes were heard.
     case enrolling(EnrolmentReason)
     /// It could not be enrolled.
@@ -23,7 +25,7 @@ enum NodeStanding: Hashable, Sendable {
     var countsExtensions: Bool {
         switch self {
         case .admitted, .quarantined: true
-        case .unknown, .enrolling, .enrolmentFailed, .refused, .membersDisagree: false
+        case .unknown, .notEnrolled, .enrolling, .enrolmentFailed, .refused, .membersDisagree: false
         }
     }
 
@@ -31,7 +33,7 @@ enum NodeStanding: Hashable, Sendable {
     var isTemporary: Bool {
         switch self {
         case .quarantined, .enrolling: true
-        case .unknown, .admitted, .enrolmentFailed, .refused, .membersDisagree: false
+        case .unknown, .admitted, .notEnrolled, .enrolmentFailed, .refused, .membersDisagree: false
         }
     }
 
@@ -39,7 +41,7 @@ enum NodeStanding: Hashable, Sendable {
     var isFinal: Bool {
         switch self {
         case .refused, .membersDisagree: true
-        case .unknown, .admitted, .quarantined, .enrolling, .enrolmentFailed: false
+        case .unknown, .admitted, .quarantined, .notEnrolled, .enrolling, .enrolmentFailed: false
         }
     }
 }
@@ -120,6 +122,7 @@ extension NodeStanding {
         case .unknown: "unknown"
         case .admitted: "admitted"
         case .quarantined: "quarantined"
+        case .notEnrolled: "not_enrolled"
         case .enrolling: "enrolling"
         case .enrolmentFailed: "enrolment_failed"
         case .refused(let refusal): refusal.code

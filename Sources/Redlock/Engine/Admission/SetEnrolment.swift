@@ -17,11 +17,14 @@ struct SetEnrolment {
     func enrolNewSet() async throws {
         let candidates = try await inspectAll()
         var problems = problems(of: candidates)
+        let areSomeEnrolled = candidates.contains { $0.record != nil }
         for candidate in candidates where problems[candidate.node] == nil {
-            if candidate.inspection.record != nil {
-                problems[candidate.node] = "it has a record already, so it may have granted locks"
-            } else if let held = try await problemOfHeldLocks(on: candidate.node) {
-                problems[candidate.node] = held
+            if let problem = problemOfRecord(of: candidate, among: candidates) {
+                problems[candidate.node] = problem
+            } else if areSomeEnrolled, let problem = try await problemOfFormerLocks(on: candidate.node) {
+                problems[candidate.node] = problem
+            } else if let problem = try await problemOfHeldLocks(on: candidate.node) {
+                problems[candidate.node] = problem
             }
         }
         try refuse(problems, "no node was enrolled; `redlock init --update` enrols nodes that have a record")
@@ -93,20 +96,68 @@ struct SetEnrolment {
         return inspection.record != nil && candidate.record == nil ? .unreadableRecord : nil
     }
 
+    /// Why a lock may have been granted under the record of a node; nil if it has none, or if that is ruled out as far as
+    /// records tell.
+    ///
+    /// It is where a client wrote the record because there was none, the server lost nothing since, and the node had no
+    /// vote yet when the last of the set was enrolled: then nothing was granted before that, and what was granted later
+    /// has left keys on its nodes.
+    private func problemOfRecord(of candidate: Candidate, among candidates: [Candidate]) -> String? {
+        guard let record = candidate.record else { return nil }
+        let problem = "it has a record already, so it may have granted locks"
+        guard record.reason == .noRecord else { return "\(problem); \(record.reason.text)" }
+        let membership = Membership(
+            node: engine.nodeNames[candidate.node],
+            members: engine.nodeNames,
+            maximumTTLMilliseconds: record.maximumTTLMilliseconds
+        )
+        switch AdmissionJudgement.judge(candidate.inspection.facts, .holds(record), expecting: membership) {
+        case .enrol(let reason): return "\(problem); \(reason.text)"
+        case .refuse(let refusal): return "\(problem); \(refusal.text(nodeNames: engine.nodeNames).reason)"
+        case .recordStands: break
+        }
+        // A node without a record may have lost one at any time until now.
+        let lastEnrolment = candidates.compactMap { $0.record?.serverMicroseconds ?? $0.inspection.serverMicroseconds }
+        let lastByWall = candidates.map { $0.record?.wallMicroseconds ?? engine.surroundings.wallMicroseconds }
+        let remaining = record.quarantineRemainingMicroseconds(
+            serverMicroseconds: lastEnrolment.max() ?? .max,
+            wallMicroseconds: lastByWall.max() ?? .max
+        )
+        return remaining > 0 ? nil : "\(problem); it had a vote before the others were enrolled"
+    }
+
+    /// Looks for what grants leave behind below the prefix, counters above all, which live on when a lock has ended.
+    private func problemOfFormerLocks(on node: Int) async throws -> String? {
+        let profile = engine.profile
+        return try await problemOfKeys("\(profile.keyPrefix.escapedForPatterns)*", on: node, "it has granted locks") {
+            profile.isLeftByGrant(key: $0)
+        }
+    }
+
     /// Looks for locks of the standard profile below the prefix.
     private func problemOfHeldLocks(on node: Int) async throws -> String? {
         for (start, _) in engine.profile.holdingPrefixes {
-            do throws(NodeFailure) {
-                guard let key = try await engine.keys(matching: start.escapedForPatterns + "*", on: node).first else {
-                    continue
-                }
-                return "it holds locks, for example \(String(decoding: key, as: UTF8.self).printable())"
-            } catch {
-                guard error.kind == .permission else { throw error }
-                return "nobody can tell whether it holds locks: \(error.message)"
+            let pattern = start.escapedForPatterns + "*"
+            if let problem = try await problemOfKeys(pattern, on: node, "it holds locks", where: { _ in true }) {
+                return problem
             }
         }
         return nil
+    }
+
+    private func problemOfKeys(
+        _ pattern: String,
+        on node: Int,
+        _ problem: String,
+        where isProof: ([UInt8]) -> Bool
+    ) async throws -> String? {
+        do throws(NodeFailure) {
+            guard let key = try await engine.keys(matching: pattern, on: node).first(where: isProof) else { return nil }
+            return "\(problem), for example \(String(decoding: key, as: UTF8.self).printable())"
+        } catch {
+            guard error.kind == .permission else { throw error }
+            return "nobody can tell whether \(problem): \(error.message)"
+        }
     }
 
     /// Clients that still have an old list must not find a quorum in which no node knows of the new one.

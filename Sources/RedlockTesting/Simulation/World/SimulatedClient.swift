@@ -18,13 +18,11 @@ package final class SimulatedClient: @unchecked Sendable {
     /// - Parameters:
     ///   - nodeNames: what it calls the nodes.
     ///   - nodes: the nodes, each with the way that leads there.
-    ///   - purpose: whether it is to lock, or to enrol a new set of nodes.
     package init(
         process: SimulatedProcess,
         nodeNames: [String],
         nodes: [(node: SimulatedNode, route: SimulatedRoute)],
-        configuration: RedlockConfiguration,
-        purpose: LockClientCore.Purpose = .locking
+        configuration: RedlockConfiguration
     ) {
         self.process = process
         surroundings = SimulatedSurroundings(process: process)
@@ -39,7 +37,7 @@ package final class SimulatedClient: @unchecked Sendable {
         )
         surroundings.link(to: nodes, profile: profile, configuration: configuration, delegate: core.delegate)
         redlock = RedlockClient(core: core)
-        core.connect(purpose)
+        core.connect()
     }
 
     /// Enrols the nodes as a brand-new set, and shuts the client down, which was made for that.
