@@ -8,8 +8,17 @@ SWIFT_FLAGS ?=
 ALL_GUARDS = --enable-all-traits
 SOURCES = Package.swift Sources Tests
 
-# One executable that needs no Swift at run time. Apple's systems bring the Swift runtime along.
-RELEASE_FLAGS = --configuration release --product redlock $(SWIFT_FLAGS)
+# One executable that needs no Swift at run time. Apple's systems bring the Swift runtime along. The paths of this folder
+# are no business of those who run it.
+RELEASE_FLAGS = --configuration release --product redlock -Xswiftc -file-prefix-map -Xswiftc $(CURDIR)=. \
+	-Xcc -ffile-prefix-map=$(CURDIR)=. -Xcxx -ffile-prefix-map=$(CURDIR)=. $(SWIFT_FLAGS)
+COMMAND = "$$(swift build $(RELEASE_FLAGS) --show-bin-path)/redlock"
+
+# make install PREFIX="$$HOME/.local"    make install SUDO=sudo    make install DESTDIR=/tmp/image PREFIX=/usr
+PREFIX ?= /usr/local
+DESTDIR ?=
+# What stands in front of the steps that write below PREFIX: the build runs without it.
+SUDO ?=
 
 # The simulator has mistakes that can be planted, which no other optimised build has; so it is built in its own folder.
 SIMULATOR_FLAGS = --configuration release --product RedlockSimulator --scratch-path .build-simulator \
@@ -35,7 +44,7 @@ SEEDS ?= 20000
 export SWIFT_FLAGS
 
 .NOTPARALLEL:
-.PHONY: help build release test lint check format demo bench election-trial simulator simulate mutants necessity model soak clean
+.PHONY: help build release install uninstall deb test lint check format demo bench election-trial simulator simulate mutants necessity model soak clean
 .PHONY: requirements requirements-for-tests
 
 help: ## Lists these targets (the default)
@@ -46,7 +55,16 @@ build: requirements ## Builds everything for debugging
 
 release: requirements ## Builds the optimised command redlock and prints where it is
 	swift build $(RELEASE_FLAGS)
-	@echo "$$(swift build $(RELEASE_FLAGS) --show-bin-path)/redlock"
+	@echo $(COMMAND)
+
+install: release ## Installs the command, its completions and its manual below PREFIX (/usr/local)
+	@$(SUDO) env DESTDIR="$(DESTDIR)" .scripts/install $(COMMAND) "$(PREFIX)"
+
+uninstall: ## Removes what make install installed below PREFIX
+	@$(SUDO) env DESTDIR="$(DESTDIR)" .scripts/install --remove "$(PREFIX)"
+
+deb: release ## Makes a package for Debian and Ubuntu, and prints where it is
+	@.scripts/package $(COMMAND) .build
 
 test: requirements-for-tests lint check ## Runs everything CI runs: lint, layers, all tests, the demo, the simulation
 	@.scripts/test $(ALL_GUARDS)
@@ -54,7 +72,7 @@ test: requirements-for-tests lint check ## Runs everything CI runs: lint, layers
 lint: ## Checks the formatting and the style of the sources
 	swift format lint --strict --recursive $(SOURCES)
 
-check: ## Checks the imports between the layers, and docker-compose.yml
+check: ## Checks the imports between the layers, docker-compose.yml, the Dockerfile and the scripts
 	@.scripts/check
 
 format: ## Formats the sources in place
@@ -62,7 +80,7 @@ format: ## Formats the sources in place
 
 demo: requirements ## Shows the lock at work while servers fail (under a minute once built)
 	swift build $(RELEASE_FLAGS)
-	@.scripts/demo "$$(swift build $(RELEASE_FLAGS) --show-bin-path)/redlock"
+	@.scripts/demo $(COMMAND)
 
 bench: requirements ## Measures the client against the limit of the servers (a quarter of an hour; a minute with SHORT=1)
 	swift build $(BENCHMARK_FLAGS) --product ServerLimit

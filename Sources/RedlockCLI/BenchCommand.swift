@@ -28,7 +28,10 @@ struct BenchCommand: ParsableCommand {
             "p90", "p99", "max"}, "overlaps"}}.
 
             EXIT CODES
-              0 measured; 64 wrong usage; 69 no quorum; 70 two tasks had one lock at once
+              0    measured
+              64   wrong usage
+              69   no quorum
+              70   two tasks had one lock at once
 
             EXAMPLES
               redlock bench

@@ -23,11 +23,13 @@ struct DoctorCommand: ParsableCommand {
             nothing to say; a node that cannot be reached has no assumptions.
 
             EXIT CODES
-              0 the vote of every node counts; 69 that of one or more does not; 64 wrong usage
+              0    the vote of every node counts
+              64   wrong usage
+              69   the vote of one node or more does not count
 
             EXAMPLES
               redlock doctor
-              redlock doctor --json | jq -r '.nodes[] | select(.voteCounts | not) | .node'
+              redlock doctor --json | jq '.nodes[] | select(.voteCounts | not).node'
             """
     )
 

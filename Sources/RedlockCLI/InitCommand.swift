@@ -33,9 +33,9 @@ struct InitCommand: ParsableCommand {
 
             EXAMPLES
               export REDLOCK_REDIS=redis://10.0.0.1,redis://10.0.0.2,redis://10.0.0.3
-              redlock init                        # three servers that were set up just now
+              redlock init                        # servers that were set up just now
               redlock doctor                      # do their votes count?
-              redlock init --update --max-ttl 5m  # longer TTLs from now on, for all clients
+              redlock init --update --max-ttl 5m  # longer TTLs, for all clients
             """
     )
 

@@ -9,7 +9,8 @@ extension LocalCommand {
             discussion: """
                 EXAMPLES
                   redlock local down
-                  redlock local down --keep-data; redlock local up       the same servers again, with their data
+                  redlock local down --keep-data
+                  redlock local up       # the same servers again, with their data
                 """
         )
 

@@ -84,7 +84,7 @@ extension LocalCommand {
 
                 EXAMPLES
                   redlock local restart 2
-                  redlock local restart 2 --empty        as after a lost disk
+                  redlock local restart 2 --empty        # as after a lost disk
                 """
         )
         @Flag(name: .customLong("empty"), help: "Remove the data before the start.")

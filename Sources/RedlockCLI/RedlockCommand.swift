@@ -15,7 +15,7 @@ struct RedlockCommand: AsyncParsableCommand {
               redlock run --wait 30s --ttl 20s migrate -c 'cd app && ./migrate'
               TOKEN=$(redlock acquire batch --ttl 30s) || exit
               REDLOCK_TOKEN=$TOKEN redlock release batch
-              redlock elect scheduler -- ./scheduler    # on several machines: one leads
+              redlock elect scheduler -- ./scheduler   # on several machines: one leads
               redlock status nightly-report
               redlock list           # all that is held
               redlock history deploy # who had it, of what was run with --record
@@ -27,15 +27,30 @@ struct RedlockCommand: AsyncParsableCommand {
             SERVERS
               --redis (once per node), else REDLOCK_REDIS (comma separated), else "redis" in the --config file, else \
             redis://127.0.0.1:6379.
-              Passwords never go on the command line: REDLOCK_REDIS_PASSWORD is used for every URL without one.
+              Passwords never go on the command line: REDLOCK_REDIS_PASSWORD is used for every URL without one. In a URL, \
+            these characters of a user name or password are written as a % and two digits: # (%23), / (%2F), : in a user \
+            name (%3A), ? (%3F), @ (%40), [ (%5B), ] (%5D), % (%25), space (%20), and in a list a comma (%2C).
+
+            ENVIRONMENT
+              REDLOCK_REDIS               the servers, separated by commas
+              REDLOCK_REDIS_PASSWORD      the password for every URL without one
+              REDLOCK_TLS_KEY_PASSPHRASE  the passphrase of an encrypted --tls-key
+              REDLOCK_TOKEN               the owner token, for extend and release
+              XDG_STATE_HOME              in which folder `redlock local` has its servers
+              NO_COLOR                    if it is set, no colours
+              What a command finds in its environment is told by `redlock help run`.
+
+            FILES
+              ~/.local/state/redlock/local  the servers of `redlock local`
 
             CONFIGURATION FILE
-              One JSON object; its keys are the long options and "password". Options win over the environment, the \
-            environment over the file.
-              {"redis": ["rediss://a.example", "rediss://b.example", "rediss://c.example"],
+              One JSON object; its keys are the long options, "password" and "tls-key-passphrase". Options win over the \
+            environment, the environment over the file.
+              {"redis": ["rediss://a.example", "rediss://b.example", "rediss://c.test"],
                "password": "…", "tls-ca": "ca.pem", "tls-certificate": "client.pem",
-               "tls-key": "client.key", "node-timeout": "100ms", "max-ttl": "30s",
-               "quorum": 2, "drift": "standard", "prefix": "redlock:", "compatible": false,
+               "tls-key": "client.key", "tls-key-passphrase": "…",
+               "node-timeout": "100ms", "max-ttl": "30s", "quorum": 2,
+               "drift": "standard", "prefix": "redlock:", "compatible": false,
                "ttl": "10s", "wait": "1m", "conflict-exit-code": 1, "label": "…",
                "note": "…", "signal": "TERM", "kill-after": "5s", "max-hold": "1h",
                "min-hold": "30s", "record": 32}
@@ -65,18 +80,19 @@ struct RedlockCommand: AsyncParsableCommand {
 
             EVENTS (--json), one object per line on standard error
               Every event has "event" and "timeMilliseconds" (Unix time), and "resource" once it is known.
-              waiting   holder, holderSinceMilliseconds (Unix time, by the holder's clock),
-                        holderHost, holderProcess, holderNote,
+              waiting   holder, holderSinceMilliseconds (Unix time, by the clock of the
+                        holder), holderHost, holderProcess, holderNote,
                         holderRemainingMilliseconds, nodesWithoutVote: [{node, reason,
-                        quarantineMilliseconds}], empty unless a quorum of votes is missing
+                        quarantineMilliseconds}], empty unless a quorum of votes is
+                        missing
               acquired  owner, fencingToken (null with --compatible and --shared),
                         slot (null but with --slots), waitedMilliseconds,
                         validityMilliseconds
               signal    signal
               exited    exitCode, signal
               lost      reason (lost, maximumHold), signal, killAfterMilliseconds
-              unstoppable  reason, keepsLock, lockEndsAfterMilliseconds: the command cannot be
-                        signalled, or does not end
+              unstoppable  reason, keepsLock, lockEndsAfterMilliseconds: the command
+                        cannot be signalled, or does not end
               overrun   the lock has ended, and that command goes on without it
               released  heldMilliseconds, staysMilliseconds: for how long the servers keep the
                         lock for the rest of --min-hold, null if it is free
@@ -84,13 +100,13 @@ struct RedlockCommand: AsyncParsableCommand {
                         staysMilliseconds (as it was to be; it may end before),
                         longestRemainingMilliseconds, nodes: [{node, outcome}]
               warning   message
-              error     code, message, exitCode, nodes: [{node, outcome}] (where nodes were
-                        asked); with timedOut also holder, holderSinceMilliseconds,
+              error     code, message, exitCode, nodes: [{node, outcome}] (where nodes
+                        were asked); with timedOut also holder, holderSinceMilliseconds,
                         holderHost, holderProcess, holderNote
                         The code is timedOut, quorumUnavailable, votesMissing,
-                        enrolmentRefused, slotCountRefused, lost, maximumHold, notHeld, usage,
-                        systemError, internalError, notExecutable, notFound, interrupted or
-                        clientShutDown.
+                        enrolmentRefused, slotCountRefused, lost, maximumHold,
+                        notHeld, usage, systemError, internalError, notExecutable,
+                        notFound, interrupted or clientShutDown.
             """,
         version: "0.1.0",
         subcommands: [

@@ -45,7 +45,7 @@ struct RunCommand: ResourceCommand {
             EXAMPLES
               redlock run nightly-report -- ./report.sh --all
               redlock run -n deploy -- make deploy             # fail at once if held
-              redlock run -w 30s -E 99 deploy -- make deploy   # wait 30 s, else exit 99
+              redlock run -w 30s -E 99 deploy -- make deploy  # wait 30 s, else exit 99
               redlock run --max-hold 1h -k 10s backup -- ./backup     # 1 h at most
               redlock run deploy -c 'git pull && make'         # a line for /bin/sh
               redlock run -n --min-hold 30s hourly -- ./job    # started by cron on several hosts: once
