@@ -53,7 +53,8 @@ struct RedlockCommand: AsyncParsableCommand {
               1    lock not obtained (run, acquire: or --conflict-exit-code), not held;
                    status: free; init: refused
               64   wrong usage; a lock that would be waited for until its own end
-              69   no quorum: too few servers reachable, or too few whose votes count;
+              69   no quorum: too few servers reachable, or too few whose votes count, or data
+                   of others lies in place of the lock;
                    doctor: a vote does not count; init: a server does not answer
               70   internal error
               71   refused by the operating system
@@ -81,7 +82,7 @@ struct RedlockCommand: AsyncParsableCommand {
               error     code, message, exitCode, nodes: [{node, outcome}] (where nodes were
                         asked); with timedOut also holder, holderSinceMilliseconds,
                         holderHost, holderProcess, holderNote
-                        The code is timedOut, quorumUnavailable, votesMissing,
+                        The code is timedOut, quorumUnavailable, votesMissing, notALock,
                         enrolmentRefused, slotCountRefused, lost, maximumHold, notHeld, usage,
                         systemError, internalError, notExecutable, notFound, interrupted or
                         clientShutDown.

@@ -8,6 +8,8 @@ struct Obstacle: Sendable {
     var holder: LockStatus.Holder?
     /// The nodes without a vote, where too few votes count for anybody to be granted the lock.
     var missingVotes: MissingVotes?
+    /// What is to be told of a name in place of whose lock lies something else.
+    var notALock: String?
     /// Of the names that are asked for, those that are held until this process has ended.
     var outerNames: [String] = []
 }
@@ -34,6 +36,7 @@ struct WaitingNotice: Sendable {
             for name in wish.names where wish.slotCount == nil && obstacle.holder == nil {
                 let status = try await client.inspect(name)
                 obstacle.holder = status.holder ?? status.sharers.first
+                if status.isNotALock { obstacle.notALock = "\"\(name)\" is \(StatusText.notALockText(status))" }
             }
             if obstacle.holder == nil, let client = client as? RedlockClient {
                 let missing = MissingVotes(try await client.diagnose())

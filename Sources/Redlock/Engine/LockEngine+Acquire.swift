@@ -63,6 +63,9 @@ extension LockEngine {
         }
         let lookupTime = min(nodeTimeoutNanoseconds, 40_000_000)
         read(blocker, within: lookupTime) { [unowned self] status in
+            if status.notALockCount > quorum.nodesThatMayFail {
+                return fail(operation, RedlockError.notALock(blocker.text, status))
+            }
             // Those who share a lock keep nobody from sharing it; one who waits to have it alone does.
             let sharer = operation.claim.isShared ? nil : status.sharers.first
             let error = RedlockError.timedOut(
@@ -96,6 +99,16 @@ extension LockEngine {
 
 extension RedlockError {
     static let shutDown = RedlockError(.clientShutDown, "the client was shut down")
+
+    static func notALock(_ resource: String, _ status: LockStatus) -> RedlockError {
+        RedlockError(
+            .notALock,
+            resource: resource,
+            "\"\(resource)\" cannot be locked: \(status.notALockCount) of \(status.nodes.count) nodes have something in "
+                + "its place that is no lock; `redlock release --force` deletes it",
+            nodes: status.reports
+        )
+    }
 
     static func timedOut(
         _ resource: String,

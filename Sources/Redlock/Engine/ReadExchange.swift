@@ -22,6 +22,8 @@ final class ReadExchange: ScriptSender {
     /// What each node says of those who share the lock.
     private var shares: [Int: [Reading]] = [:]
     private var problems: [Int: String] = [:]
+    /// The nodes that have something else in place of the lock.
+    private var foreign: NodeSet = []
     private var open: NodeSet
     private var timer: (any LoopTimer)?
     private var completion: ((LockStatus) -> Void)?
@@ -48,6 +50,10 @@ final class ReadExchange: ScriptSender {
     func command(for node: Int) -> NodeCommand? { command }
 
     func received(_ reply: RESPValue, from node: Int) {
+        if reply.error?.contains("WRONGTYPE") == true {
+            foreign.insert(node)
+            return settle(node)
+        }
         guard case .array(let elements) = reply, elements.count == 5, let milliseconds = elements[1].integer else {
             return failed(reply.problem, at: node)
         }
@@ -105,6 +111,8 @@ final class ReadExchange: ScriptSender {
                 let number = ownerNumbers[reading.value] ?? ownerNumbers.count + 1
                 ownerNumbers[reading.value] = number
                 state = .held(Self.holder(reading.value, reading.remainingMilliseconds), ownerNumber: number)
+            } else if foreign.contains(node) {
+                state = .notALock
             } else if let problem = problems[node] {
                 state = .unavailable(reason: problem.printable())
             } else if let shares = shares[node] {

@@ -27,7 +27,7 @@ enum ExitStatus {
         switch code {
         case .timedOut: conflictExitCode
         case .notHeld, .enrolmentRefused: conflict
-        case .quorumUnavailable: unavailable
+        case .quorumUnavailable, .notALock: unavailable
         case .lost: lost
         case .invalidConfiguration, .invalidArgument, .slotCountRefused: usage
         default: internalError

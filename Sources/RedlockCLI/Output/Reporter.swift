@@ -105,6 +105,7 @@ struct Reporter: Sendable {
         if let holder = obstacle.holder {
             return ", held by " + HolderText(holder, at: time).whole
         }
+        if let notALock = obstacle.notALock { return ": \(notALock)" }
         return obstacle.missingVotes.map { ": only \($0.text)" } ?? ""
     }
 
