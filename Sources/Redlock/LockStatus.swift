@@ -82,6 +82,9 @@ public struct LockStatus: Hashable, Sendable {
     /// How many of those who share a lock one node tells of.
     static let mostSharers = 32
 
+    /// Of how many slots of one name those are told who hold them.
+    package static let mostSlotsLookedAt = 16
+
     /// Those who share the lock, as a quorum of nodes agrees of each; of many, each node tells of 32.
     public let sharers: [Holder]
 

@@ -62,21 +62,26 @@ public struct RedlockError: Error, Sendable {
     /// What each node contributed, where nodes were asked.
     public let nodes: [NodeReport]
 
-    /// Who holds the lock, if a quorum of nodes said so in time.
+    /// Who holds the lock, or the first of the slots, if a quorum of nodes said so in time.
     public let holder: LockStatus.Holder?
+
+    /// Those who hold the other slots, where all are held; of many slots, 16 are looked at.
+    public let otherHolders: [LockStatus.Holder]
 
     init(
         _ code: Code,
         resource: String? = nil,
         _ message: String,
         nodes: [NodeReport] = [],
-        holder: LockStatus.Holder? = nil
+        holder: LockStatus.Holder? = nil,
+        otherHolders: [LockStatus.Holder] = []
     ) {
         self.code = code
         self.resource = resource
         self.message = message
         self.nodes = nodes
         self.holder = holder
+        self.otherHolders = otherHolders
     }
 }
 

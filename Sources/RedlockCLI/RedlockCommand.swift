@@ -66,7 +66,9 @@ struct RedlockCommand: AsyncParsableCommand {
               Every event has "event" and "timeMilliseconds" (Unix time), and "resource" once it is known.
               waiting   holder, holderSinceMilliseconds (Unix time, by the holder's clock),
                         holderHost, holderProcess, holderNote,
-                        holderRemainingMilliseconds, nodesWithoutVote: [{node, reason,
+                        holderRemainingMilliseconds, otherHolders: those of the other slots
+                        (--slots), [{owner, host, process, sinceMilliseconds, note,
+                        remainingMilliseconds}], nodesWithoutVote: [{node, reason,
                         quarantineMilliseconds}], empty unless a quorum of votes is missing
               acquired  owner, fencingToken (null with --compatible and --shared),
                         slot (null but with --slots), waitedMilliseconds,
@@ -81,7 +83,7 @@ struct RedlockCommand: AsyncParsableCommand {
               warning   message
               error     code, message, exitCode, nodes: [{node, outcome}] (where nodes were
                         asked); with timedOut also holder, holderSinceMilliseconds,
-                        holderHost, holderProcess, holderNote
+                        holderHost, holderProcess, holderNote, otherHolders
                         The code is timedOut, quorumUnavailable, votesMissing, notALock,
                         enrolmentRefused, slotCountRefused, lost, maximumHold, notHeld, usage,
                         systemError, internalError, notExecutable, notFound, interrupted or

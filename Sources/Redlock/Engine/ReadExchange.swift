@@ -175,4 +175,23 @@ extension LockEngine {
         ReadExchange(name, engine: self, completion: completion)
             .send(to: connectedNodes, within: nanoseconds)
     }
+
+    /// Looks at the slots of a name side by side; completes with what is known of each, in their order.
+    func readSlots(
+        of name: ResourceName,
+        count: Int,
+        within nanoseconds: Int64,
+        completion: @escaping ([LockStatus]) -> Void
+    ) {
+        let count = min(count, LockStatus.mostSlotsLookedAt)
+        var statuses: [LockStatus?] = Array(repeating: nil, count: count)
+        var awaited = count
+        for slot in 0..<count {
+            read(ResourceName(name.text, kind: .slot(slot)), within: nanoseconds) { status in
+                statuses[slot] = status
+                awaited -= 1
+                if awaited == 0 { completion(statuses.compactMap { $0 }) }
+            }
+        }
+    }
 }
