@@ -173,7 +173,7 @@ extension LockClient {
     ///   - renewal: whether the client keeps the lease alive until it is released.
     /// - Returns: the lease; release it when the work is done.
     /// - Throws: `RedlockError` with `timedOut` if others held the lock all the time, `quorumUnavailable` if too few
-    ///   nodes answered; `heldByTask` if the task runs under the lock already, in a `withLock`; `CancellationError` if the
+    ///   nodes answered, `notALock` if data of others lies in place of the lock; `heldByTask` if the task runs under the lock already, in a `withLock`; `CancellationError` if the
     ///   task is cancelled, and then nothing stays locked.
     public func acquire(
         _ resource: String,

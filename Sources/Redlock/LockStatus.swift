@@ -50,6 +50,8 @@ public struct LockStatus: Hashable, Sendable {
         case held(Holder, ownerNumber: Int)
         /// So many share the lock there; 32 at most are counted.
         case shared(holderCount: Int)
+        /// The node has something in place of the lock that is none, so that nobody can be granted the lock there.
+        case notALock
         /// The node did not say, for this reason.
         case unavailable(reason: String)
     }
@@ -79,6 +81,9 @@ public struct LockStatus: Hashable, Sendable {
 
     /// How many of those who share a lock one node tells of.
     static let mostSharers = 32
+
+    /// Of how many slots of one name those are told who hold them.
+    package static let mostSlotsLookedAt = 16
 
     /// Those who share the lock, as a quorum of nodes agrees of each; of many, each node tells of 32.
     public let sharers: [Holder]
@@ -116,6 +121,13 @@ public struct LockStatus: Hashable, Sendable {
 
     /// Whether a quorum of nodes agrees that somebody holds the lock, alone or together with others.
     public var isHeld: Bool { holder != nil || !sharers.isEmpty }
+
+    /// How many nodes have something in place of the lock that is none.
+    public var notALockCount: Int { nodes.count { $0.state == .notALock } }
+
+    /// Whether nobody holds the lock, and a node or more has something in place of it that is none: data that others wrote
+    /// below the prefix.
+    public var isNotALock: Bool { !isHeld && notALockCount > 0 }
 
     /// Whether enough nodes answered for any statement.
     public let isQuorumReachable: Bool

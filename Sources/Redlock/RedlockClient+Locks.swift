@@ -7,7 +7,8 @@ extension RedlockClient {
     /// How many locks are looked at side by side.
     private static let looksAtOnce = 64
 
-    /// The locks that somebody holds, sorted by name.
+    /// The locks that somebody holds, sorted by name; and the names of locks in place of which a node has something that
+    /// is none, see ``LockStatus/isNotALock``.
     ///
     /// It is a picture of the past, and not of one moment: the nodes are read step by step, so that they serve others in
     /// between, and each lock by itself. A lock that one owner holds all the time is in it.
@@ -18,7 +19,7 @@ extension RedlockClient {
     ///   `+scan`, or too few answered for one of the locks.
     public func locks(matching pattern: String = "*") async throws -> [LockStatus] {
         try Self.validate(pattern: pattern)
-        return try await statuses(matching: pattern).filter(\.isHeld).sorted { one, other in
+        return try await statuses(matching: pattern).filter { $0.isHeld || $0.isNotALock }.sorted { one, other in
             if one.resource.utf8.elementsEqual(other.resource.utf8) { return (one.slot ?? -1) < (other.slot ?? -1) }
             return one.resource.utf8.lexicographicallyPrecedes(other.resource.utf8)
         }

@@ -50,7 +50,10 @@ extension RedlockClient {
             switch await engine.ask(node, [.plain(["LRANGE", key, "\(-2 * LeaseTerms.mostRecords)", "-1"])]) {
             case .success(let replies):
                 guard let lines = replies[0].array else {
-                    problems[node] = "its records cannot be read: \(replies[0].problem); grant +lrange"
+                    let isForeign = replies[0].error?.hasPrefix("WRONGTYPE") == true
+                    let remedy =
+                        isForeign ? "\(key) is no list; delete that key" : "\(replies[0].problem); grant +lrange"
+                    problems[node] = "its records cannot be read: \(remedy)"
                     continue
                 }
                 for case .bulkString(let line) in lines {

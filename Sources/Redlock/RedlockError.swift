@@ -6,7 +6,7 @@ public struct RedlockError: Error, Sendable {
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Value: String {
             case timedOut, quorumUnavailable, lost, notHeld, invalidConfiguration, invalidArgument, clientShutDown
-            case enrolmentRefused, heldByTask, slotCountRefused
+            case enrolmentRefused, heldByTask, slotCountRefused, notALock
         }
 
         private let value: Value
@@ -21,6 +21,9 @@ public struct RedlockError: Error, Sendable {
         public static let heldByTask = Code(value: .heldByTask)
         /// There are more or fewer slots than were asked for, and some of them are held.
         public static let slotCountRefused = Code(value: .slotCountRefused)
+        /// So many nodes have something in place of the lock that is none that nobody can be granted it; forced release
+        /// deletes that.
+        public static let notALock = Code(value: .notALock)
         /// The owner token does not hold the lock.
         public static let notHeld = Code(value: .notHeld)
         /// The configuration of the client cannot be used.
@@ -59,21 +62,26 @@ public struct RedlockError: Error, Sendable {
     /// What each node contributed, where nodes were asked.
     public let nodes: [NodeReport]
 
-    /// Who holds the lock, if a quorum of nodes said so in time.
+    /// Who holds the lock, or the first of the slots, if a quorum of nodes said so in time.
     public let holder: LockStatus.Holder?
+
+    /// Those who hold the other slots, where all are held; of many slots, 16 are looked at.
+    public let otherHolders: [LockStatus.Holder]
 
     init(
         _ code: Code,
         resource: String? = nil,
         _ message: String,
         nodes: [NodeReport] = [],
-        holder: LockStatus.Holder? = nil
+        holder: LockStatus.Holder? = nil,
+        otherHolders: [LockStatus.Holder] = []
     ) {
         self.code = code
         self.resource = resource
         self.message = message
         self.nodes = nodes
         self.holder = holder
+        self.otherHolders = otherHolders
     }
 }
 

@@ -17,7 +17,9 @@ struct ListCommand: ParsableCommand {
             one moment. Since when is what the clock of the holder showed. Exit code 69 says that too few nodes could be read.
 
             With --json prints {"locks": [{"name", "owner", "host", "process", "sinceMilliseconds" (Unix time), "note", \
-            "remainingMilliseconds", "lastFencingToken", "waitingClients"}]}, with null for what no node tells.
+            "remainingMilliseconds", "lastFencingToken", "waitingClients", "notALock"}]}, with null for what no node tells.
+
+            A name in place of whose lock a server has data that others wrote is listed as not a lock.
 
             EXAMPLES
               redlock list

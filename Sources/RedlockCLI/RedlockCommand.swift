@@ -70,7 +70,8 @@ struct RedlockCommand: AsyncParsableCommand {
               1    lock not obtained (run, acquire: or --conflict-exit-code), not held;
                    status: free; init: refused
               64   wrong usage; a lock that would be waited for until its own end
-              69   no quorum: too few servers reachable, or too few whose votes count;
+              69   no quorum: too few servers reachable, or too few whose votes count, or data
+                   of others lies in place of the lock;
                    doctor: a vote does not count; init: a server does not answer
               70   internal error
               71   refused by the operating system
@@ -82,9 +83,11 @@ struct RedlockCommand: AsyncParsableCommand {
               Every event has "event" and "timeMilliseconds" (Unix time), and "resource" once it is known.
               waiting   holder, holderSinceMilliseconds (Unix time, by the clock of the
                         holder), holderHost, holderProcess, holderNote,
-                        holderRemainingMilliseconds, nodesWithoutVote: [{node, reason,
-                        quarantineMilliseconds}], empty unless a quorum of votes is
-                        missing
+                        holderRemainingMilliseconds, otherHolders: those of the other
+                        slots (--slots), [{owner, host, process, sinceMilliseconds,
+                        note, remainingMilliseconds}], nodesWithoutVote: [{node,
+                        reason, quarantineMilliseconds}], empty unless a quorum of
+                        votes is missing
               acquired  owner, fencingToken (null with --compatible and --shared),
                         slot (null but with --slots), waitedMilliseconds,
                         validityMilliseconds
@@ -102,10 +105,10 @@ struct RedlockCommand: AsyncParsableCommand {
               warning   message
               error     code, message, exitCode, nodes: [{node, outcome}] (where nodes
                         were asked); with timedOut also holder, holderSinceMilliseconds,
-                        holderHost, holderProcess, holderNote
+                        holderHost, holderProcess, holderNote, otherHolders
                         The code is timedOut, quorumUnavailable, votesMissing,
-                        enrolmentRefused, slotCountRefused, lost, maximumHold,
-                        notHeld, usage, systemError, internalError, notExecutable,
+                        notALock, enrolmentRefused, slotCountRefused, lost,
+                        maximumHold, notHeld, usage, systemError, internalError, notExecutable,
                         notFound, interrupted or clientShutDown.
             """,
         version: "0.1.0",

@@ -17,7 +17,7 @@ struct ReleaseCommand: ResourceCommand {
             gone, alone or together with others. If standard input is a terminal, it asks first. The holder is not stopped: it finds out at its next \
             renewal, and may still be at work when the next one begins. Every later holder has a higher fencing token. Keys \
             that fewer nodes than a quorum have are deleted as well; exit code 1 says that no quorum had it. Not with \
-            --compatible.
+            --compatible. Data of others in place of the lock, which is no lock, is deleted as well.
 
             EXAMPLES
               REDLOCK_TOKEN=$TOKEN redlock release batch
@@ -98,6 +98,7 @@ struct ReleaseCommand: ResourceCommand {
     }
 
     private static func question(_ status: LockStatus) -> String {
+        if status.isNotALock { return "\"\(status.title)\" is \(StatusText.notALockText(status)). Delete it?" }
         let holders = ([status.holder].compactMap { $0 } + status.sharers).map { HolderText($0, at: Date()).present }
         let holder = holders.isEmpty ? "somebody, though by no quorum" : holders.joined(separator: ", and by ")
         return "\"\(status.title)\" is held by \(holder), who may still be at work. Take it away?"
@@ -110,7 +111,7 @@ extension LockStatus {
         isQuorumReachable
             && !nodes.contains { node in
                 switch node.state {
-                case .held, .shared: true
+                case .held, .shared, .notALock: true
                 case .free, .unavailable: false
                 }
             }

@@ -6,8 +6,12 @@ import Redlock
 /// What stands between us and a lock, as far as it can be seen.
 struct Obstacle: Sendable {
     var holder: LockStatus.Holder?
+    /// Those who have the other slots, where one of several is wanted.
+    var otherHolders: [LockStatus.Holder] = []
     /// The nodes without a vote, where too few votes count for anybody to be granted the lock.
     var missingVotes: MissingVotes?
+    /// What is to be told of a name in place of whose lock lies something else.
+    var notALock: String?
     /// Of the names that are asked for, those that are held until this process has ended.
     var outerNames: [String] = []
 }
@@ -30,10 +34,15 @@ struct WaitingNotice: Sendable {
         do {
             try await Task.sleep(for: delay)
             var obstacle = Obstacle(outerNames: OuterLocks().names(among: wish.names))
-            // Of slots, those have them who came first.
+            if let count = wish.slotCount, let client = client as? RedlockClient {
+                let holders = try await Self.holders(ofSlots: count, of: wish.names[0], client)
+                obstacle.holder = holders.first
+                obstacle.otherHolders = Array(holders.dropFirst())
+            }
             for name in wish.names where wish.slotCount == nil && obstacle.holder == nil {
                 let status = try await client.inspect(name)
                 obstacle.holder = status.holder ?? status.sharers.first
+                if status.isNotALock { obstacle.notALock = "\"\(name)\" is \(StatusText.notALockText(status))" }
             }
             if obstacle.holder == nil, let client = client as? RedlockClient {
                 let missing = MissingVotes(try await client.diagnose())
@@ -44,5 +53,17 @@ struct WaitingNotice: Sendable {
         } catch {
             // Only told for information: the acquire itself reports what is wrong.
         }
+    }
+
+    private static func holders(
+        ofSlots count: Int,
+        of name: String,
+        _ client: RedlockClient
+    ) async throws -> [LockStatus.Holder] {
+        var holders: [LockStatus.Holder] = []
+        for slot in 0..<min(count, LockStatus.mostSlotsLookedAt) {
+            if let holder = try await client.inspect(name, slot: slot).holder { holders.append(holder) }
+        }
+        return holders
     }
 }

@@ -34,6 +34,7 @@ struct WatchCommand: ParsableCommand {
                         remainingMilliseconds of the holder, as last seen
               sharersJoined, sharersLeft  count, sharers: as the holder above
               waitersJoined, waitersLeft  count, waitingClients
+              notALock  count: the servers that have something else in place of the lock
               nodeUnreachable, nodeLostVote  node, reason
               nodeRegainedVote  node
               quorumLost  nodes: [{node, outcome}]

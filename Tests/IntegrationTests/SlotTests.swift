@@ -35,6 +35,28 @@ struct SlotTests {
         }
     }
 
+    /// The error names the holders of the slots; where a slot is free, there is no error.
+    @Test
+    func whoGivesUpIsToldWhoHasTheSlots() async throws {
+        try await Layout.three.withClient { client, redis in
+            func options(_ label: String) -> LockOptions { LockOptions(wait: .none, label: label) }
+            let one = try await client.acquireSlot(of: "gpu", limit: 2, options: options("one"))
+            let two = try await client.acquireSlot(of: "gpu", limit: 2, options: options("two"))
+            let other = try await RedlockClient.connected(to: redis)
+            let error = await #expect(throws: RedlockError.self) {
+                try await other.acquireSlot(of: "gpu", limit: 2, options: options("three"))
+            }
+            #expect(error?.code == .timedOut)
+            #expect(error?.holder?.label == "one" && error?.otherHolders.map(\.label) == ["two"])
+            #expect(error?.message.hasPrefix("all 2 slots of \"gpu\" are held by one, two; gave up") == true)
+            await two.release()
+            let free = try await other.acquireSlot(of: "gpu", limit: 2, options: options("three"))
+            #expect(free.slot == two.slot)
+            for lease in [one, free] { await lease.release() }
+            await other.shutdown()
+        }
+    }
+
     /// One attempt is enough where nobody else asks.
     @Test
     func takesOneRoundTripWhereNobodyElseAsks() async throws {

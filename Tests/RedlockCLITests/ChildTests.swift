@@ -227,7 +227,7 @@ struct ReporterTests {
         let reports: [(Report, String, Set<String>)] = [
             (
                 .waiting(Obstacle(holder: LockStatus.Holder(label: "h\n\"", remaining: nil))), "waiting",
-                holderFields.union(["holderRemainingMilliseconds", "nodesWithoutVote"])
+                holderFields.union(["holderRemainingMilliseconds", "otherHolders", "nodesWithoutVote"])
             ),
             (
                 .acquired(owner: "o", fencingToken: nil, slot: nil, waited: .zero, validity: .seconds(9)), "acquired",
@@ -252,7 +252,7 @@ struct ReporterTests {
             (.error(CommandFailure(exitCode: 1, "m\u{1}\\")), "error", ["code", "message", "exitCode"]),
             (
                 .error(CommandFailure(exitCode: 1, code: "timedOut", "m")), "error",
-                holderFields.union(["code", "message", "exitCode"])
+                holderFields.union(["otherHolders", "code", "message", "exitCode"])
             ),
             (.warning("é"), "warning", ["message"]),
         ]

@@ -102,6 +102,8 @@ struct KindsOfLockTests {
             #expect(Set(holders.map(\.output)) == ["slot=0\n", "slot=1\n"])
             let full = try await Executable.run(["run", "-n", "--slots", "2", "gpu", "--", "true"], redis: redis.urls)
             #expect(full.exitCode == 1)
+            #expect(full.errors.contains("all 2 slots of \"gpu\" are held by "), "\(full.errors)")
+            for holder in holders { #expect(full.errors.contains(":\(holder.processID)"), "\(full.errors)") }
             let more = try await Executable.run(["run", "-n", "--slots", "3", "gpu", "--", "true"], redis: redis.urls)
             #expect(more.exitCode == 64)
             #expect(more.errors.contains("has 2 slots"), "\(more.errors)")
@@ -122,6 +124,32 @@ struct KindsOfLockTests {
                 try await Executable.run(["run", "-n", "--slots", "3", "gpu", "--", "true"], redis: redis.urls).exitCode
                     == 0
             )
+        }
+    }
+
+    /// A command that waits for a slot is told who has them all, as one that waits for a lock is.
+    @Test
+    func aCommandThatWaitsForASlotIsToldWhoHasThem() async throws {
+        try await withEnrolledRedis(nodes: 3) { redis in
+            let environment = Executable.environment(redis.urls)
+            let holders = try ["one", "two"].map { label in
+                try Executable.Running(
+                    ["run", "--slots", "2", "--label", label, "gpu", "-c", "echo started; exec sleep 300"],
+                    environment: environment
+                )
+            }
+            for holder in holders { try await holder.waitFor("started") }
+            let waiting = ["run", "--wait", "1", "--slots", "2", "gpu", "--", "true"]
+            let told = try await Executable.run(["run", "-v"] + waiting.dropFirst(), redis: redis.urls)
+            let notice = try #require(told.errorLines.first { $0.contains("waiting for \"gpu\", held by ") })
+            #expect(notice.contains("one") && notice.contains("; by ") && notice.contains("two"), "\(notice)")
+            let json = try await Executable.run(["run", "--json"] + waiting.dropFirst(), redis: redis.urls)
+            for event in ["waiting", "error"] {
+                let fields = try #require(json.event(event), "\(json.errors)")
+                let others = try #require(fields["otherHolders"] as? [[String: Any]])
+                let labels = [fields["holder"] as? String] + others.map { $0["owner"] as? String }
+                #expect(Set(labels) == ["one", "two"], "\(json.errors)")
+            }
         }
     }
 

@@ -50,6 +50,7 @@
             "leaveQueue: WRONGTYPE Operation against a key holding the wrong kind of value",
             "read: [text many text 0 []]", "read: [text many text 1 []]", "read: [null -2 null 0 []]",
             "read: [null -2 null null []]", "read: [null -2 null 0 [text many]]",
+            "removeForeign: 0", "removeForeign: 1",
             "enrol: text", "replaceRecord: 0", "replaceRecord: 1", "raiseByHand: many",
             "raiseByHand: ERR user_script: attempt to compare number with nil",
             "setIfAbsent: OK", "setIfAbsent: null",

@@ -249,6 +249,7 @@ struct RandomSteps {
             )
         case 3..<5: return .releasePlain(lock: one.keys.lock, ownerToken: ownerToken())
         case 5: return Driven.release("a", "b", by: ownerToken())
+        case 9: return .removeForeign(one.keys)
         default:
             return .release(
                 [one],

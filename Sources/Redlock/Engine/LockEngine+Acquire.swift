@@ -58,11 +58,19 @@ extension LockEngine {
             )
             return fail(operation, error)
         }
-        guard operation.namesHolder, blocker.kind == .lock else {
+        guard operation.namesHolder else {
             return fail(operation, RedlockError.timedOut(resource, waitedMilliseconds: waited, holder: nil))
         }
         let lookupTime = min(nodeTimeoutNanoseconds, 40_000_000)
+        if case .slot(_, let name, let count) = operation.claim {
+            return readSlots(of: name, count: count, within: lookupTime) { [unowned self] statuses in
+                fail(operation, slotsRefused(name, count: count, statuses, waitedMilliseconds: waited))
+            }
+        }
         read(blocker, within: lookupTime) { [unowned self] status in
+            if status.notALockCount > quorum.nodesThatMayFail {
+                return fail(operation, RedlockError.notALock(blocker.text, status))
+            }
             // Those who share a lock keep nobody from sharing it; one who waits to have it alone does.
             let sharer = operation.claim.isShared ? nil : status.sharers.first
             let error = RedlockError.timedOut(
@@ -73,6 +81,20 @@ extension LockEngine {
             )
             fail(operation, error)
         }
+    }
+
+    /// The error about slots of which none could be had: who has them, or what lies in their place.
+    private func slotsRefused(
+        _ name: ResourceName,
+        count: Int,
+        _ statuses: [LockStatus],
+        waitedMilliseconds: Int64
+    ) -> RedlockError {
+        let holders = statuses.compactMap(\.holder)
+        if holders.isEmpty, let status = statuses.first(where: { $0.notALockCount > quorum.nodesThatMayFail }) {
+            return RedlockError.notALock(status.title, status)
+        }
+        return RedlockError.timedOut(name.text, slotCount: count, waitedMilliseconds: waitedMilliseconds, holders)
     }
 
     /// Ends an acquisition that came to nothing.
@@ -97,6 +119,16 @@ extension LockEngine {
 extension RedlockError {
     static let shutDown = RedlockError(.clientShutDown, "the client was shut down")
 
+    static func notALock(_ resource: String, _ status: LockStatus) -> RedlockError {
+        RedlockError(
+            .notALock,
+            resource: resource,
+            "\"\(resource)\" cannot be locked: \(status.notALockCount) of \(status.nodes.count) nodes have something in "
+                + "its place that is no lock; `redlock release --force` deletes it",
+            nodes: status.reports
+        )
+    }
+
     static func timedOut(
         _ resource: String,
         waitedMilliseconds: Int64,
@@ -115,5 +147,29 @@ extension RedlockError {
         }
         message += "; gave up after \(waitedMilliseconds) ms"
         return RedlockError(.timedOut, resource: resource, message, holder: holder)
+    }
+
+    /// All slots are held; by whom, as far as could be learnt.
+    static func timedOut(
+        _ resource: String,
+        slotCount: Int,
+        waitedMilliseconds: Int64,
+        _ holders: [LockStatus.Holder]
+    ) -> RedlockError {
+        let slots = slotCount == 1 ? "the one slot" : "all \(slotCount) slots"
+        var message = "\(slots) of \"\(resource)\" \(slotCount == 1 ? "is" : "are") held"
+        if !holders.isEmpty {
+            let named = holders.prefix(4).map { $0.label ?? "a client of another kind" }
+            let others = holders.count > named.count ? " and \(holders.count - named.count) more" : ""
+            message += " by \(named.joined(separator: ", "))\(others)"
+        }
+        message += "; gave up after \(waitedMilliseconds) ms"
+        return RedlockError(
+            .timedOut,
+            resource: resource,
+            message,
+            holder: holders.first,
+            otherHolders: Array(holders.dropFirst())
+        )
     }
 }

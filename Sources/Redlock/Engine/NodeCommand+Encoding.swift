@@ -169,6 +169,10 @@ extension NodeCommand {
             encoder.append(keys: record)
             encoder.append(expected)
             encoder.append(new)
+        case .removeForeign(let keys):
+            encoder.append(keyCount: 2)
+            encoder.append(lockOf: keys)
+            encoder.append(readersOf: keys)
         case .raiseByHand(let fence, let atLeast, let lifeMilliseconds):
             encoder.append(keys: fence)
             encoder.append(atLeast)

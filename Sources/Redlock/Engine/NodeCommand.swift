@@ -53,6 +53,8 @@ package enum NodeCommand {
     case enrol(record: String, expected: String, before: String, after: String)
     /// Write another record in place of the one that was read, and leave the server's time as it is.
     case replaceRecord(record: String, expected: String, new: String)
+    /// Delete what lies in place of a lock and is none.
+    case removeForeign(LockKeys)
     /// Raise the counter, whoever holds the lock.
     case raiseByHand(fence: String, atLeast: Int64, lifeMilliseconds: Int64)
     /// Tell the time.
@@ -335,6 +337,7 @@ package enum NodeCommand {
         case .read(_, let queue): queue == nil ? .readPlain : .read
         case .enrol: .enrol
         case .replaceRecord: .replaceRecord
+        case .removeForeign: .removeForeign
         case .raiseByHand: .raiseByHand
         case .setIfAbsent, .time, .plain: nil
         }
@@ -347,7 +350,7 @@ package enum NodeCommand {
             .extendShared:
             true
         case .repair, .repairShared, .setLife, .setLifeShared, .release, .releaseShared, .releaseSlot, .releasePlain,
-            .enqueue, .leaveQueue, .read, .enrol, .replaceRecord, .raiseByHand, .time, .plain:
+            .enqueue, .leaveQueue, .read, .enrol, .replaceRecord, .removeForeign, .raiseByHand, .time, .plain:
             false
         }
     }
@@ -381,7 +384,24 @@ extension NodeCommand.Wanted {
 extension RESPValue {
     /// Why this reply to a command is none of those that the command gives.
     var problem: String {
-        error?.withoutEchoedArguments ?? "an answer that the command does not give"
+        guard let error else { return "an answer that the command does not give" }
+        return Self.foreignValue(in: error) ?? error.withoutEchoedArguments
+    }
+
+    /// What an error says of a key of this package that holds what this package never writes, and what to do about it; nil
+    /// for every other error.
+    private static func foreignValue(in error: String) -> String? {
+        if error.contains("WRONGTYPE") {
+            return "one of the keys of this name below the prefix holds data of another type (WRONGTYPE); if it is in "
+                + "place of the lock, `redlock release --force NAME` deletes it; delete any other by hand"
+        }
+        // By INCRBY and by Lua, for a counter that is no number.
+        let isOfCounter = ["value is not an integer", "decrement would overflow", "attempt to compare"].contains {
+            error.contains($0)
+        }
+        guard isOfCounter else { return nil }
+        return "its counter of fencing tokens is not a number; delete that key (fence:NAME below the prefix) on this "
+            + "node, then run `redlock fence NAME --at-least N` with the highest token that your store has seen"
     }
 
     /// The server's clock in an answer to TIME, in microseconds since 1970.

@@ -22,6 +22,8 @@ final class ReadExchange: ScriptSender {
     /// What each node says of those who share the lock.
     private var shares: [Int: [Reading]] = [:]
     private var problems: [Int: String] = [:]
+    /// The nodes that have something else in place of the lock.
+    private var foreign: NodeSet = []
     private var open: NodeSet
     private var timer: (any LoopTimer)?
     private var completion: ((LockStatus) -> Void)?
@@ -48,6 +50,10 @@ final class ReadExchange: ScriptSender {
     func command(for node: Int) -> NodeCommand? { command }
 
     func received(_ reply: RESPValue, from node: Int) {
+        if reply.error?.contains("WRONGTYPE") == true {
+            foreign.insert(node)
+            return settle(node)
+        }
         guard case .array(let elements) = reply, elements.count == 5, let milliseconds = elements[1].integer else {
             return failed(reply.problem, at: node)
         }
@@ -105,6 +111,8 @@ final class ReadExchange: ScriptSender {
                 let number = ownerNumbers[reading.value] ?? ownerNumbers.count + 1
                 ownerNumbers[reading.value] = number
                 state = .held(Self.holder(reading.value, reading.remainingMilliseconds), ownerNumber: number)
+            } else if foreign.contains(node) {
+                state = .notALock
             } else if let problem = problems[node] {
                 state = .unavailable(reason: problem.printable())
             } else if let shares = shares[node] {
@@ -166,5 +174,24 @@ extension LockEngine {
     func read(_ name: ResourceName, within nanoseconds: Int64, completion: @escaping (LockStatus) -> Void) {
         ReadExchange(name, engine: self, completion: completion)
             .send(to: connectedNodes, within: nanoseconds)
+    }
+
+    /// Looks at the slots of a name side by side; completes with what is known of each, in their order.
+    func readSlots(
+        of name: ResourceName,
+        count: Int,
+        within nanoseconds: Int64,
+        completion: @escaping ([LockStatus]) -> Void
+    ) {
+        let count = min(count, LockStatus.mostSlotsLookedAt)
+        var statuses: [LockStatus?] = Array(repeating: nil, count: count)
+        var awaited = count
+        for slot in 0..<count {
+            read(ResourceName(name.text, kind: .slot(slot)), within: nanoseconds) { status in
+                statuses[slot] = status
+                awaited -= 1
+                if awaited == 0 { completion(statuses.compactMap { $0 }) }
+            }
+        }
     }
 }

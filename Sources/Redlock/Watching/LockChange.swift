@@ -29,6 +29,9 @@ public enum LockChange: Hashable, Sendable {
     /// So many clients fewer than before wait for the lock, which did not change hands.
     case waitersLeft(LockStatus, count: Int)
 
+    /// Nodes have something in place of the lock that is none, and nobody holds it; told once, until that is gone.
+    case notALock(LockStatus)
+
     // Of nodes, as this client knows them.
     /// The node cannot be asked, for this reason.
     case nodeUnreachable(node: String, reason: String)

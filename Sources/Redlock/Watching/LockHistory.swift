@@ -38,6 +38,7 @@ struct LockHistory: Sendable {
         var holder: Holder?
         var sharerCount = 0
         var waitingClients: Int?
+        var isNotALock = false
     }
 
     private struct Holder {
@@ -115,12 +116,14 @@ struct LockHistory: Sendable {
             let lock = Lock(
                 holder: holder(in: status, picture, former),
                 sharerCount: status.sharers.count,
-                waitingClients: status.waitingClients
+                waitingClients: status.waitingClients,
+                isNotALock: status.isNotALock
             )
             if let change = change(from: former, to: lock, status, in: picture) { changes.append(change) }
             if let change = changeOfSharers(from: former.sharerCount, status) { changes.append(change) }
+            if lock.isNotALock, !former.isNotALock { changes.append(.notALock(status)) }
             let isForgotten = lock.holder == nil && lock.sharerCount == 0 && (status.waitingClients ?? 0) == 0
-            locks[name] = isForgotten ? nil : lock
+            locks[name] = isForgotten && !lock.isNotALock ? nil : lock
         }
         return changes
     }

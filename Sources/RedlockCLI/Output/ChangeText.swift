@@ -64,6 +64,8 @@ struct ChangeText {
                     count == 1 ? " waits no more\(Self.waiting(status))" : " wait no more\(Self.waiting(status))"
                 ), nil
             )
+        case .notALock(let status):
+            (status.title, ("not a lock", "\(StatusText.notALockText(status).trimmingPrefix("not a lock"))"), .yellow)
         case .nodeUnreachable, .nodeLostVote, .nodeRegainedVote, .quorumLost, .quorumRegained: toldOfNodes
         }
     }
@@ -143,6 +145,11 @@ struct ChangeText {
         case .sharersLeft(let status, let count): ("sharersLeft", Self.fields(ofSharers: status, count: count))
         case .waitersJoined(let status, let count): ("waitersJoined", Self.fields(of: status, count: count))
         case .waitersLeft(let status, let count): ("waitersLeft", Self.fields(of: status, count: count))
+        case .notALock(let status):
+            (
+                "notALock",
+                [("resource", .string(status.title)), ("count", .integer(Int64(status.notALockCount)))]
+            )
         case .nodeUnreachable(let node, let reason):
             ("nodeUnreachable", [("node", .string(node)), ("reason", .string(reason))])
         case .nodeLostVote(let node, let reason):

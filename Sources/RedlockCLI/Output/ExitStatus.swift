@@ -27,7 +27,7 @@ enum ExitStatus {
         switch code {
         case .timedOut: conflictExitCode
         case .notHeld, .enrolmentRefused: conflict
-        case .quorumUnavailable: unavailable
+        case .quorumUnavailable, .notALock: unavailable
         case .lost: lost
         case .invalidConfiguration, .invalidArgument, .slotCountRefused: usage
         default: internalError
@@ -62,6 +62,8 @@ struct CommandFailure: Error, CustomStringConvertible {
     let description: String
     /// Who holds the lock, where that is the failure.
     var holder: LockStatus.Holder?
+    /// Those who hold the other slots, where one of several was wanted.
+    var otherHolders: [LockStatus.Holder] = []
     /// What each node contributed, where nodes were asked.
     var nodes: [RedlockError.NodeReport] = []
     /// Whether people see the nodes on lines of their own, as the description does not name them.
@@ -113,6 +115,7 @@ struct CommandFailure: Error, CustomStringConvertible {
                 error.description + hint + (isUsage ? Self.hintToOptions(error.message) : "")
             )
             holder = error.holder
+            otherHolders = error.otherHolders
             nodes = error.nodes
         case let error as ElectionError:
             let isUsage = error.code == .invalidConfiguration

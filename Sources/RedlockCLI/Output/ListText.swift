@@ -18,6 +18,11 @@ struct ListText {
     var lines: [String] { locks.map(row).linesInColumns }
 
     private func row(_ lock: LockStatus) -> [String] {
+        guard !lock.isNotALock else {
+            let extent = "not a lock on \(lock.notALockCount) of \(lock.nodes.count) nodes"
+            let remedy = "`redlock release --force` deletes it"
+            return [lock.title, extent, "", "", "", remedy, "", ""].map(Reporter.inOneLine)
+        }
         let first = lock.holder ?? lock.sharers.first
         let holder = first.map { HolderText($0, at: time) }
         let others = lock.sharers.count > 1 ? " and \(lock.sharers.count - 1) more" : ""
@@ -46,6 +51,7 @@ struct ListText {
                                     ("sharers", .array(lock.sharers.map { .object(HolderText.fields(of: $0)) })),
                                     ("lastFencingToken", .token(lock.lastFencingToken)),
                                     ("waitingClients", .optional(lock.waitingClients)),
+                                    ("notALock", .boolean(lock.isNotALock)),
                                 ]
                         )
                     }

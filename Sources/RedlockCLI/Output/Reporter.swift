@@ -126,8 +126,10 @@ struct Reporter: Sendable {
 
     private static func text(of obstacle: Obstacle, time: Date) -> String {
         if let holder = obstacle.holder {
-            return ", held by " + HolderText(holder, at: time).whole
+            let holders = [holder] + obstacle.otherHolders
+            return ", held by " + holders.map { HolderText($0, at: time).whole }.joined(separator: "; by ")
         }
+        if let notALock = obstacle.notALock { return ": \(notALock)" }
         return obstacle.missingVotes.map { ": only \($0.text)" } ?? ""
     }
 
@@ -160,6 +162,7 @@ struct Reporter: Sendable {
                 "waiting",
                 jsonFields(of: obstacle.holder) + [
                     ("holderRemainingMilliseconds", .milliseconds(obstacle.holder?.remaining)),
+                    ("otherHolders", json(ofOthers: obstacle.otherHolders)),
                     ("nodesWithoutVote", obstacle.missingVotes?.json ?? .array([])),
                 ]
             )
@@ -223,7 +226,9 @@ struct Reporter: Sendable {
             ("code", .string(failure.code)),
             ("message", .string(failure.description)),
             ("exitCode", .integer(Int64(failure.exitCode))),
-        ] + (failure.code == "timedOut" ? jsonFields(of: failure.holder) : [])
+        ]
+            + (failure.code == "timedOut"
+                ? jsonFields(of: failure.holder) + [("otherHolders", json(ofOthers: failure.otherHolders))] : [])
             + (failure.nodes.isEmpty ? [] : [("nodes", .array(failure.nodes.map(json(of:))))])
     }
 
@@ -235,6 +240,11 @@ struct Reporter: Sendable {
             ("holderProcess", .optional(holder?.process.map { Int($0) })),
             ("holderNote", .optional(holder?.note)),
         ]
+    }
+
+    /// Those who hold the other slots.
+    private static func json(ofOthers holders: [LockStatus.Holder]) -> JSONLine {
+        .array(holders.map { .object(HolderText.fields(of: $0)) })
     }
 
     static func json(of node: RedlockError.NodeReport) -> JSONLine {

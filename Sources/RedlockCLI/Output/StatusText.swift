@@ -79,6 +79,7 @@ struct StatusText {
         case .held: status.holder.map { "held by " + HolderText($0, at: time).whole } ?? sharersText
         case .free: "free"
         case .unknown: "unknown, " + (status.isQuorumReachable ? "too few votes count" : "no quorum of nodes answered")
+        case .taken where status.isNotALock: Self.notALockText(status)
         case .taken:
             "not held by a quorum, but \(Self.takenCount(status)) of \(status.nodes.count) nodes have keys"
                 + (Self.ownerCount(status) > 1 ? " of several owners" : "")
@@ -88,8 +89,8 @@ struct StatusText {
     private static func takenCount(_ status: LockStatus) -> Int {
         status.nodes.count { node in
             switch node.state {
-            case .held, .shared: true
-            case .free, .unavailable: holdsSomethingElse(node.state)
+            case .held, .shared, .notALock: true
+            case .free, .unavailable: false
             }
         }
     }
@@ -101,9 +102,10 @@ struct StatusText {
         return Set(owners).count
     }
 
-    /// The server says so when it is asked for the text of a key that has none.
-    private static func holdsSomethingElse(_ state: LockStatus.NodeState) -> Bool {
-        if case .unavailable(let reason) = state { reason.contains("WRONGTYPE") } else { false }
+    /// What is in place of a lock, on how many nodes, and what to do about it.
+    static func notALockText(_ status: LockStatus) -> String {
+        "not a lock: \(status.notALockCount) of \(status.nodes.count) nodes have something else in its place; "
+            + "`redlock release --force` deletes it"
     }
 
     private func text(of state: LockStatus.NodeState) -> String {
@@ -111,7 +113,7 @@ struct StatusText {
         case .free: "free"
         case .held(let holder, let ownerNumber): "held by \(text(of: holder)) [holder \(ownerNumber)]"
         case .shared(let count): "shared by \(count)"
-        case .unavailable where Self.holdsSomethingElse(state): "holds something that is not a lock"
+        case .notALock: "holds something that is not a lock"
         case .unavailable(let reason): "unavailable: \(reason)"
         }
     }
@@ -160,8 +162,8 @@ struct StatusText {
         case .held(let theHolder, let ownerNumber):
             (state, holder, number) = ("held", theHolder, .integer(Int64(ownerNumber)))
         case .shared: state = "shared"
-        case .unavailable(let text):
-            (state, reason) = (Self.holdsSomethingElse(node.state) ? "notALock" : "unavailable", .string(text))
+        case .notALock: state = "notALock"
+        case .unavailable(let text): (state, reason) = ("unavailable", .string(text))
         }
         return .object(
             [("node", .string(node.name)), ("state", .string(state))] + HolderText.fields(of: holder)

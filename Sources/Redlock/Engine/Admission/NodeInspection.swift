@@ -38,6 +38,8 @@ struct NodeInspection {
         switch replies[2] {
         case .null: record = nil
         case .bulkString(let bytes): record = String(decoding: bytes, as: UTF8.self)
+        // No text at all is no record either.
+        case .error(let text) where text.hasPrefix("WRONGTYPE"): record = ""
         default:
             throw NodeFailure(.permission, "its record cannot be read: \(replies[2].problem.printable())")
         }

@@ -116,15 +116,19 @@ extension Script {
         digest: "35a7fc2c6c8b5aa3fe3a78d2fb54cee73edb20e4"
     )
 
+    /// What is known of a lock.
+    ///
     /// The owner token, its life in milliseconds (-1: for ever, -3: not allowed to know), the counter, how many clients
     /// wait, and the owner tokens of those who share the lock, each before its life, 32 at most; null for what is not there
-    /// or may not be known.
+    /// or may not be known. An error where the lock, or what those have who share it, is something else.
     ///
     /// KEYS: lock, fence, readers, queue.
     static let read = Script(
         text: """
             local left = redis.pcall('PTTL', KEYS[1])
             if type(left) ~= 'number' then left = -3 end
+            local counter = redis.pcall('GET', KEYS[2])
+            if type(counter) ~= 'string' then counter = false end
             local waiting = redis.pcall('ZCARD', KEYS[4])
             if type(waiting) ~= 'number' then waiting = false end
             local readers = {}
@@ -136,9 +140,9 @@ extension Script {
                     readers[place + 1] = found[place + 1] - now
                 end
             end
-            return {redis.call('GET', KEYS[1]), left, redis.call('GET', KEYS[2]), waiting, readers}
+            return {redis.call('GET', KEYS[1]), left, counter, waiting, readers}
             """,
-        digest: "cc51a1973a6bb089e2dea33e29999ee1c9934845"
+        digest: "ffd91e8b728b0f9172d29aed93af71790afab5a3"
     )
 
     /// The same without a counter, a queue and those who share.

@@ -31,6 +31,26 @@ extension Script {
         digest: "b097e6df6348156cb1aa4db4a160a4d38272d9e9"
     )
 
+    /// Deletes what lies in place of a lock and is none; a real lock, which may have been taken meanwhile, stays.
+    ///
+    /// Answers how many keys were deleted.
+    ///
+    /// KEYS: lock, readers.
+    static let removeForeign = Script(
+        text: """
+            local removed = 0
+            for place, command in ipairs({'GET', 'ZCARD'}) do
+                local value = redis.pcall(command, KEYS[place])
+                if type(value) == 'table' and value.err then
+                    if not string.find(value.err, 'WRONGTYPE', 1, true) then return value end
+                    removed = removed + redis.call('DEL', KEYS[place])
+                end
+            end
+            return removed
+            """,
+        digest: "6cc2c124ef94c5afa55033b68c8c58a8594c6de6"
+    )
+
     /// Raises the counter, whoever holds the lock; answers where it stands.
     ///
     /// KEYS: fence. ARGV: the least that the counter shall stand at, its life in milliseconds.

@@ -260,7 +260,7 @@ extension SimulatedServer {
         let waiting = queue.flatMap { try? count($0.queue) }
         let shares = queue == nil ? [] : try self.shares(keys.readers)
         let owner = try get(keys.lock)?.string
-        let counter = queue == nil ? nil : try get(keys.fence)?.string
+        let counter = queue == nil ? nil : (try? get(keys.fence))?.string
         return .array([
             owner.map(RESPValue.bulkText) ?? .null,
             .integer(LuaNumber.integer(Double(left))),
@@ -268,6 +268,23 @@ extension SimulatedServer {
             waiting.map(RESPValue.integer) ?? .null,
             .array(shares),
         ])
+    }
+
+    func removeForeign(_ keys: NodeCommand.LockKeys) throws(CommandError) -> RESPValue {
+        var removed: Int64 = 0
+        do throws(CommandError) {
+            _ = try get(keys.lock)
+        } catch {
+            guard error.isWrongType else { throw error }
+            removed += try delete(keys.lock)
+        }
+        do throws(CommandError) {
+            _ = try count(keys.readers)
+        } catch {
+            guard error.isWrongType else { throw error }
+            removed += try delete(keys.readers)
+        }
+        return .integer(removed)
     }
 
     private func shares(_ readers: String) throws(CommandError) -> [RESPValue] {

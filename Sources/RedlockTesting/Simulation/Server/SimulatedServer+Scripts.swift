@@ -44,6 +44,7 @@ extension SimulatedServer {
         case .enrol(let record, let expected, let before, let after):
             return try enrol(record, expected: expected, before: before, after: after)
         case .replaceRecord(let record, let expected, let new): return try replace(record, expected: expected, new: new)
+        case .removeForeign(let keys): return try removeForeign(keys)
         case .raiseByHand(let fence, let atLeast, let lifeMilliseconds):
             return try raiseByHand(fence, atLeast: atLeast, lifeMilliseconds: lifeMilliseconds)
         case .setIfAbsent, .time, .plain: preconditionFailure("a command without a script")

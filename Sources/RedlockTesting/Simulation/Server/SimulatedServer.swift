@@ -140,6 +140,9 @@ struct CommandError: Error {
     let text: String
 
     static let noScript = CommandError(text: "NOSCRIPT No matching script. Please use EVAL.")
+    /// Whether the key holds another type than the command is for.
+    var isWrongType: Bool { text.hasPrefix("WRONGTYPE") }
+
     static let wrongType = CommandError(
         text: "WRONGTYPE Operation against a key holding the wrong kind of value"
     )

@@ -197,6 +197,7 @@ extension NodeCommand {
         case .read(let keys, _): "read \(keys.lock)"
         case .enrol(_, _, let before, let after): "enrol \(before) \(after)"
         case .replaceRecord: "replace the record"
+        case .removeForeign(let keys): "remove what is no lock at \(keys.lock)"
         case .raiseByHand(let fence, let atLeast, _): "raise \(fence) to \(atLeast)"
         case .time: "time"
         case .plain(let words): words.joined(separator: " ")

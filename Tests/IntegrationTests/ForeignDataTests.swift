@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LocalRedis
+import Redlock
+import TestSupport
+import Testing
+
+/// Data that others wrote in place of a lock.
+@Suite(.serialized)
+struct ForeignDataTests {
+    /// What was seen is compared with what is deleted: a lock that was taken after the look stays.
+    @Test(arguments: [false, true])
+    func forcedReleaseLeavesALockThatWasTakenMeanwhile(isShared: Bool) async throws {
+        try await Layout.three.withClient { client, redis in
+            let key = isShared ? "redlock:readers:odd" : "odd".lockKey
+            for server in redis.servers { _ = try await server.send("LPUSH", key, "x") }
+            let seen = try await client.inspect("odd")
+            #expect(seen.isNotALock && seen.notALockCount == 3 && seen.isQuorumReachable)
+            for server in redis.servers { _ = try await server.send("DEL", key) }
+            if isShared {
+                try await client.withLock("odd", mode: .shared) { lease in
+                    _ = try await client.releaseByForce(seen)
+                    try await lease.extend()
+                }
+            } else {
+                try await client.withLock("odd") { lease in
+                    _ = try await client.releaseByForce(seen)
+                    try await lease.extend()
+                }
+            }
+            // The control: what is no lock is deleted.
+            for server in redis.servers { _ = try await server.send("LPUSH", key, "x") }
+            #expect(try await client.releaseByForce(try await client.inspect("odd")))
+            for server in redis.servers { #expect(try await server.send("EXISTS", key) == "0") }
+        }
+    }
+
+    /// A minority that has something else in place of the lock costs its votes and nothing more.
+    @Test
+    func aMinorityWithForeignDataKeepsNobodyFromLocking() async throws {
+        try await Layout.three.withClient { client, redis in
+            _ = try await redis[0].send("LPUSH", "odd".lockKey, "x")
+            #expect(try await client.locks().map(\.resource) == ["odd"])
+            try await client.withLock("odd") { _ in
+                let status = try await client.inspect("odd")
+                #expect(status.isHeld && !status.isNotALock && status.notALockCount == 1)
+            }
+            _ = try await redis[1].send("LPUSH", "odd".lockKey, "x")
+            let error = await #expect(throws: RedlockError.self) { try await client.acquire("odd", options: .once) }
+            #expect(error?.code == .notALock && error?.nodes.count == 3, "\(String(describing: error))")
+        }
+    }
+}
