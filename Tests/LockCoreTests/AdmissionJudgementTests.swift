@@ -69,6 +69,20 @@ struct AdmissionJudgementTests {
     }
 
     @Test
+    func sentinelHasNoVote() {
+        #expect(objection { facts, _ in facts.isSentinel = true } == .refuse(.sentinel))
+    }
+
+    @Test
+    func replicaInAClusterIsToldAsANodeOfTheCluster() {
+        let refusal = objection { facts, _ in
+            facts.isMaster = false
+            facts.isClusterNode = true
+        }
+        #expect(refusal == .refuse(.clusterNode))
+    }
+
+    @Test
     func clusterNodeHasNoVote() {
         #expect(objection { facts, _ in facts.isClusterNode = true } == .refuse(.clusterNode))
     }

@@ -6,6 +6,8 @@ public enum Refusal: Hashable, Sendable {
     case replica
     /// The server shares its keys with others.
     case clusterNode
+    /// The server is a Sentinel, which keeps no keys.
+    case sentinel
     /// The server deletes keys to make room; the setting is `maxmemory-policy`.
     case evicting(policy: String)
     /// The record names other members than the client was given, or another node.
@@ -120,8 +122,10 @@ public enum AdmissionJudgement: Hashable, Sendable {
 
     /// Why a server can have no vote, whatever its record says.
     public static func refusal(of facts: ServerFacts) -> Refusal? {
-        if facts.isMaster == false, !isPlanted(.failoverOverlooked) { return .replica }
+        if facts.isSentinel == true { return .sentinel }
+        // Before its role: a replica of a cluster is told as what it belongs to.
         if facts.isClusterNode == true { return .clusterNode }
+        if facts.isMaster == false, !isPlanted(.failoverOverlooked) { return .replica }
         return facts.mayEvict ? .evicting(policy: facts.evictionPolicy ?? "") : nil
     }
 

@@ -18,6 +18,9 @@ public struct ServerFacts: Hashable, Sendable {
     /// Whether the server shares its keys with others, so that it cannot hold all keys of a lock.
     public var isClusterNode: Bool?
 
+    /// Whether the server is a Sentinel, which watches over other servers and keeps no keys.
+    public var isSentinel: Bool?
+
     /// Whether the server writes an append-only file.
     public var hasAppendOnlyFile: Bool?
 

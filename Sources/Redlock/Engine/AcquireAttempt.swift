@@ -166,9 +166,9 @@ final class AcquireAttempt: ScriptSender {
             count(.granted(token: nil), by: node)
         case .null:
             count(.held, by: node)
-        case .error(let text):
+        case .error:
             // SET is one command: where it answers with an error, it has set nothing.
-            problems[node] = text.withoutEchoedArguments
+            problems[node] = reply.problem
             count(.refused, by: node)
         default:
             doubt(node, reply.problem)

@@ -55,7 +55,8 @@ final class ReadExchange: ScriptSender {
             return settle(node)
         }
         guard case .array(let elements) = reply, elements.count == 5, let milliseconds = elements[1].integer else {
-            return failed(reply.problem, at: node)
+            let isOtherKind = engine.admission.kindWithoutLocks(of: node) != nil
+            return failed(isOtherKind ? engine.problem(of: node) : reply.problem, at: node)
         }
         if let counter = elements[2].string.flatMap({ Int64($0) }) {
             lastTokens[node] = FencingToken(rawValue: counter)

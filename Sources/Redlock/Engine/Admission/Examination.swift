@@ -18,49 +18,20 @@ struct Examination {
         let isConnected: Bool
         let clockDistanceMilliseconds: Int64?
         let twin: Int?
-        /// How often keys were deleted wholesale since the server started; nil if the user may not ask.
+        /// What the server is, if it is of a kind that no lock can be on; then it is asked nothing else.
+        let kindWithoutLocks: Refusal?
+        /// What the server did not tell, and why.
+        var unanswered: [Question: Explanation]
+        /// How often keys were deleted wholesale since the server started; nil if that is not known.
         var deletions: [String: Int64]?
         /// Why the server did not take a write; nil if it did.
-        var refusedWrite: String?
+        var refusedWrite: Explanation?
     }
 
     func diagnosis() async -> Diagnosis {
         await waitForEnrolments()
         var nodes: [Diagnosis.Node] = []
-        for node in engine.allNodes {
-            let name = engine.nodeNames[node]
-            var snapshot = await engine.onLoop { Self.snapshot(of: node, in: $0) }
-            guard snapshot.isConnected else {
-                nodes.append(
-                    Diagnosis.Node(
-                        name: name,
-                        hasVote: false,
-                        reason: snapshot.problem,
-                        quarantineRemaining: nil,
-                        findings: []
-                    )
-                )
-                continue
-            }
-            // Nobody sets that key, so there is nothing to replace; a server that takes no writes refuses even that.
-            let questions = [["INFO", "commandstats"], ["SET", engine.profile.probeKey, "1", "XX", "PX", "1000"]]
-            switch await engine.ask(node, questions.map { NodeCommand.plain($0) }) {
-            case .success(let replies):
-                snapshot.deletions = replies[0].string.map(Self.deletions(inCommandStatistics:))
-                if replies[1].error != nil { snapshot.refusedWrite = replies[1].problem.printable() }
-            case .failure(let failure):
-                snapshot.refusedWrite = failure.message
-            }
-            nodes.append(
-                Diagnosis.Node(
-                    name: name,
-                    hasVote: snapshot.standing == .admitted && snapshot.refusedWrite == nil,
-                    reason: snapshot.problem ?? snapshot.refusedWrite.map { "takes no writes: \($0)" },
-                    quarantineRemaining: snapshot.quarantineMicroseconds.map { .microseconds($0) },
-                    findings: findings(of: snapshot)
-                )
-            )
-        }
+        for node in engine.allNodes { nodes.append(await examine(node)) }
         return Diagnosis(
             nodes: nodes,
             client: Self.clientFindings,
@@ -68,6 +39,49 @@ struct Examination {
             nodesThatMayFail: engine.quorum.nodesThatMayFail,
             nodesThatMayForget: engine.quorum.nodesThatMayForget
         )
+    }
+
+    private func examine(_ node: Int) async -> Diagnosis.Node {
+        var snapshot = await engine.onLoop { Self.snapshot(of: node, in: $0) }
+        if snapshot.isConnected, snapshot.kindWithoutLocks == nil { await question(node, &snapshot) }
+        return Diagnosis.Node(
+            name: engine.nodeNames[node],
+            hasVote: snapshot.isConnected && snapshot.standing == .admitted && snapshot.refusedWrite == nil,
+            reason: snapshot.problem ?? snapshot.refusedWrite.map { "takes no writes: \($0.reason)" },
+            quarantineRemaining: snapshot.quarantineMicroseconds.map { .microseconds($0) },
+            findings: snapshot.isConnected ? findings(of: snapshot) : []
+        )
+    }
+
+    /// Asks a node what is asked for the diagnosis alone.
+    private func question(_ node: Int, _ snapshot: inout Snapshot) async {
+        // No client sets that key, so there is nothing to replace; a server that takes no writes refuses even that.
+        let questions = [["INFO", "commandstats"], ["SET", engine.profile.probeKey, "1", "XX", "PX", "1000"]]
+        switch await engine.ask(node, questions.map { NodeCommand.plain($0) }) {
+        case .success(let replies):
+            snapshot.deletions = replies[0].string.map(Self.deletions(inCommandStatistics:))
+            if snapshot.deletions == nil {
+                snapshot.unanswered[.statistics] = Question.statistics.refused(with: replies[0])
+            }
+            if replies[1].error != nil { snapshot.refusedWrite = Self.refusedWrite(replies[1]) }
+        case .failure(let failure):
+            snapshot.unanswered[.statistics] = Explanation(failure.message)
+            snapshot.refusedWrite = Explanation(failure.message)
+        }
+    }
+
+    /// What stands against a write, by the code of the error.
+    private static func refusedWrite(_ reply: RESPValue) -> Explanation {
+        let remedy: String? =
+            switch reply.error?.prefix(while: { $0 != " " }) {
+            case "OOM": "give it more memory"
+            case "MISCONF": "give it disk, and mend what keeps it from saving"
+            case "NOPERM": "give its user the rights that the README lists"
+            case "READONLY": "give every node a master of its own, without replicas or failover"
+            case "NOREPLICAS": "set min-replicas-to-write 0"
+            default: nil
+            }
+        return Explanation(reply.problem.printable(), remedy: remedy)
     }
 
     /// A node that is being enrolled at this moment is in quarantine in the next, and then it can be told for how long.
@@ -92,7 +106,9 @@ struct Examination {
             quarantineMicroseconds: quarantineMicroseconds,
             isConnected: state.isConnected,
             clockDistanceMilliseconds: engine.admission.clockDistanceMilliseconds(of: node),
-            twin: engine.admission.twin(of: node)
+            twin: engine.admission.twin(of: node),
+            kindWithoutLocks: engine.admission.kindWithoutLocks(of: node),
+            unanswered: state.unanswered
         )
     }
 
@@ -110,11 +126,29 @@ struct Examination {
     // MARK: Nodes
 
     private func findings(of snapshot: Snapshot) -> [Diagnosis.Finding] {
-        [
+        let findings = [
             distinctServers(snapshot), durability(snapshot), fsyncBeforeReply(snapshot), noDeletion(snapshot),
             noEviction(snapshot), independentMaster(snapshot), clockNotFast(snapshot), clockNotSlow(snapshot),
             sameConfiguration(snapshot), takesWrites(snapshot),
         ]
+        guard let kind = snapshot.kindWithoutLocks else { return findings }
+        let (reason, remedy) = kind.text(nodeNames: engine.nodeNames)
+        return findings.map { finding in
+            finding.assumption == .independentMaster
+                ? .fail(.independentMaster, reason, remedy) : .unknown(finding.assumption, "not asked: \(reason)", nil)
+        }
+    }
+
+    /// What is said of an assumption where the server did not answer the question that it depends on.
+    private func unknown(
+        _ assumption: Assumption,
+        _ question: Question,
+        _ snapshot: Snapshot,
+        consequence: String = ""
+    ) -> Diagnosis.Finding {
+        let explanation =
+            snapshot.unanswered[question] ?? question.withoutAnswer(isAsked: snapshot.facts != nil)
+        return .unknown(assumption, explanation.reason + consequence, explanation.remedy)
     }
 
     private func distinctServers(_ snapshot: Snapshot) -> Diagnosis.Finding {
@@ -122,21 +156,15 @@ struct Examination {
             let other = engine.nodeNames[twin]
             return .fail(.distinctServers, "it is the same server as \(other)", "list every server once")
         }
-        guard snapshot.facts?.runID != nil else {
-            return .unknown(.distinctServers, "its user may not run INFO", "grant +info")
-        }
+        guard snapshot.facts?.runID != nil else { return unknown(.distinctServers, .information, snapshot) }
         return .pass(.distinctServers, "no other node is the same server process")
     }
 
     private func durability(_ snapshot: Snapshot) -> Diagnosis.Finding {
-        guard let facts = snapshot.facts, let hasFile = facts.hasAppendOnlyFile else {
-            return .unknown(
-                .durability,
-                "its user may not run INFO, so a restart counts as a loss and costs a quarantine",
-                "grant +info and +config|get"
-            )
-        }
         let quarantine = "a restart costs a quarantine of \(quarantineSeconds(snapshot)) s"
+        guard let facts = snapshot.facts, let hasFile = facts.hasAppendOnlyFile else {
+            return unknown(.durability, .information, snapshot, consequence: "; \(quarantine)")
+        }
         guard hasFile else {
             return .fail(.durability, "it writes no append-only file; \(quarantine)", "set appendonly yes")
         }
@@ -148,7 +176,7 @@ struct Examination {
                 "set no-appendfsync-on-rewrite no"
             )
         case nil:
-            return .unknown(.durability, "its user may not run CONFIG GET; \(quarantine)", "grant +config|get")
+            return unknown(.durability, .settings, snapshot, consequence: "; \(quarantine)")
         case false?:
             break
         }
@@ -176,7 +204,7 @@ struct Examination {
 
     private func fsyncBeforeReply(_ snapshot: Snapshot) -> Diagnosis.Finding {
         guard let policy = snapshot.facts?.fsyncPolicy else {
-            return .unknown(.fsyncBeforeReply, "its user may not run CONFIG GET", "grant +config|get")
+            return unknown(.fsyncBeforeReply, .settings, snapshot)
         }
         guard snapshot.facts?.hasAppendOnlyFile != false else {
             return .fail(.fsyncBeforeReply, "it writes no append-only file", "set appendonly yes")
@@ -189,11 +217,7 @@ struct Examination {
 
     private func noDeletion(_ snapshot: Snapshot) -> Diagnosis.Finding {
         guard let deletions = snapshot.deletions else {
-            return .unknown(
-                .noDeletion,
-                "its user may not run INFO; a lost record would be noticed",
-                "grant +info"
-            )
+            return unknown(.noDeletion, .statistics, snapshot, consequence: "; a lost record would be noticed")
         }
         let calls = deletions.filter { $0.value > 0 }.sorted { $0.key < $1.key }
         guard calls.isEmpty else {
@@ -205,7 +229,7 @@ struct Examination {
 
     private func noEviction(_ snapshot: Snapshot) -> Diagnosis.Finding {
         guard let facts = snapshot.facts, let limit = facts.memoryLimitBytes, let policy = facts.evictionPolicy else {
-            return .unknown(.noEviction, "its user may not run INFO", "grant +info")
+            return unknown(.noEviction, .information, snapshot)
         }
         if facts.mayEvict {
             return .fail(.noEviction, "maxmemory-policy is \(policy)", "set maxmemory-policy noeviction")
@@ -215,7 +239,7 @@ struct Examination {
 
     private func independentMaster(_ snapshot: Snapshot) -> Diagnosis.Finding {
         guard let isMaster = snapshot.facts?.isMaster else {
-            return .unknown(.independentMaster, "its user may not run INFO", "grant +info")
+            return unknown(.independentMaster, .information, snapshot)
         }
         guard isMaster else {
             return .fail(.independentMaster, "it is a replica", "give every node a master of its own, without failover")
@@ -243,9 +267,7 @@ struct Examination {
         _ snapshot: Snapshot,
         _ isWrong: (Int64) -> Bool
     ) -> Diagnosis.Finding {
-        if case .refused(.clockUnknown) = snapshot.standing {
-            return .unknown(assumption, "its user may not run TIME", "grant +time")
-        }
+        if snapshot.unanswered[.time] != nil { return unknown(assumption, .time, snapshot) }
         guard let distance = snapshot.clockDistanceMilliseconds else {
             return .unknown(assumption, "its clock was not read yet", nil)
         }
@@ -289,7 +311,7 @@ struct Examination {
         guard let problem = snapshot.refusedWrite else {
             return .pass(.takesWrites, "it would carry out a write; none was made")
         }
-        return .fail(.takesWrites, problem, "give it memory and disk, and its user the rights that the README lists")
+        return .fail(.takesWrites, problem.reason, problem.remedy)
     }
 
     // MARK: Client

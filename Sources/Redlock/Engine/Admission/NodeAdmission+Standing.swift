@@ -8,11 +8,11 @@ extension NodeAdmission {
     func standing(of node: Int, clockMedian: Int64?, stranger: Int?) -> NodeStanding {
         let this = nodes[node]
         guard this.isConnected else { return .unknown }
+        if case .refuse(let refusal) = this.judgement { return .refused(refusal) }
         if !this.mayAskTime { return .refused(.clockUnknown) }
         guard let judgement = this.judgement else {
             return this.enrolmentFailure.map { .enrolmentFailed($0) } ?? .unknown
         }
-        if case .refuse(let refusal) = judgement { return .refused(refusal) }
         if let twin = twin(of: node) { return .refused(.listedTwice(with: twin)) }
         if let stranger { return .membersDisagree(node: stranger) }
         if let milliseconds = clockDistanceMilliseconds(of: node, from: clockMedian), isTooFar(milliseconds) {
@@ -34,6 +34,12 @@ extension NodeAdmission {
         nodes.indices.first { node in
             if case .refuse(.otherMembership) = nodes[node].judgement { true } else { false }
         }
+    }
+
+    /// What a node is, if it is a server of a kind that no lock can be on.
+    func kindWithoutLocks(of node: Int) -> Refusal? {
+        guard case .refused(let refusal) = nodes[node].standing, refusal.isKindOfServer else { return nil }
+        return refusal
     }
 
     func twin(of node: Int) -> Int? {

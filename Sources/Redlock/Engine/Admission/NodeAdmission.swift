@@ -18,6 +18,8 @@ final class NodeAdmission {
         /// Whether what it answers now comes too early, so that it is asked once more.
         var isToBeAskedAgain = false
         var facts: ServerFacts?
+        /// What it refused to tell of itself, and why.
+        var unanswered: [Question: Explanation] = [:]
         var recordText: String? {
             didSet { if recordText != oldValue { recordPlace = RecordPlace(text: recordText) } }
         }
@@ -203,6 +205,7 @@ final class NodeAdmission {
             guard case .success(let replies) = result else { return }
             let inspection = try NodeInspection(replies: replies)
             nodes[node].facts = inspection.facts
+            nodes[node].unanswered = inspection.unanswered
             nodes[node].recordText = inspection.record
             let record = nodes[node].writtenRecord
             nodes[node].distrust?.note(record)

@@ -7,6 +7,8 @@ import RedisTransport
 /// What a node is asked before its votes count, on every new connection and now and then.
 struct NodeInspection {
     let facts: ServerFacts
+    /// What the server refused to tell, and why.
+    let unanswered: [Question: Explanation]
     /// The text at the place of the record; nil if there is none.
     let record: String?
     /// The server's clock; nil if the user may not ask for it.
@@ -29,17 +31,25 @@ struct NodeInspection {
 
     /// What the answers say.
     ///
-    /// - Throws: `NodeFailure` if not even the record can be read.
+    /// - Throws: `NodeFailure` if not even the record can be read, of a server that could have one.
     init(replies: [RESPValue]) throws(NodeFailure) {
         var facts = replies[0].string.map(Self.facts(inInfo:)) ?? ServerFacts()
         facts.fsyncPolicy = Self.setting("appendfsync", in: replies[1])
         facts.suspendsFsyncDuringRewrite = Self.setting("no-appendfsync-on-rewrite", in: replies[1]).map { $0 == "yes" }
+        if replies[2].isFromClusterNode { facts.isClusterNode = true }
         self.facts = facts
+        var unanswered: [Question: Explanation] = [:]
+        if replies[0].string == nil { unanswered[.information] = Question.information.refused(with: replies[0]) }
+        if replies[1].array == nil { unanswered[.settings] = Question.settings.refused(with: replies[1]) }
+        if replies[3].serverMicroseconds == nil { unanswered[.time] = Question.time.refused(with: replies[3]) }
+        self.unanswered = unanswered
         switch replies[2] {
         case .null: record = nil
         case .bulkString(let bytes): record = String(decoding: bytes, as: UTF8.self)
         // No text at all is no record either.
         case .error(let text) where text.hasPrefix("WRONGTYPE"): record = ""
+        // There can be none, and what the server is tells more than how it says so.
+        case _ where AdmissionJudgement.refusal(of: facts)?.isKindOfServer == true: record = nil
         default:
             throw NodeFailure(.permission, "its record cannot be read: \(replies[2].problem.printable())")
         }
@@ -68,6 +78,7 @@ struct NodeInspection {
             case "role": facts.isMaster = value == "master"
             // All zeros: the server never was a replica that became a master.
             case "master_replid2": facts.formerReplicationID = value.contains { $0 != "0" } ? String(value) : nil
+            case "redis_mode": facts.isSentinel = value == "sentinel"
             case "cluster_enabled": facts.isClusterNode = value == "1"
             case "aof_enabled": facts.hasAppendOnlyFile = value == "1"
             case "maxmemory": facts.memoryLimitBytes = Int64(value)

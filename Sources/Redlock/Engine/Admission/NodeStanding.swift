@@ -61,13 +61,24 @@ extension EnrolmentReason {
 }
 
 extension Refusal {
+    /// Whether the server is of a kind that no lock can be on, so that nothing else about it matters.
+    var isKindOfServer: Bool { self == .clusterNode || self == .sentinel }
+
     /// Why the node has no vote, and what to do, as it is told.
     func text(nodeNames: [String]) -> (reason: String, remedy: String) {
         switch self {
         case .replica:
             return ("it is a replica", "give every node a master of its own, without replicas or failover")
         case .clusterNode:
-            return ("it is a node of a Redis cluster", "give every node a server of its own, without a cluster")
+            return (
+                "it is a node of a Redis cluster",
+                "give independent Redis servers as nodes, each with cluster-enabled no"
+            )
+        case .sentinel:
+            return (
+                "it is a Sentinel, which keeps no keys",
+                "give the Redis servers themselves as nodes: independent masters, without failover"
+            )
         case .evicting(let policy):
             return ("it evicts keys (maxmemory-policy \(policy))", "set maxmemory-policy noeviction")
         case .otherMembership(let node, let members):
@@ -85,7 +96,7 @@ extension Refusal {
                 "what lies in place of its record is none", "delete the key, or choose a prefix that nobody else uses"
             )
         case .restartsUnknown:
-            return ("its user may neither run INFO nor SCRIPT LOAD, so a restart could not be told", "grant +info")
+            return ("it answers neither INFO nor SCRIPT LOAD, so a restart could not be told", "grant +info")
         case .listedTwice(let other):
             return ("it is the same server as \(nodeNames[other])", "list every server once")
         case .clockApart(let milliseconds):
@@ -94,7 +105,7 @@ extension Refusal {
                 "its clock is \(milliseconds.magnitude) ms \(direction) the other nodes'", "synchronise its clock"
             )
         case .clockUnknown:
-            return ("its user may not run TIME, so its clock cannot be watched", "grant +time")
+            return ("it does not answer TIME, so its clock cannot be watched", "grant +time")
         }
     }
 
@@ -103,6 +114,7 @@ extension Refusal {
         switch self {
         case .replica: "replica"
         case .clusterNode: "cluster_node"
+        case .sentinel: "sentinel"
         case .evicting: "evicting"
         case .otherMembership: "other_membership"
         case .maximumTTL: "maximum_ttl"
