@@ -42,7 +42,7 @@ struct MinimumHoldTests {
             #expect(run.exitCode == 1)
             #expect(run.errors.contains("stays locked for the rest of its minimum hold"), "\(run.errors)")
             let held = try await Executable.run(["status", "--json", "quick"], redis: redis.urls).object()
-            #expect(held["state"] as? String == "held" && held["owner"] as? String == "me", "\(held)")
+            #expect(held["held"] as? Bool == true && held["owner"] as? String == "me", "\(held)")
             let forced = try await Executable.run(["release", "--force", "quick"], redis: redis.urls)
             #expect(forced.exitCode == 0, "\(forced.errors)")
             let start = ContinuousClock.now

@@ -23,7 +23,8 @@ struct UnconfirmedReleaseTests {
             switch self {
             case .replica: "READONLY"
             case .frozen: "no answer"
-            case .forbidden: "permission"
+            // Of a script that may not run one of its commands, each version of Redis says so in other words.
+            case .forbidden: "script"
             }
         }
     }
@@ -141,7 +142,8 @@ struct UnconfirmedReleaseTests {
             #expect(result.output.isEmpty)
             let nodes = try #require(result.event("error")?["nodes"] as? [[String: String]])
             #expect(nodes.count == 3)
-            #expect(nodes.allSatisfy { $0["outcome"]?.contains("runs no scripts") == true }, "\(nodes)")
+            // Two of three are too many for a quorum, so that the third need not be waited for.
+            #expect(nodes.filter { $0["outcome"]?.contains("runs no scripts") == true }.count >= 2, "\(nodes)")
             for server in redis.servers { #expect(try await server.send("EXISTS", "part") == "0") }
         }
     }
