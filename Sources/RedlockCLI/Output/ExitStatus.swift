@@ -119,7 +119,7 @@ struct CommandFailure: Error, CustomStringConvertible {
             self.init(
                 exitCode: ExitStatus.code(for: error.code),
                 code: isUsage ? "usage" : error.code.description,
-                error.description + (error.description.contains("lease duration") ? "; see --ttl" : "")
+                error.description + (error.description.firstRange(of: "lease duration") == nil ? "" : "; see --ttl")
             )
         default:
             self.init(exitCode: ExitStatus.internalError, String(describing: error))
@@ -135,7 +135,7 @@ struct CommandFailure: Error, CustomStringConvertible {
 
     /// The library speaks of its own words.
     private static func hintToOptions(_ message: String) -> String {
-        let isAboutTimes = message.contains("TTL") || message.contains("node timeout")
+        let isAboutTimes = message.firstRange(of: "TTL") ?? message.firstRange(of: "node timeout") != nil
         return isAboutTimes ? "; see --ttl, --max-ttl and --node-timeout" : ""
     }
 

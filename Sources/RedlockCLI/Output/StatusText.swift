@@ -103,7 +103,7 @@ struct StatusText {
 
     /// The server says so when it is asked for the text of a key that has none.
     private static func holdsSomethingElse(_ state: LockStatus.NodeState) -> Bool {
-        if case .unavailable(let reason) = state { reason.contains("WRONGTYPE") } else { false }
+        if case .unavailable(let reason) = state { reason.firstRange(of: "WRONGTYPE") != nil } else { false }
     }
 
     private func text(of state: LockStatus.NodeState) -> String {
