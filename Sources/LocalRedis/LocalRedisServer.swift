@@ -70,8 +70,7 @@ public final class LocalRedisServer: Sendable {
     public var unixSocketPath: String { files.socket }
     /// `redis+unix://` and the percent-encoded path of the socket.
     public var unixSocketURL: String {
-        "redis+unix://"
-            + (files.socket.addingPercentEncoding(withAllowedCharacters: .urlPathAllowed) ?? files.socket)
+        "redis+unix://\(percentEncodedPath(files.socket))"
     }
     /// Whether it runs, is paused, or is dead; looked up now.
     public var state: State {
@@ -241,7 +240,7 @@ public final class LocalRedisServer: Sendable {
             try Task.checkCancellation()
             if process.condition == .dead {
                 let log = files.logText(fromByte: logStart)
-                if log.contains("Address already in use") {
+                if log.firstRange(of: "Address already in use") != nil {
                     throw LocalRedisError(.portTaken, "port \(port) on 127.0.0.1 is taken by another program")
                 }
                 throw LocalRedisError(

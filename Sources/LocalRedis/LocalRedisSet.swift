@@ -237,7 +237,7 @@ extension LocalRedisSet {
                 try FileManager.default.removeItem(atPath: "\(directory)/\(name)")
             }
         } catch {
-            throw LocalRedisError(.directory, "\(directory) cannot be removed: \(error.localizedDescription)")
+            throw LocalRedisError(.directory, "\(directory) cannot be removed: \(fileErrorText(error))")
         }
         rmdir(directory)
     }

@@ -72,8 +72,7 @@ struct ServerFiles: Sendable {
     }
 
     var logLengthBytes: Int {
-        let attributes = try? FileManager.default.attributesOfItem(atPath: log)
-        return (attributes?[.size] as? NSNumber)?.intValue ?? 0
+        fileSize(log) ?? 0
     }
 
     /// What the server said since the log had the given length.
@@ -87,7 +86,8 @@ struct ServerFiles: Sendable {
     static func tail(of text: String, lineCount: Int = 6) -> String {
         let secretWords = ["pass", "auth", "user"]
         return text.split(separator: "\n").suffix(lineCount).map { line in
-            let mayHoldSecret = line.hasPrefix(">>>") && secretWords.contains { line.lowercased().contains($0) }
+            let mayHoldSecret =
+                line.hasPrefix(">>>") && secretWords.contains { line.lowercased().firstRange(of: $0) != nil }
             return mayHoldSecret ? "  >>> (a line that may hold a secret)" : "  \(line)"
         }.joined(separator: "\n")
     }
@@ -109,6 +109,23 @@ struct ServerFiles: Sendable {
     }
 }
 
+/// A path as it stands in a URL.
+func percentEncodedPath(_ path: String) -> String {
+    path.utf8.map { byte in
+        let character = Character(UnicodeScalar(byte))
+        guard byte >= 0x80 || !(character.isLetter || character.isNumber || "/-._~".contains(character)) else {
+            return String(character)
+        }
+        return (byte < 0x10 ? "%0" : "%") + String(byte, radix: 16, uppercase: true)
+    }.joined()
+}
+
+/// Why something could not be done with a file, in the words of the system.
+func fileErrorText(_ error: any Error) -> String {
+    let cause = (error as? CocoaError)?.underlying ?? error
+    return (cause as? POSIXError).map { errorText($0.code.rawValue) } ?? "\(error)"
+}
+
 func createPrivateDirectory(_ path: String) throws {
     do {
         try FileManager.default.createDirectory(
@@ -117,7 +134,7 @@ func createPrivateDirectory(_ path: String) throws {
             attributes: [.posixPermissions: 0o700]
         )
     } catch {
-        throw LocalRedisError(.directory, "the directory \(path) cannot be created: \(error.localizedDescription)")
+        throw LocalRedisError(.directory, "the directory \(path) cannot be created: \(fileErrorText(error))")
     }
 }
 

@@ -19,7 +19,7 @@ struct ProcessSnapshot: Sendable {
         // The birth counts from boot, so after a reboot it could repeat: the boot belongs to it.
         private static let bootIdentifier =
             (try? String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8))?
-            .trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
+            .filter { !$0.isWhitespace } ?? ""
 
         init?(of process: Int32) {
             guard let text = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8),

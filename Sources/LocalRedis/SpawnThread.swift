@@ -15,9 +15,8 @@ final class SpawnThread: Sendable {
     private let available = DispatchSemaphore(value: 0)
 
     private init() {
-        let thread = Thread { [self] in serve() }
-        thread.name = "LocalRedis"
-        thread.start()
+        // As it never returns, the thread that the queue is given is its own for good.
+        DispatchQueue(label: "LocalRedis").async { [self] in serve() }
     }
 
     /// Starts the program, or throws the number of the error.

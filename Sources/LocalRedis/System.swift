@@ -63,6 +63,12 @@ func errorText(_ number: Int32) -> String {
     String(cString: strerror(number))
 }
 
+/// The size of a file in bytes; nil if it cannot be looked up.
+func fileSize(_ path: String) -> Int? {
+    var information = stat()
+    return stat(path, &information) == 0 ? Int(information.st_size) : nil
+}
+
 /// Waits in full even in a cancelled task, which `Task.sleep` does not: cleaning up must wait there as well.
 func waitUncancelled(milliseconds: Int) async {
     await withCheckedContinuation { continuation in

@@ -14,16 +14,14 @@ internal import NIOSSL
 
 extension NodeFailure {
     /// What an error of the channel means: TLS, the network, or the name.
-    init(channelError error: any Error) {
+    ///
+    /// - Parameter certificate: what the server presented, if it did.
+    init(channelError error: any Error, serverCertificate certificate: NIOSSLCertificate? = nil) {
         switch error {
         case let failure as NodeFailure:
             self = failure
-        case let error as NIOSSLError:
-            self = Self.tlsFailure(String(describing: error))
-        case let error as BoringSSLError:
-            self = Self.tlsFailure(String(describing: error))
-        case is NIOSSLExtraError:
-            self = NodeFailure(.tls, "the server's certificate is not made out to this host")
+        case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError:
+            self = NodeFailure(tlsError: error, serverCertificate: certificate)
         case let error as NIOConnectionError:
             self = Self.connectFailure(error)
         case let error as IOError:
@@ -39,24 +37,6 @@ extension NodeFailure {
         default:
             self = NodeFailure(.closed, "the connection ended (\(error))")
         }
-    }
-
-    private static func tlsFailure(_ text: String) -> NodeFailure {
-        if text.contains("CERTIFICATE_VERIFY_FAILED") {
-            return NodeFailure(
-                .tls,
-                "the server's certificate is not accepted: its authority is not trusted, or it expired"
-            )
-        }
-        if text.contains("WRONG_VERSION_NUMBER") {
-            return NodeFailure(.tls, "the server does not speak TLS on this port")
-        }
-        // Most often a server that ends, or that has too many clients: nothing that somebody must change.
-        let endings = ["uncleanShutdown", "eofDuringHandshake", "syscallError"]
-        if endings.contains(where: { text.contains($0) }) {
-            return NodeFailure(.closed, "the server closed the connection")
-        }
-        return NodeFailure(.tls, "TLS failed: \(text)")
     }
 
     /// A name may stand for several addresses; the reason of the last one tried is as good as any.

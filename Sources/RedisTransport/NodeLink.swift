@@ -104,7 +104,7 @@ public final class NodeLink {
 
     /// A link that does nothing yet.
     ///
-    /// - Throws: `NodeFailure` when the files of the TLS settings cannot be used.
+    /// - Throws: `NodeFailure` for an address that no connection can be made to, or TLS settings that cannot be used.
     public init(
         node: Int,
         endpoint: RedisEndpoint,
@@ -113,6 +113,11 @@ public final class NodeLink {
         delegate: any NodeLinkDelegate,
         logger: Logger
     ) throws(NodeFailure) {
+        do throws(RedisEndpoint.Problem) {
+            try endpoint.checkAddress()
+        } catch {
+            throw NodeFailure(.unreachable, error.text)
+        }
         self.node = node
         self.endpoint = endpoint
         self.configuration = configuration
@@ -235,7 +240,9 @@ public final class NodeLink {
         guard case .connecting(let attempt) = state, attempt.number == number else { return }
         let milliseconds = configuration.connectTimeout.nanoseconds / 1_000_000
         let what = attempt.connection == nil ? "no connection" : "connected, but no answer"
-        let doubt = attempt.connection != nil && tlsContext != nil ? "; does it speak TLS on this port?" : ""
+        let doubt =
+            attempt.connection != nil && tlsContext != nil
+            ? "; if it does not speak TLS on this port, write redis:// for rediss://" : ""
         attemptFailed(number, NodeFailure(.timedOut, "\(what) within \(milliseconds) ms\(doubt)"))
     }
 
@@ -284,7 +291,9 @@ public final class NodeLink {
         do throws(NodeFailure) {
             // A server that refuses a client altogether says so once and closes: its answer tells more than the end.
             let furtherReplies = try handshake.judge(replies)
-            if let failure { throw failure }
+            if let failure {
+                throw replies.isEmpty ? failure.withoutAnyAnswer(overTLS: tlsContext != nil) : failure
+            }
             guard let connection = attempt.connection else { return }
             attempt.deadlineTimer.cancel()
             state = .ready(connection, since: .now())

@@ -198,6 +198,10 @@ final class RedisConnection: ChannelInboundHandler {
         guard state == .open else { return }
         do {
             let buffer = unwrapInboundIn(data)
+            guard !isTLSAlert(buffer) else {
+                end(NodeFailure(.tls, "the server speaks TLS on this port; write rediss:// for redis://"))
+                return
+            }
             try buffer.withUnsafeReadableBytes { bytes throws(ReplyError) in try reader.feed(bytes) }
             while let reply = try reader.next() { replies.append(reply) }
         } catch {
@@ -205,6 +209,11 @@ final class RedisConnection: ChannelInboundHandler {
             return
         }
         deliver()
+    }
+
+    /// Whether a server that wanted TLS says that it got something else: two bytes that begin no reply of Redis.
+    private func isTLSAlert(_ buffer: ByteBuffer) -> Bool {
+        buffer.readableBytesView.starts(with: [0x15, 0x03])
     }
 
     /// Hands out the replies of one read, or none of them if there are more than were asked for: then nobody can tell
@@ -245,6 +254,7 @@ final class RedisConnection: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        end(NodeFailure(channelError: error))
+        let certificate = try? context.pipeline.syncOperations.nioSSL_peerCertificate()
+        end(NodeFailure(channelError: error, serverCertificate: certificate))
     }
 }

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import NIOCore
-internal import NIOSSL
-
 /// How a connection uses TLS: the server's certificate is always verified, and must be made out to its host.
 public struct TLSSettings: Hashable, Sendable {
     /// A PEM file with the authorities to trust; nil for those that the system trusts.
@@ -14,6 +11,11 @@ public struct TLSSettings: Hashable, Sendable {
     /// A PEM file with the key of that certificate.
     public var keyFile: String?
 
+    /// The passphrase of the key, which is never printed; nil for a key that is not encrypted.
+    ///
+    /// It has 1 to 1,023 ASCII characters. A key that is not encrypted is used whatever stands here.
+    public var keyPassphrase: String?
+
     /// The name that the server's certificate must be made out to; nil for the host of the URL.
     ///
     /// A certificate that is made out to the IP address that the connection goes to is accepted as well.
@@ -24,53 +26,31 @@ public struct TLSSettings: Hashable, Sendable {
         certificateAuthorityFile: String? = nil,
         certificateFile: String? = nil,
         keyFile: String? = nil,
+        keyPassphrase: String? = nil,
         serverName: String? = nil
     ) {
         self.certificateAuthorityFile = certificateAuthorityFile
         self.certificateFile = certificateFile
         self.keyFile = keyFile
+        self.keyPassphrase = keyPassphrase
         self.serverName = serverName
     }
 }
 
-extension TLSSettings {
-    /// Reads the files; done once per node, before the first connection, so that a wrong path is told at once.
-    func makeContext() throws(NodeFailure) -> NIOSSLContext {
-        var configuration = TLSConfiguration.makeClientConfiguration()
-        configuration.certificateVerification = .fullVerification
-        configuration.minimumTLSVersion = .tlsv12
-        if let certificateAuthorityFile {
-            let authorities = try Self.reading(certificateAuthorityFile) {
-                try NIOSSLCertificate.fromPEMFile(certificateAuthorityFile)
-            }
-            configuration.trustRoots = .certificates(authorities)
-        }
-        guard (certificateFile == nil) == (keyFile == nil) else {
-            throw NodeFailure(.tls, "a client certificate needs both its certificate file and its key file")
-        }
-        if let certificateFile, let keyFile {
-            let chain = try Self.reading(certificateFile) { try NIOSSLCertificate.fromPEMFile(certificateFile) }
-            configuration.certificateChain = chain.map { .certificate($0) }
-            let key = try Self.reading(keyFile) { try NIOSSLPrivateKey(file: keyFile, format: .pem) }
-            configuration.privateKey = .privateKey(key)
-        }
-        return try Self.reading("the TLS settings") { try NIOSSLContext(configuration: configuration) }
+extension TLSSettings: CustomStringConvertible, CustomReflectable {
+    /// The files and the server's name, without the passphrase.
+    public var description: String {
+        let parts = shown.compactMap { name, value in value.map { "\(name): \($0)" } }
+        return "TLSSettings(\(parts.joined(separator: ", ")))"
     }
 
-    /// NIOSSL names the step that failed, and not why; most often it is one of these.
-    private static func explanation(of error: any Error) -> String {
-        switch error {
-        case NIOSSLError.failedToLoadCertificate: "there is no such file, or it has no certificate in PEM form"
-        case NIOSSLError.failedToLoadPrivateKey: "there is no such file, or it has no key in PEM form"
-        default: "\(error)"
-        }
-    }
+    /// Shows all but the passphrase.
+    public var customMirror: Mirror { Mirror(self, children: shown.map { (label: $0, value: $1 as Any) }) }
 
-    private static func reading<Value>(_ what: String, _ body: () throws -> Value) throws(NodeFailure) -> Value {
-        do {
-            return try body()
-        } catch {
-            throw NodeFailure(.tls, "\(what) cannot be used for TLS: \(Self.explanation(of: error))")
-        }
+    private var shown: [(String, String?)] {
+        [
+            ("certificateAuthorityFile", certificateAuthorityFile), ("certificateFile", certificateFile),
+            ("keyFile", keyFile), ("serverName", serverName),
+        ]
     }
 }

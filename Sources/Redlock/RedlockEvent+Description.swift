@@ -8,6 +8,7 @@ extension RedlockEvent: CustomStringConvertible {
             "granted \"\(resource)\"" + (token.map { ", fencing token \($0)" } ?? "") + " after \(waited.briefText)"
         case .contended(let resource): "\"\(resource)\" is held by others"
         case .lost(let resource, let reason): "lost \"\(resource)\": \(reason)"
+        case .releaseUnconfirmed(let release): release.description
         case .nodeAdmitted(let node): "node \(node) has a vote"
         case .nodeRefused(let node, let reason): "node \(node) has no vote: \(reason)"
         case .clockJumped(let node, let duration): "the clock of node \(node) jumped by \(duration)"

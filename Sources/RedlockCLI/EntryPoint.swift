@@ -63,7 +63,9 @@ enum EntryPoint {
         let own = CommandLine.arguments.dropFirst().prefix { $0 != "--" }
         let asked: Set = ["-h", "--help", "--help-hidden", "help", "--version"]
         guard !own.contains(where: asked.contains) else { return nil }
-        let cluster = own.first { $0.hasPrefix("-") && !$0.hasPrefix("--") && $0.count > 2 && $0.contains("h") }
+        let cluster = own.first { word in
+            word.hasPrefix("-") && !word.hasPrefix("--") && word.count > 2 && word.contains { $0 == "h" }
+        }
         return cluster.map {
             CommandFailure(exitCode: ExitStatus.usage, "unknown option \"\($0)\"; see redlock --help")
         }

@@ -54,7 +54,7 @@ extension LocalCommand {
     }
 
     static func say(_ message: String) {
-        FileHandle.standardError.write(Data("redlock: \(message)\n".utf8))
+        _ = StandardOutput.write("redlock: \(message)\n", to: STDERR_FILENO)
     }
 
     /// Writes the line that a command was run for.

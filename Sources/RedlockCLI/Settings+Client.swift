@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import RedisTransport
 import Redlock
 
 extension Settings {
@@ -108,12 +109,8 @@ extension LockOptions {
 
     private static var localUserName: String? {
         if geteuid() == 0 { return "root" }
-        // Cut off at a length that a file of local users hardly has.
-        guard let file = FileHandle(forReadingAtPath: "/etc/passwd"), let data = try? file.read(upToCount: 1 << 20)
-        else {
-            return nil
-        }
-        return userName(of: geteuid(), inPasswords: String(decoding: data, as: UTF8.self))
+        guard let users = try? SettingsFile.contents(path: "/etc/passwd") else { return nil }
+        return userName(of: geteuid(), inPasswords: String(decoding: users, as: UTF8.self))
     }
 
     /// The name of a user in a text as /etc/passwd has it.

@@ -124,7 +124,23 @@ struct NodeLinkConnectingTests {
             try await LinkProbe.run("rediss://127.0.0.1:\(server.port)") { probe in
                 try await probe.wait { !$0.downs.isEmpty }
                 #expect(probe.downs.first?.kind == .tls)
-                #expect(probe.downs.first?.message == "the server does not speak TLS on this port")
+                let message = "the server does not speak TLS on this port; write redis:// for rediss://"
+                #expect(probe.downs.first?.message == message)
+            }
+        }
+    }
+
+    /// What wants TLS says so in an alert of TLS, or just ends the connection.
+    @Test
+    func serverWithTLSIsToldWhereNoneIsUsed() async throws {
+        let alert = ScriptedBehaviour.script(.receive, .send("\u{15}\u{3}\u{3}\u{0}\u{2}\u{2}F"), .never)
+        for (behaviour, kind) in [(alert, NodeFailure.Kind.tls), (.closesAtOnce, .closed)] {
+            try await withScriptedServer(behaviour) { server in
+                try await LinkProbe.run("redis://127.0.0.1:\(server.port)") { probe in
+                    try await probe.wait { !$0.downs.isEmpty }
+                    #expect(probe.downs.first?.kind == kind)
+                    #expect(probe.downs.first?.message.hasSuffix("write rediss:// for redis://") == true)
+                }
             }
         }
     }

@@ -4,6 +4,14 @@ import RedisTransport
 import RedlockTesting
 import Testing
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
 @Suite
 struct RedisEndpointTests {
     struct Good: Sendable, CustomTestStringConvertible {
@@ -93,6 +101,40 @@ struct RedisEndpointTests {
         #expect(error.description.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F })
     }
 
+    /// A URL with a character that has another meaning there was cut at it, and the rest taken for something harmless.
+    @Test(arguments: [
+        ("57#x", "a # must be written %23"), ("57?x", "a ? must be written %3F"), ("57/x", "a / must be written %2F"),
+        ("x@y", "an @ must be written %40"), ("50%", "a % must be written %25"), ("50%x1", "a % must be written %25"),
+        ("50%C3", "a % must be written %25"), ("[x", "a [ must be written %5B"), ("x]", "a ] must be written %5D"),
+        ("x y", "a space must be written %20"), ("x\ty", "a control character must be written %09"),
+    ])
+    func saysHowACharacterInAPasswordIsWritten(_ password: String, _ advice: String) {
+        for url in ["redis://user:\(password)@a:7000/0", "rediss://:\(password)@a", "redis+unix://:\(password)@/tmp/r"]
+        {
+            let error = #expect(throws: RedisEndpointError.self) { try RedisEndpoint(url: url) }
+            #expect(error?.problem.contains(advice) == true, "\(url): \(error?.description ?? "accepted")")
+        }
+    }
+
+    @Test(arguments: [
+        ("redis+unix:///" + String(repeating: "a", count: 150), "151 bytes"), ("redis://a:0", "port"),
+        ("redis://a:65536", "port"), ("redis://:7000", "no host"), ("redis://a/2147483648", "to 2147483647"),
+        ("redis+unix:///tmp/r?database=2147483648", "to 2147483647"), ("redis://10.0.0.1#a@b", "@"),
+        ("redis+unix:///tmp/r#a@b", "an @ must be written %40"),
+    ])
+    func saysWhyAnAddressCannotBe(_ url: String, _ reason: String) {
+        let error = #expect(throws: RedisEndpointError.self) { try RedisEndpoint(url: url) }
+        #expect(error?.problem.contains(reason) == true, "\(error?.description ?? "accepted")")
+    }
+
+    @Test
+    func aSocketPathMayFillTheSystemsBuffer() throws {
+        let longest = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
+        let path = "/" + String(repeating: "a", count: longest - 1)
+        #expect(try RedisEndpoint(url: "redis+unix://" + path).address == .unixSocket(path: path))
+        #expect(throws: RedisEndpointError.self) { try RedisEndpoint(url: "redis+unix://" + path + "a") }
+    }
+
     @Test(arguments: [
         ("redis://A:7000/3", "a:7000"), ("redis://u:p@[::1]:7000", "[::1]:7000"), ("rediss://a", "a:6379"),
         ("redis+unix:///tmp/r?database=3", "/tmp/r"),
@@ -151,6 +193,58 @@ struct PasswordTests {
                 expectHidden(socket, password, url)
             }
         }
+    }
+
+    /// Every character with a meaning in URLs, at every place of a password, at every place of a URL.
+    @Test
+    func noPartOfAPasswordIsShownWhereverTheURLIsCut() {
+        let characters = [
+            "#", "?", "/", "@", "%", ":", "[", "]", " ", ",", ";", "&", "=", "%41", "%C3", "%zz", "::", "://", "#@",
+            "/?#",
+            "\\", "\"", "\n", "\0", "é", "",
+        ]
+        let passwords = characters.flatMap {
+            ["57\($0)Wc903z", "Wc903z\($0)57", "Qk83x\($0)Wc903z", "\($0)Wc903z", "Wc903z\($0)"]
+        }
+        let places: [(String) -> String] = [
+            { "redis://user:\($0)@127.0.0.1:21001/0" }, { "redis://:\($0)@a" }, { "redis://\($0):x@a" },
+            { "redis://\($0)@a" }, { "rediss://u:\($0)@[::1]:7000" }, { "redis+unix://:\($0)@/tmp/r" },
+            { "redis+unix://u:\($0)@/tmp/r?database=3#n" }, { "redis://u:\($0)@a#name" }, { "redis://u:\($0)@a:70000" },
+            { "redis://u:\($0)@a/x" }, { "http://u:\($0)@a" }, { "u:\($0)@a" }, { "redis:u:\($0)@a" },
+            { "redis+unix:///tmp/r?password=\($0)" }, { "redis://a?password=\($0.filter { $0 != "@" })" },
+        ]
+        for password in passwords {
+            for place in places {
+                let shown = shownTexts(ofURL: place(password))
+                #expect(!showsSecret(shown), "\(place(password)): \(shown)")
+            }
+        }
+        // The search finds what is shown.
+        #expect(showsSecret(shownTexts(ofURL: "redis://a#Wc903z")))
+        #expect(showsSecret(shownTexts(ofURL: "redis+unix:///Qk83x")))
+    }
+
+    /// Everything that is told of a URL, whether it is good or not.
+    private func shownTexts(ofURL url: String) -> [String] {
+        do throws(RedisEndpointError) {
+            let endpoint = try RedisEndpoint(url: url)
+            return texts(of: endpoint) + ["\(endpoint.address)", endpoint.name ?? ""]
+        } catch {
+            return texts(of: error)
+        }
+    }
+
+    private func showsSecret(_ texts: [String]) -> Bool {
+        texts.contains { text in ["Wc903z", "wc903z", "Qk83x", "qk83x"].contains { text.contains($0) } }
+    }
+
+    @Test
+    func thePassphraseOfAKeyIsHidden() {
+        let settings = TLSSettings(certificateFile: "c.pem", keyFile: "k.pem", keyPassphrase: "Wc903z")
+        var endpoint = RedisEndpoint(address: .host("a", port: 1))
+        endpoint.tls = settings
+        #expect(!showsSecret(texts(of: settings) + texts(of: endpoint) + texts(of: [settings])))
+        #expect(texts(of: settings).contains { $0.contains("k.pem") })
     }
 
     /// Wrong in some way, and with a password that may not be encoded as it should be.

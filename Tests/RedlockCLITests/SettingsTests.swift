@@ -160,7 +160,7 @@ struct ConfigurationFileTests {
             {"redis": ["redis://a", "redis://b"], "password": "secret", "ttl": "20s", "wait": 1.5,
              "conflict-exit-code": 99, "signal": "INT", "kill-after": 3, "max-hold": "1h", "label": "me",
              "note": "for the books", "node-timeout": "50ms", "max-ttl": "1m", "compatible": false, "quorum": 2, "drift": "5%", "prefix": "p:",
-             "tls-ca": "ca", "tls-certificate": "certificate", "tls-key": "key"}
+             "tls-ca": "ca", "tls-certificate": "certificate", "tls-key": "key", "tls-key-passphrase": "horse"}
             """
         )
         #expect(
@@ -181,6 +181,7 @@ struct ConfigurationFileTests {
                     authorityFile: "ca",
                     certificateFile: "certificate",
                     keyFile: "key",
+                    keyPassphrase: "horse",
                     isCompatible: false,
                     quorum: 2,
                     drift: DriftProfile(rate: 0.05),

@@ -13,7 +13,7 @@
         func atTheMaximumHoldTheLockIsKeptUntilTheCommandHasEnded() async throws {
             try await withOtherUser { user, redis in
                 let running = try user.redlock(
-                    ["run", "--json", "--ttl", "3s", "--max-hold", "1s", "x", "--"] + user.asRoot("echo up; sleep 4"),
+                    ["run", "--json", "--ttl", "3s", "--max-hold", "1s", "x", "--"] + user.asRoot("echo up; sleep 10"),
                     redis
                 )
                 try await running.waitFor("unstoppable")
@@ -89,7 +89,7 @@
         @Test
         func whatTheCommandStartedAsAnotherUserIsWaitedFor() async throws {
             try await withOtherUser { user, redis in
-                let inner = user.asRoot("echo up; sleep 4").map { "'\($0)'" }.joined(separator: " ")
+                let inner = user.asRoot("echo up; sleep 8").map { "'\($0)'" }.joined(separator: " ")
                 let running = try user.redlock(
                     ["run", "--json", "--ttl", "3s", "--max-hold", "1s", "x", "-c", "\(inner); true"],
                     redis

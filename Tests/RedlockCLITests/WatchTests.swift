@@ -118,7 +118,7 @@ struct WatchTests {
         try await withEnrolledRedis(nodes: 3) { redis in
             try await redis[2].restart(.emptied)
             let watching = try Self.watch([], redis)
-            try await watching.waitFor("node 127.0.0.1:\(redis[2].port): has no vote: in quarantine for another ")
+            try await watching.waitFor("node 127.0.0.1:\(redis[2].port): has no vote: it has no record")
             watching.send(SIGTERM)
             #expect(try await watching.result().exitCode == 0)
         }

@@ -2,14 +2,19 @@
 
 import Foundation
 
-/// Two authorities, a server certificate for localhost and a client certificate, in a directory of their own.
+/// Two authorities, server certificates for localhost and a client certificate, in a directory of their own.
 package struct Certificates {
     /// openssl is not there, or could not make the certificates.
     package struct Failure: Error {}
 
     private let directory: URL
 
-    /// The path of a file: `ca.crt`, `other-ca.crt`, `server.crt`, `server.key`, `client.crt`, `client.key`.
+    /// What the encrypted keys of the client are encrypted with.
+    package static let passphrase = "correct-horse"
+
+    /// The path of a file: `ca.crt`, `other-ca.crt`, `server.crt`, `server.key`, `client.crt`, `client.key`, the same key
+    /// encrypted in both forms (`client-encrypted.key`, `client-traditional.key`), and `expired.crt`, made out as
+    /// `server.crt` for the same key.
     package func path(_ name: String) -> String { directory.appending(path: name).path }
 
     fileprivate init(directory: URL) throws {
@@ -26,6 +31,10 @@ package struct Certificates {
             authority other-ca
             certificate server 'subjectAltName=DNS:localhost'
             certificate client 'extendedKeyUsage=clientAuth'
+            openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -days -1 -extfile server.ext -out expired.crt
+            encrypt="-in client.key -passout pass:\(Self.passphrase)"
+            openssl pkcs8 -topk8 $encrypt -out client-encrypted.key
+            openssl rsa -aes256 -traditional $encrypt -out client-traditional.key
             """
         let process = Process()
         process.executableURL = URL(filePath: "/bin/sh")

@@ -8,7 +8,9 @@ import Redlock
 /// Entries are bytes, not strings: a variable that is no UTF-8 must reach the command unchanged.
 enum ChildEnvironment {
     /// Variables that hold a password, or the secret of a lock.
-    private static let removed: Set<String> = ["REDLOCK_REDIS_PASSWORD", "REDISCLI_AUTH", "REDLOCK_TOKEN"]
+    private static let removed: Set<String> = [
+        "REDLOCK_REDIS_PASSWORD", "REDISCLI_AUTH", "REDLOCK_TOKEN", "REDLOCK_TLS_KEY_PASSPHRASE",
+    ]
 
     /// - Parameters:
     ///   - names: what is locked; several are separated by line feeds, which no name has.
@@ -45,9 +47,9 @@ enum ChildEnvironment {
         return outerNames.filter { !names.contains($0) } + names
     }
 
-    private static func withoutUserInformation(_ entry: [UInt8]) -> [UInt8] {
+    private static func withoutUserInformation(_ entry: [UInt8]) -> [UInt8]? {
         let text = String(decoding: entry, as: UTF8.self)
-        let urls = PartialSettings.urls(in: String(text.drop { $0 != "=" }.dropFirst()))
-        return Array("REDLOCK_REDIS=\(urls.map(RedisURL.withoutUserInformation).joined(separator: ","))".utf8)
+        let list = PartialSettings.listWithoutSecrets(String(text.drop { $0 != "=" }.dropFirst()))
+        return list.map { Array("REDLOCK_REDIS=\($0)".utf8) }
     }
 }

@@ -39,7 +39,7 @@ struct StartFailure {
     /// The file that the system tried to execute; nil if there is none of that name.
     private var fileThatWasFound: String? {
         let candidates =
-            program.contains("/")
+            program.contains { $0 == "/" }
             ? [program]
             : searchPath.split(separator: ":", omittingEmptySubsequences: false).map { folder in
                 folder.isEmpty ? program : "\(folder)/\(program)"

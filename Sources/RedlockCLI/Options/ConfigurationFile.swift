@@ -2,10 +2,11 @@
 
 import Configuration
 import Foundation
+import RedisTransport
 
 /// The JSON file of `--config`.
 ///
-/// Its keys are the long options, and `password`; any other key is refused, because a misspelt option that is silently
+/// Its keys are the long options, `password` and `tls-key-passphrase`; any other key is refused, because a misspelt option that is silently
 /// ignored is found too late.
 struct ConfigurationFile: Sendable {
     let settings: PartialSettings
@@ -26,6 +27,7 @@ struct ConfigurationFile: Sendable {
         [
             "label": \.label, "note": \.note, "prefix": \.keyPrefix,
             "tls-ca": \.authorityFile, "tls-certificate": \.certificateFile, "tls-key": \.keyFile,
+            "tls-key-passphrase": \.keyPassphrase,
         ]
     }
 
@@ -46,7 +48,10 @@ struct ConfigurationFile: Sendable {
                 "\(path): unknown key \"\(unknown[0])\"; known are \(keys.sorted().joined(separator: ", "))"
             )
         }
-        let provider = try provider(data, keys: object.keys, path: path)
+        var values: [AbsoluteConfigKey: ConfigValue] = [:]
+        // A value of another kind stays out, and is found to be of the wrong kind when it is asked for.
+        for (key, value) in object { values[AbsoluteConfigKey([key])] = value.configValue }
+        let provider = InMemoryProvider(name: path, values: values)
         var settings = PartialSettings()
         let reader = Reader(path: path, reader: ConfigReader(provider: provider), presentKeys: Set(object.keys))
         settings.redis = try reader.urls(redis)
@@ -64,28 +69,17 @@ struct ConfigurationFile: Sendable {
         return ConfigurationFile(settings: settings, warnings: warnings(path: path, settings: settings))
     }
 
-    /// Read once and to its end: a pipe gives its bytes only once, and has no size.
     private static func contents(path: String) throws -> Data {
-        func failure(_ reason: String) -> UsageError {
-            UsageError("\(path): the configuration file cannot be read: \(reason)")
+        let contents: [UInt8]
+        do throws(SettingsFile.Failure) {
+            contents = try SettingsFile.contents(path: path)
+        } catch {
+            throw UsageError("\(path): the configuration file cannot be read: \(error)")
         }
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw failure(String(cString: strerror(errno)).lowercased()) }
-        defer { close(descriptor) }
-        var data = Data()
-        var buffer = [UInt8](repeating: 0, count: 16_384)
-        while true {
-            let count = read(descriptor, &buffer, buffer.count)
-            if count == 0 { break }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw failure(String(cString: strerror(errno)).lowercased()) }
-            data.append(contentsOf: buffer.prefix(count))
-            guard data.count <= 1 << 20 else { throw failure("it is larger than 1 MiB") }
-        }
-        guard data.contains(where: { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }) else {
+        guard contents.contains(where: { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }) else {
             throw UsageError("\(path): the configuration file is empty; it must hold one JSON object")
         }
-        return data
+        return Data(contents)
     }
 
     /// A file that came as a descriptor (`--config /dev/fd/3`, `--config <(…)`) may hold passwords and is meant for us: the
@@ -97,39 +91,20 @@ struct ConfigurationFile: Sendable {
         }
     }
 
-    private static func provider(_ data: Data, keys: some Sequence<String>, path: String) throws -> InMemoryProvider {
-        let snapshot: JSONSnapshot
-        do {
-            snapshot = try JSONSnapshot(data: data.bytes, providerName: path, parsingOptions: .default)
-        } catch {
-            throw UsageError("\(path): a list must hold values of one kind only")
-        }
-        var values: [AbsoluteConfigKey: ConfigValue] = [:]
-        for name in keys {
-            // Numbers can be read as truth values too, so the key decides.
-            let kinds: [ConfigType] = name == compatible ? [.bool] : [.string, .int, .double, .stringArray]
-            let key = AbsoluteConfigKey([name])
-            // A value of another kind stays out, and is found to be of the wrong kind by whoever asks for it.
-            values[key] = kinds.lazy.compactMap { try? snapshot.value(forKey: key, type: $0).value }.first
-        }
-        return InMemoryProvider(name: path, values: values)
-    }
-
-    private static func topLevelObject(_ data: Data, path: String) throws -> [String: Any] {
-        do {
-            guard let object = try JSONSerialization.jsonObject(with: data) as? [String: Any] else {
-                throw UsageError("\(path): the configuration file must hold one JSON object")
-            }
-            return object
-        } catch let error as UsageError {
-            throw error
-        } catch {
+    private static func topLevelObject(_ data: Data, path: String) throws -> [String: JSONValue] {
+        guard let value = try? JSONDecoder().decode(JSONValue.self, from: data) else {
             throw UsageError("\(path): the configuration file is not valid JSON")
         }
+        guard case .object(let object) = value else {
+            throw UsageError("\(path): the configuration file must hold one JSON object")
+        }
+        return object
     }
 
     private static func warnings(path: String, settings: PartialSettings) -> [String] {
-        let holdsSecret = settings.password != nil || (settings.redis ?? []).contains(where: RedisURL.hasPassword)
+        let holdsSecret =
+            settings.password != nil || settings.keyPassphrase != nil
+            || (settings.redis ?? []).contains { RedisURLText($0).hasPassword }
         var information = stat()
         guard holdsSecret, stat(path, &information) == 0, information.st_mode & 0o044 != 0 else { return [] }
         return ["\(path) holds a password and others may read it; run `chmod 600 \(path)`"]
@@ -183,5 +158,58 @@ private struct Reader {
             throw UsageError("\(path): \"\(key)\" must be a list of URLs, or one string with commas")
         }
         return urls
+    }
+}
+
+/// Any JSON.
+private enum JSONValue: Decodable {
+    case null
+    case boolean(Bool)
+    case integer(Int)
+    case number(Double)
+    case string(String)
+    case array([JSONValue])
+    case object([String: JSONValue])
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        if container.decodeNil() {
+            self = .null
+        } else if let value = try? container.decode(Bool.self) {
+            self = .boolean(value)
+        } else if let value = try? container.decode(Int.self) {
+            self = .integer(value)
+        } else if let value = try? container.decode(Double.self) {
+            self = .number(value)
+        } else if let value = try? container.decode(String.self) {
+            self = .string(value)
+        } else if let values = try? container.decode([JSONValue].self) {
+            self = .array(values)
+        } else {
+            self = .object(try container.decode([String: JSONValue].self))
+        }
+    }
+
+    /// The value as a setting; nil for what no setting is.
+    var configValue: ConfigValue? {
+        let content: ConfigContent? =
+            switch self {
+            case .boolean(let value): .bool(value)
+            case .integer(let value): .int(value)
+            case .number(let value): .double(value)
+            case .string(let value): .string(value)
+            case .array(let values): Self.texts(values).map { .stringArray($0) }
+            case .null, .object: nil
+            }
+        return content.map { ConfigValue($0, isSecret: true) }
+    }
+
+    private static func texts(_ values: [JSONValue]) -> [String]? {
+        var texts: [String] = []
+        for value in values {
+            guard case .string(let text) = value else { return nil }
+            texts.append(text)
+        }
+        return texts
     }
 }

@@ -47,23 +47,27 @@ enum OwnerTokenInput {
 
     /// What separates the parts of an owner token, and its picture: a terminal shows nothing of the former, so that who
     /// copies from there would lose it.
-    private static let (separator, separatorPicture) = ("\u{1F}", "\u{241F}")
+    private static let (separator, separatorPicture) = ("\u{1F}", "\u{241F}") as (Unicode.Scalar, Unicode.Scalar)
 
     /// The token as it is shown on a terminal; `parse` takes it as well.
     static func visible(_ token: OwnerToken) -> String {
-        token.secretText.replacingOccurrences(of: separator, with: separatorPicture)
+        replacing(separator, by: separatorPicture, in: token.secretText)
     }
 
     /// - Throws: `UsageError` that does not show the text, which is secret.
     static func parse(_ text: String) throws -> OwnerToken {
-        var trimmed = text.trimmingCharacters(in: .whitespacesAndNewlines)
+        var trimmed = text.withoutBlankEnds
         // A label may have the picture in it, but no token of this version comes without the separator.
-        if !trimmed.contains(separator) {
-            trimmed = trimmed.replacingOccurrences(of: separatorPicture, with: separator, options: .literal)
+        if !trimmed.unicodeScalars.contains(separator) {
+            trimmed = replacing(separatorPicture, by: separator, in: trimmed)
         }
         guard !trimmed.isEmpty, let token = OwnerToken(secretText: trimmed) else {
             throw UsageError("the owner token is not one; it is what `redlock acquire` printed")
         }
         return token
+    }
+
+    private static func replacing(_ old: Unicode.Scalar, by new: Unicode.Scalar, in text: String) -> String {
+        String(String.UnicodeScalarView(text.unicodeScalars.map { $0 == old ? new : $0 }))
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import RedisTransport
 import Redlock
 
 /// Settings of one origin (options, environment or file); nil where it says nothing.
@@ -21,6 +22,7 @@ struct PartialSettings: Equatable, Sendable {
     var authorityFile: String?
     var certificateFile: String?
     var keyFile: String?
+    var keyPassphrase: String?
     var isCompatible: Bool?
     var quorum: Int?
     var drift: DriftProfile?
@@ -46,6 +48,7 @@ struct PartialSettings: Equatable, Sendable {
             authorityFile: authorityFile ?? weaker.authorityFile,
             certificateFile: certificateFile ?? weaker.certificateFile,
             keyFile: keyFile ?? weaker.keyFile,
+            keyPassphrase: keyPassphrase ?? weaker.keyPassphrase,
             isCompatible: isCompatible ?? weaker.isCompatible,
             quorum: quorum ?? weaker.quorum,
             drift: drift ?? weaker.drift,
@@ -55,18 +58,33 @@ struct PartialSettings: Equatable, Sendable {
 }
 
 extension PartialSettings {
-    /// What the environment says: REDLOCK_REDIS and REDLOCK_REDIS_PASSWORD.
+    /// What the environment says: REDLOCK_REDIS, REDLOCK_REDIS_PASSWORD and REDLOCK_TLS_KEY_PASSPHRASE.
     init(environment: [String: String]) {
         self.init()
         redis = environment["REDLOCK_REDIS"].map(Self.urls)
         password = environment["REDLOCK_REDIS_PASSWORD"].flatMap { $0.isEmpty ? nil : $0 }
+        keyPassphrase = environment["REDLOCK_TLS_KEY_PASSPHRASE"].flatMap { $0.isEmpty ? nil : $0 }
     }
 
     /// The URLs of a comma-separated list; blanks and empty entries say nothing.
     static func urls(in list: String) -> [String] {
-        list.split(separator: ",").map { $0.trimmingPrefix { $0.isWhitespace } }
-            .map { String($0.reversed().drop { $0.isWhitespace }.reversed()) }
-            .filter { !$0.isEmpty }
+        list.split(separator: ",").map(\.withoutBlankEnds).filter { !$0.isEmpty }
+    }
+
+    /// The list for those who must not know the passwords: each URL without user and password.
+    ///
+    /// Nil if any of them is no URL then: a comma inside a password may have torn it apart, and what is left of it is not
+    /// told from the rest.
+    static func listWithoutSecrets(_ list: String) -> String? {
+        let urls = urls(in: list).map { RedisURLText($0).withoutUserInformation }
+        return urls.allSatisfy { (try? RedisEndpoint(url: $0)) != nil } ? urls.joined(separator: ",") : nil
+    }
+}
+
+extension StringProtocol {
+    /// The text without blanks and line ends before and behind it.
+    var withoutBlankEnds: String {
+        String(drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
     }
 }
 

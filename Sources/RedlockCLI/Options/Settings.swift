@@ -38,10 +38,10 @@ struct Settings: Sendable {
         file: PartialSettings,
         warnings: [String] = []
     ) throws -> Settings {
-        for url in options.redis ?? [] where RedisURL.hasPassword(url) {
+        for url in options.redis ?? [] where RedisURLText(url).hasPassword {
             throw UsageError(
                 """
-                --redis \(RedisURL.withoutPassword(url)): everybody on this machine can see a password on the \
+                --redis \(RedisURLText(url).redacted): everybody on this machine can see a password on the \
                 command line; put it into REDLOCK_REDIS_PASSWORD, the URL into REDLOCK_REDIS, or either into --config
                 """
             )
@@ -81,10 +81,9 @@ struct Settings: Sendable {
         let hasTLSFiles = values.authorityFile != nil || values.certificateFile != nil || values.keyFile != nil
         var endpoints: [RedisEndpoint] = []
         for url in urls {
-            let complete = values.password.map { RedisURL.addingPassword($0, to: url) } ?? url
             var endpoint: RedisEndpoint
             do {
-                endpoint = try RedisEndpoint(url: complete)
+                endpoint = try RedisEndpoint(url: url, defaultPassword: values.password)
             } catch {
                 throw UsageError(error.description)
             }
@@ -92,6 +91,8 @@ struct Settings: Sendable {
                 tls.certificateAuthorityFile = values.authorityFile ?? tls.certificateAuthorityFile
                 tls.certificateFile = values.certificateFile ?? tls.certificateFile
                 tls.keyFile = values.keyFile ?? tls.keyFile
+                // It may be set for all commands, and not all of them have a key.
+                tls.keyPassphrase = tls.keyFile == nil ? nil : values.keyPassphrase
                 endpoint.tls = tls
             }
             endpoints.append(endpoint)

@@ -107,6 +107,17 @@ extension Duration {
             default: (microseconds / 1_000_000, "s")
             }
         let decimals = number < 9.995 ? 2 : number < 99.95 ? 1 : 0
-        return String(format: "%.\(decimals)f \(unit)", number)
+        return "\(number.text(decimals: decimals)) \(unit)"
+    }
+}
+
+extension Double {
+    /// With so many digits behind the point; for numbers from 0 that are not too large to be read.
+    fileprivate func text(decimals: Int) -> String {
+        let scale = (0..<decimals).reduce(1) { power, _ in power * 10 }
+        let scaled = Int((self * Double(scale)).rounded())
+        guard decimals > 0 else { return String(scaled) }
+        let fraction = String(scale + scaled % scale).dropFirst()
+        return "\(scaled / scale).\(fraction)"
     }
 }

@@ -122,7 +122,7 @@ struct CommandFailure: Error, CustomStringConvertible {
             self.init(
                 exitCode: ExitStatus.code(for: error.code),
                 code: isUsage ? "usage" : error.code.description,
-                error.description + (error.description.contains("lease duration") ? "; see --ttl" : "")
+                error.description + (error.description.firstRange(of: "lease duration") == nil ? "" : "; see --ttl")
             )
         default:
             self.init(exitCode: ExitStatus.internalError, String(describing: error))
@@ -145,10 +145,10 @@ struct CommandFailure: Error, CustomStringConvertible {
 
     /// The library speaks of its own words.
     private static func hintToOptions(_ message: String) -> String {
-        if message.contains("minimum hold") {
+        if message.firstRange(of: "minimum hold") != nil {
             return "; see --min-hold, --max-ttl and `redlock init --update`"
         }
-        let isAboutTimes = message.contains("TTL") || message.contains("node timeout")
+        let isAboutTimes = message.firstRange(of: "TTL") ?? message.firstRange(of: "node timeout") != nil
         return isAboutTimes ? "; see --ttl, --max-ttl and --node-timeout" : ""
     }
 

@@ -35,6 +35,7 @@ struct ProgressLine: Sendable {
     }
 
     private func write(_ text: String) {
-        try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
+        // A picture of what goes on: where it cannot be shown, the work goes on.
+        _ = StandardOutput.write(text, to: STDERR_FILENO)
     }
 }

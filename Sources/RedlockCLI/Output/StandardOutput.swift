@@ -6,7 +6,27 @@ import Foundation
 enum StandardOutput {
     /// Writes one line; false if it could not be written whole.
     static func write(_ line: String) -> Bool {
-        (try? FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))) != nil
+        write(line + "\n", to: STDOUT_FILENO)
+    }
+
+    /// Writes a text, and waits while it cannot; false if it could not be written whole.
+    static func write(_ text: String, to descriptor: Int32) -> Bool {
+        var text = text
+        return text.withUTF8 { bytes in
+            var rest = UnsafeRawBufferPointer(bytes)
+            while let start = rest.baseAddress, !rest.isEmpty {
+                let count = Foundation.write(descriptor, start, rest.count)
+                if count < 0, errno == EAGAIN {
+                    // Its other end made it one that does not block.
+                    var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                    poll(&request, 1, -1)
+                } else if count < 0, errno != EINTR {
+                    return false
+                }
+                rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(max(count, 0)))
+            }
+            return true
+        }
     }
 
     /// Whether it is a pipe or a socket, and nobody reads at its other end any more.
