@@ -157,7 +157,7 @@ struct ScriptCommandTests {
             #expect(locks.map { $0["name"] as? String } == ["jobs/b", "jobs/long-name", "other"])
             #expect(locks.map { $0["waitingClients"] as? Int } == [1, 0, 0])
             for lock in locks {
-                let fields = ["name", "slot", "sharers", "lastFencingToken", "waitingClients"]
+                let fields = ["name", "slot", "sharers", "lastFencingToken", "waitingClients", "notALock"]
                 #expect(Set(lock.keys) == Set(fields).union(HolderDetailsTests.fields))
             }
             waiter.send(SIGTERM)

@@ -257,10 +257,11 @@ extension SimulatedServer {
 
     func read(_ keys: NodeCommand.LockKeys, _ queue: NodeCommand.WaitingQueue?) throws(CommandError) -> RESPValue {
         let left = protectedRemainingLife(keys.lock) ?? -3
+        // In the order of the script, as looking deletes what has ended.
+        let counter = queue == nil ? nil : (try? get(keys.fence))?.string
         let waiting = queue.flatMap { try? count($0.queue) }
         let shares = queue == nil ? [] : try self.shares(keys.readers)
         let owner = try get(keys.lock)?.string
-        let counter = queue == nil ? nil : (try? get(keys.fence))?.string
         return .array([
             owner.map(RESPValue.bulkText) ?? .null,
             .integer(LuaNumber.integer(Double(left))),
