@@ -37,7 +37,7 @@ extension Leadership: CustomStringConvertible {
 }
 
 extension Term: CustomStringConvertible {
-    /// The election, the number of the term, who leads, and how long nobody else does, as far as is proved.
+    /// The election, the number of the term, the leader, and how long it leads alone, as far as is proved.
     public var description: String {
         let remaining = remaining
         let end = remaining > .zero ? "\(remaining.briefText) left unless renewed" : "ended"

@@ -39,7 +39,7 @@ extension NodeFailure {
     /// - Parameter certificate: what the server presented, if it came that far.
     init(tlsError error: any Error, serverCertificate certificate: NIOSSLCertificate? = nil) {
         let reason = TLSReason(error)
-        // Most often a server that ends, or that has too many clients: nothing that somebody must change.
+        // Most often a server that ends, or that has too many clients: nothing that an operator must change.
         if reason.isAnyOf("uncleanShutdown", "eofDuringHandshake", "EOF during handshake", "syscallError") {
             self.init(.closed, "the server closed the connection")
         } else {

@@ -50,7 +50,7 @@ public struct LockStatus: Hashable, Sendable {
         case held(Holder, ownerNumber: Int)
         /// So many share the lock there; 32 at most are counted.
         case shared(holderCount: Int)
-        /// The node has something in place of the lock that is none, so that nobody can be granted the lock there.
+        /// The node has something in place of the lock that is none, so that the lock can be granted to no client there.
         case notALock
         /// The node did not say, for this reason.
         case unavailable(reason: String)
@@ -125,7 +125,7 @@ public struct LockStatus: Hashable, Sendable {
     /// How many nodes have something in place of the lock that is none.
     public var notALockCount: Int { nodes.count { $0.state == .notALock } }
 
-    /// Whether nobody holds the lock, and a node or more has something in place of it that is none: data that others wrote
+    /// Whether the lock has no holder, and a node or more has something in place of it that is none: data that others wrote
     /// below the prefix.
     public var isNotALock: Bool { !isHeld && notALockCount > 0 }
 

@@ -7,7 +7,7 @@ extension RedlockClient {
     /// How many locks are looked at side by side.
     private static let looksAtOnce = 64
 
-    /// The locks that somebody holds, sorted by name; and the names of locks in place of which a node has something that
+    /// The locks that have a holder, sorted by name; and the names of locks in place of which a node has something that
     /// is none, see ``LockStatus/isNotALock``.
     ///
     /// It is a picture of the past, and not of one moment: the nodes are read step by step, so that they serve others in

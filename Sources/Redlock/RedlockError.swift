@@ -21,7 +21,7 @@ public struct RedlockError: Error, Sendable {
         public static let heldByTask = Code(value: .heldByTask)
         /// There are more or fewer slots than were asked for, and some of them are held.
         public static let slotCountRefused = Code(value: .slotCountRefused)
-        /// So many nodes have something in place of the lock that is none that nobody can be granted it; forced release
+        /// So many nodes have something in place of the lock that is none that no client can be granted it; forced release
         /// deletes that.
         public static let notALock = Code(value: .notALock)
         /// The owner token does not hold the lock.

@@ -10,7 +10,7 @@ struct InitCommand: ParsableCommand {
         abstract: "Enrol a brand-new set of servers, so that their votes count at once.",
         discussion: """
             Every server keeps a record of its own enrolment. A server without one may be new, or may have lost its data \
-            together with locks that are still held; nobody can tell. So the first client that asks for a lock enrols it, and \
+            together with locks that are still held; no client can tell. So the first client that asks for a lock enrols it, and \
             its vote does not count until every lock that it may have forgotten has ended: --max-ttl and a little more, \
             31 s by default. This is the quarantine.
 

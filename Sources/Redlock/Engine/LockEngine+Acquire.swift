@@ -149,7 +149,7 @@ extension RedlockError {
         return RedlockError(.timedOut, resource: resource, message, holder: holder)
     }
 
-    /// All slots are held; by whom, as far as could be learnt.
+    /// All slots are held; their holders, as far as could be learnt.
     static func timedOut(
         _ resource: String,
         slotCount: Int,

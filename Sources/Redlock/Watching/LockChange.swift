@@ -29,7 +29,7 @@ public enum LockChange: Hashable, Sendable {
     /// So many clients fewer than before wait for the lock, which did not change hands.
     case waitersLeft(LockStatus, count: Int)
 
-    /// Nodes have something in place of the lock that is none, and nobody holds it; told once, until that is gone.
+    /// Nodes have something in place of the lock that is none, and it has no holder; told once, until that is gone.
     case notALock(LockStatus)
 
     // Of nodes, as this client knows them.

@@ -156,7 +156,7 @@ struct SetEnrolment {
             return "\(problem), for example \(String(decoding: key, as: UTF8.self).printable())"
         } catch {
             guard error.kind == .permission else { throw error }
-            return "nobody can tell whether \(problem): \(error.message)"
+            return "it cannot be told whether \(problem): \(error.message)"
         }
     }
 
