@@ -61,7 +61,8 @@ final class AcquireAttempt: ScriptSender {
         self.problems = [:]
         self.recordIDs = engine.admission.recordIDs
         self.seeding = engine.admission.seeding
-        self.tokenCount = terms.handsOver ? line.takeTokenCount() : 1
+        // Only the scripts for one lock take another number of tokens than always.
+        if case .exclusive = line.claim, !terms.handsOver { tokenCount = 1 } else { tokenCount = line.takeTokenCount() }
     }
 
     /// Asks the nodes; those that are still being connected to are asked later, the others cannot be.
