@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Redlock
+
 /// Durations as people write them in a shell: `500ms`, `10s`, `5m`, `1h`, `2d`, fractions (`0.5s`), or a plain number
 /// of seconds.
 enum DurationArgument {
@@ -63,16 +65,5 @@ extension Duration {
     }
 
     /// Short for people: `850ms`, `2.3s`, `5m 10s`.
-    var readable: String {
-        let milliseconds = wholeMilliseconds
-        if milliseconds < 1_000 { return "\(milliseconds)ms" }
-        let seconds = milliseconds / 1_000
-        if seconds < 60 {
-            let tenths = milliseconds % 1_000 / 100
-            return tenths == 0 ? "\(seconds)s" : "\(seconds).\(tenths)s"
-        }
-        let (minutes, rest) = seconds.quotientAndRemainder(dividingBy: 60)
-        if minutes < 60 { return rest == 0 ? "\(minutes)m" : "\(minutes)m \(rest)s" }
-        return minutes % 60 == 0 ? "\(minutes / 60)h" : "\(minutes / 60)h \(minutes % 60)m"
-    }
+    var readable: String { briefText }
 }
