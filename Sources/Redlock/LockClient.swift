@@ -173,8 +173,8 @@ extension LockClient {
     ///   - renewal: whether the client keeps the lease alive until it is released.
     /// - Returns: the lease; release it when the work is done.
     /// - Throws: `RedlockError` with `timedOut` if others held the lock all the time, `quorumUnavailable` if too few
-    ///   nodes answered, `notALock` if data of others lies in place of the lock; `heldByTask` if the task runs under the lock already, in a `withLock`; `CancellationError` if the
-    ///   task is cancelled, and then nothing stays locked.
+    ///   nodes answered, `notALock` if data of others lies in place of the lock, `heldByTask` if the task runs under the
+    ///   lock already, in a `withLock`; `CancellationError` if the task is cancelled, and then nothing stays locked.
     public func acquire(
         _ resource: String,
         options: LockOptions = LockOptions(),
@@ -185,7 +185,8 @@ extension LockClient {
 
     /// Acquires the lock if it is free: one attempt, without waiting, and none where this client knows that it is held.
     ///
-    /// - Returns: the lease, or nil if somebody holds the lock.
+    /// - Returns: the lease, or nil if the lock is held; with the compatible profile, nil also if data of others lies in its
+    ///   place.
     /// - Throws: as `acquire`, but for `timedOut`.
     public func tryAcquire(
         _ resource: String,

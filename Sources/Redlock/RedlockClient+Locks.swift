@@ -61,9 +61,9 @@ extension RedlockClient {
     private func names(matching pattern: String) async throws -> Set<ResourceName> {
         let profile = engine.profile
         var names: Set<ResourceName> = []
-        let connected = await engine.onLoop(\.connectedNodes)
-        var problems = await engine.onLoop { $0.problems(ofNodesOutside: connected) }
-        for node in connected {
+        let nodes = await engine.onLoop(\.nodesWithLocks)
+        var problems = await engine.onLoop { $0.problems(ofNodesOutside: nodes) }
+        for node in nodes {
             do throws(NodeFailure) {
                 for pattern in profile.holdingPatterns(matching: pattern) {
                     let keys = try await engine.keys(matching: pattern, on: node)

@@ -43,17 +43,18 @@ extension RedlockClient {
         try ResourceName.validate(resource)
         try await engine.waitUntilConnected()
         let key = engine.profile.recordsKey(of: ResourceName(resource))
-        let connected = await engine.onLoop(\.connectedNodes)
-        var problems = await engine.onLoop { $0.problems(ofNodesOutside: connected) }
+        let nodes = await engine.onLoop(\.nodesWithLocks)
+        var problems = await engine.onLoop { $0.problems(ofNodesOutside: nodes) }
         var grants: [FencingToken: RecordedGrant] = [:]
-        for node in connected {
+        for node in nodes {
             switch await engine.ask(node, [.plain(["LRANGE", key, "\(-2 * LeaseTerms.mostRecords)", "-1"])]) {
             case .success(let replies):
                 guard let lines = replies[0].array else {
-                    let isForeign = replies[0].error?.hasPrefix("WRONGTYPE") == true
-                    let remedy =
-                        isForeign ? "\(key) is no list; delete that key" : "\(replies[0].problem); grant +lrange"
-                    problems[node] = "its records cannot be read: \(remedy)"
+                    let problem =
+                        replies[0].isOfWrongType
+                        ? "\(key) is no list; delete that key"
+                        : await engine.onLoop { $0.problem(replies[0], of: node, rights: "+lrange") }
+                    problems[node] = "its records cannot be read: \(problem)"
                     continue
                 }
                 for case .bulkString(let line) in lines {

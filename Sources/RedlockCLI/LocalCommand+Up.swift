@@ -57,19 +57,23 @@ extension LocalCommand {
         func run() async throws {
             try await LocalCommand.reportingErrors {
                 try await LocalCommand.cancelledBySignals {
-                    let servers = try await bringUp()
-                    try LocalCommand.writeResult("export REDLOCK_REDIS=\(servers.urls.joined(separator: ","))")
+                    try await bringUp()
                 }
             }
         }
 
-        private func bringUp() async throws -> LocalRedisSet {
+        private func bringUp() async throws {
             let lock = try await LocalSetLock(path: set.path)
             defer { withExtendedLifetime(lock) {} }
-            return LocalRedisSet.exists(in: set.path) ? try await takeExisting() : try await startNew()
+            if LocalRedisSet.exists(in: set.path) { try await takeExisting() } else { try await startNew() }
         }
 
-        private func startNew() async throws -> LocalRedisSet {
+        /// Prints the line that the command was run for; servers of which the caller does not learn are not to stay.
+        private func announce(_ servers: LocalRedisSet) throws {
+            try LocalCommand.writeResult("export REDLOCK_REDIS=\(servers.urls.joined(separator: ","))")
+        }
+
+        private func startNew() async throws {
             var options = LocalRedisOptions(persistence: isWithoutPersistence ? .none : .appendOnlyAlways)
             options.lifetime = .detached
             options.directory = set.path
@@ -78,30 +82,37 @@ extension LocalCommand {
             do {
                 try await enrol(servers)
                 try Task.checkCancellation()
+                try announce(servers)
             } catch {
                 try await servers.remove()
                 throw error
             }
             LocalCommand.say("started \(servers.servers.count) servers in \(set.path)")
-            return servers
         }
 
-        private func takeExisting() async throws -> LocalRedisSet {
+        private func takeExisting() async throws {
             let existing = try set.load()
             try refuseChanges(to: existing)
             let dead = existing.servers.filter { $0.state == .dead }
-            if dead.count == existing.servers.count {
-                try await existing.startAll()
-                // With their data the servers have their records, and votes. Without, whoever starts them all knows that
-                // they are new.
-                if existing.persistence == .none { try await enrol(existing) }
-                LocalCommand.say("started the \(dead.count) servers in \(set.path) again")
-                return existing
-            }
+            if dead.count == existing.servers.count { return try await startAgain(existing) }
+            try announce(existing)
             LocalCommand.say("the servers in \(set.path) were already started")
             tell(of: dead, "dead", remedy: "restart", in: existing)
             tell(of: existing.servers.filter { $0.state == .paused }, "paused", remedy: "resume", in: existing)
-            return existing
+        }
+
+        private func startAgain(_ existing: LocalRedisSet) async throws {
+            try await existing.startAll()
+            do {
+                // With their data the servers have their records, and votes. Without, they are known to be new, as all of
+                // them were started now.
+                if existing.persistence == .none { try await enrol(existing) }
+                try announce(existing)
+            } catch {
+                await existing.stop()
+                throw error
+            }
+            LocalCommand.say("started the \(existing.servers.count) servers in \(set.path) again")
         }
 
         /// Has the votes of new servers count at once.

@@ -35,6 +35,7 @@ struct WatchCommand: ParsableCommand {
               sharersJoined, sharersLeft  count, sharers: as the holder above
               waitersJoined, waitersLeft  count, waitingClients
               notALock  count: the servers that have something else in place of the lock
+              foreignDataGone  the servers have nothing else in place of the lock any more
               nodeUnreachable, nodeLostVote  node, reason
               nodeRegainedVote  node
               quorumLost  nodes: [{node, outcome}]

@@ -50,4 +50,26 @@ struct ForeignDataTests {
             #expect(error?.code == .notALock && error?.nodes.count == 3, "\(String(describing: error))")
         }
     }
+
+    /// What never ends is no lock: a job that only tries would be left out for ever without a word.
+    @Test(arguments: ["redlock:lock:odd", "redlock:readers:odd"])
+    func tryingTellsForeignDataFromALock(key: String) async throws {
+        try await Layout.three.withClient { client, redis in
+            for server in redis.servers { _ = try await server.send("LPUSH", key, "x") }
+            for attempt in [
+                { try await client.tryAcquire("odd") != nil },
+                { try await client.tryAcquire("odd", mode: .shared) != nil },
+                { try await client.tryAcquire(["even", "odd"]) != nil },
+            ] as [@Sendable () async throws -> Bool] {
+                let error = await #expect(throws: RedlockError.self) { try await attempt() }
+                #expect(error?.code == .notALock, "\(String(describing: error))")
+            }
+            // The control: what is held is refused without an error.
+            try await client.withLock("held") { _ in
+                let other = try await RedlockClient.connected(to: redis)
+                #expect(try await other.tryAcquire("held") == nil)
+                await other.shutdown()
+            }
+        }
+    }
 }

@@ -117,6 +117,7 @@ struct SlotTests {
                 let error = await #expect(throws: RedlockError.self) { try await call() }
                 #expect(error?.code == .slotCountRefused)
                 #expect(error?.message.contains("2 slots") == true)
+                #expect(error?.holder?.label != nil && error?.message.contains("held by") == true)
             }
             // One node that says otherwise decides nothing.
             _ = try await redis[0].send("SET", "redlock:slots:gpu", "7")

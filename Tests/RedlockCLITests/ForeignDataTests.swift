@@ -57,10 +57,13 @@ struct ForeignDataTests {
             _ = try await Executable.run(["release", "--force", "real"], redis: redis.urls)
             try await watch.waitFor(#""event":"released""#)
             #expect(!watch.output.contains("quorumLost"))
-            watch.send(SIGTERM)
-            _ = try await watch.result()
             // It was told once, though it was seen at every look.
             #expect(watch.output.components(separatedBy: #""resource":"wt""#).count == 2, "\(watch.output)")
+            _ = try await Executable.run(["release", "--force", "wt"], redis: redis.urls)
+            try await watch.waitFor(#""event":"foreignDataGone""#)
+            watch.send(SIGTERM)
+            _ = try await watch.result()
+            #expect(watch.output.components(separatedBy: #""resource":"wt""#).count == 3, "\(watch.output)")
         }
     }
 
@@ -77,8 +80,14 @@ struct ForeignDataTests {
                     #expect((error["message"] as? String)?.contains("redlock release --force") == true)
                 }
             }
-            let sharing = try await Executable.run(["run", "-s", "-n", "rz", "--", "true"], redis: redis.urls)
-            #expect(sharing.exitCode == 69 && sharing.errors.contains("redlock release --force"), "\(sharing.errors)")
+            for name in ["wt", "rz"] {
+                let sharing = try await Executable.run(
+                    ["run", "--json", "-s", "-n", name, "--", "true"],
+                    redis: redis.urls
+                )
+                #expect(sharing.exitCode == 69, "\(sharing.errors)")
+                #expect(try #require(sharing.event("error"))["code"] as? String == "notALock", "\(sharing.errors)")
+            }
             for name in ["wt", "rz"] {
                 let removed = try await Executable.run(["release", "--force", name], redis: redis.urls)
                 #expect(removed.exitCode == 0, "\(removed.errors)")

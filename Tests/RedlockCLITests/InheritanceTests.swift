@@ -120,7 +120,8 @@ struct InheritanceTests {
     func aResultThatCannotBeWrittenIsAnError(_ redirection: String) async throws {
         try await withEnrolledRedis(nodes: 1) { redis in
             for command in [
-                "acquire -n a", "acquire -n a --json", "acquire -n -s a", "status a", "list --json", "doctor",
+                "acquire -n a", "acquire -n a --json", "acquire -n -s a", "status a", "list --json", "history a",
+                "doctor",
                 "fence a --at-least 5", "elect --history a", "bench --duration 100ms", "--help", "run --help",
                 "--version", "--generate-completion-script bash",
             ] {

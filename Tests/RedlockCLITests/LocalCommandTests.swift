@@ -55,4 +55,27 @@ struct LocalCommandTests {
         #expect(try await redlock("run", "-n", "a", "--", "true") == 0)
         #expect(try await local(["down"]).exitCode == 0)
     }
+
+    /// Servers of which the caller could not be told are stopped again; those that ran already stay.
+    @Test
+    func serversDoNotOutliveALineThatCannotBeWritten() async throws {
+        let path = NSTemporaryDirectory() + "redlock-local-\(UUID().uuidString)"
+        func local(_ arguments: String) async throws -> Executable.Result {
+            try await Executable.shell("$REDLOCK local \(arguments) --directory \(path)", redis: [])
+        }
+        let lost = try await local("up --nodes 1 --base-port 27321 >/dev/full")
+        #expect(lost.exitCode == 71, "\(lost)")
+        #expect(lost.errorLines.count == 1, "\(lost)")
+        let none = try await local("status")
+        #expect(none.exitCode != 0 && none.output.isEmpty, "\(none)")
+        // Again with data: only stopped.
+        #expect(try await local("up --nodes 1 --base-port 27321").exitCode == 0)
+        #expect(try await local("up >/dev/full").exitCode == 71)
+        #expect(try await local("status").output.contains("running"))
+        #expect(try await local("down --keep-data").exitCode == 0)
+        #expect(try await local("up >/dev/full").exitCode == 71)
+        let stopped = try await local("status")
+        #expect(stopped.output.contains("dead"), "\(stopped)")
+        #expect(try await local("down").exitCode == 0)
+    }
 }

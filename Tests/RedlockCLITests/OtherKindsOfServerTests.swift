@@ -17,8 +17,10 @@ struct OtherKindsOfServerTests {
     ) async throws {
         let never = ["grant +", "may not run", "memory", "disk", "could not be enrolled", "start it"]
         for arguments in [
-            ["run", "-w", "5s", "a", "--", "true"], ["acquire", "a"], ["status", "a"], ["init"],
-            ["init", "--update"], ["doctor"], ["doctor", "-v", "--json"],
+            ["run", "-w", "5s", "a", "--", "true"], ["acquire", "a"], ["status", "a"], ["list"], ["history", "a"],
+            ["fence", "a", "--at-least", "7"], ["release", "--force", "a"], ["elect", "--history", "a"],
+            ["run", "-n", "--slots", "2", "a", "--", "true"], ["run", "-n", "-s", "a", "--", "true"],
+            ["init"], ["init", "--update"], ["doctor"], ["doctor", "-v", "--json"],
         ] {
             let result = try await Executable.run(arguments, redis: urls)
             let told = result.output + result.errors
@@ -29,6 +31,8 @@ struct OtherKindsOfServerTests {
             )
             #expect(told.contains(reason), "\(arguments): \(told)", sourceLocation: sourceLocation)
             #expect(told.contains(remedy), "\(arguments): \(told)", sourceLocation: sourceLocation)
+            // What is enrolled with it is a set of independent servers.
+            #expect(arguments != ["init"] || !told.contains("--update"), "\(told)", sourceLocation: sourceLocation)
             for guess in never {
                 #expect(!told.contains(guess), "\(arguments): \(told)", sourceLocation: sourceLocation)
             }
@@ -79,6 +83,19 @@ struct OtherKindsOfServerTests {
             )
             #expect(compatible.exitCode == 69, "\(compatible.errors)")
             #expect(compatible.errors.contains(remedy) && compatible.errors.contains("MOVED"), "\(compatible.errors)")
+        }
+    }
+
+    /// One that has all keys refuses none; it is named all the same, and no list is called empty that was not read.
+    @Test
+    func theOnlyNodeOfAClusterIsNamed() async throws {
+        var options = LocalRedisOptions()
+        options.extraConfiguration = ["cluster-enabled yes"]
+        try await withLocalRedis(nodes: 1, options: options) { redis in
+            _ = try await redis[0].send("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+            try await eventually { try await redis[0].send("CLUSTER", "INFO")?.contains("cluster_state:ok") == true }
+            let remedy = "give independent Redis servers as nodes"
+            try await Self.expectNamed("it is a node of a Redis cluster", remedy, by: redis.urls)
         }
     }
 

@@ -10,7 +10,7 @@ import Testing
 struct LockHistoryTests {
     private var history = LockHistory(quorum: 2)
 
-    /// A lock as three nodes show it: each with its owner, nobody, or no answer ("?").
+    /// A lock as three nodes show it: each with its owner, free (nil), no answer ("?"), or something else in its place ("!").
     private func status(
         _ owners: String?...,
         name: String = "a",
@@ -18,13 +18,14 @@ struct LockHistoryTests {
         waiting: Int? = 0,
         sharers: [String] = []
     ) -> LockStatus {
-        let known = owners.compactMap { $0 == "?" ? nil : $0 }
+        let known = owners.compactMap { $0 == "?" || $0 == "!" ? nil : $0 }
         let distinct = known.reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
         let nodes = owners.enumerated().map { place, owner in
             let state: LockStatus.NodeState =
                 switch owner {
                 case nil: .free
                 case "?": .unavailable(reason: "no answer in time")
+                case "!": .notALock
                 case let owner?:
                     .held(
                         LockStatus.Holder(label: owner, remaining: remaining),
@@ -225,6 +226,26 @@ struct LockHistoryTests {
         _ = history.changes(in: picture(status("x", "x", "x", waiting: 2)))
         let next = status("y", "y", "y", waiting: 1)
         #expect(history.changes(in: picture(at: 1, next)) == [.changedHands(next, from: holder("x"))])
+    }
+
+    /// Told once when it is seen, and once when it is gone from every node, whatever the others grant meanwhile.
+    @Test
+    mutating func foreignDataComesAndGoes() {
+        let foreign = status("!", "!", nil)
+        #expect(history.changes(in: picture(foreign)) == [.notALock(foreign)])
+        #expect(history.changes(in: picture(at: 1, status("!", "!", nil))).isEmpty)
+        let held = status("!", "x", "x")
+        #expect(history.changes(in: picture(at: 2, held)) == [.acquired(held)])
+        #expect(history.changes(in: picture(at: 3, status("x", "x", "x"))) == [.foreignDataGone(resource: "a")])
+        #expect(history.changes(in: picture(at: 4, status("x", "x", "x"))).isEmpty)
+    }
+
+    /// The key may be gone from every node at once, and the name with it.
+    @Test
+    mutating func foreignDataGoesWithItsName() {
+        _ = history.changes(in: picture(status("!", "!", "!")))
+        #expect(history.changes(in: picture(at: 1)) == [.foreignDataGone(resource: "a")])
+        #expect(history.changes(in: picture(at: 2)).isEmpty)
     }
 
     @Test

@@ -19,6 +19,8 @@ final class AcquireAttempt: ScriptSender {
     @exclusivity(unchecked) var timing: LeaseTiming
     @exclusivity(unchecked) private(set) var round: AcquireRound
     @exclusivity(unchecked) private(set) var problems: [Int: String]
+    /// The nodes where a key of the name holds data of another type.
+    private(set) var nodesWithForeignData: NodeSet = []
     /// The line that the decision goes to; nil once there is one, or nobody wants it any more.
     @exclusivity(unchecked) private var line: WaitingLine?
 
@@ -203,6 +205,7 @@ final class AcquireAttempt: ScriptSender {
             count(.refused, by: node)
         case nil:
             if case .error = reply, isPlanted(.errorCountsAsRefused) { return count(.refused, by: node) }
+            if reply.isOfWrongType { nodesWithForeignData.insert(node) }
             // A script may have failed behind what it set.
             engine.admission.inspect(node)
             doubt(node, reply.problem)
@@ -254,8 +257,12 @@ final class AcquireAttempt: ScriptSender {
         return counts.first { $0.value.count > engine.quorum.nodesThatMayFail }?.key
     }
 
+    /// What the scripts say of a key without an expiry.
+    private static let neverExpires: Int64 = (1 << 53) - 2
+
     private func noteHolder(of name: ResourceName, remainingMilliseconds: Int64) {
         guard let line else { return }
+        if remainingMilliseconds >= Self.neverExpires { line.isHeldForEver = true }
         // Beyond a day it is no use to know when.
         let nanoseconds = min(remainingMilliseconds, 86_400_000) * 1_000_000
         let expiry = engine.surroundings.now.advanced(byNanoseconds: nanoseconds)

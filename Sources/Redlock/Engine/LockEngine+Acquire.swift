@@ -38,40 +38,60 @@ extension LockEngine {
     /// within moments.
     func giveUp(_ operation: AcquireOperation) {
         guard withdraw(operation) else { return }
-        let failure = operation.line?.failure
-        let blocker = operation.line?.blocker ?? operation.claim.names[0]
+        let line = operation.line
         leave(operation)
-        let waited = operation.begun.nanoseconds(until: surroundings.now) / 1_000_000
+        if line?.failure?.reason == .contended {
+            tellHolder(to: operation, blocker: line?.blocker, isHeldForEver: line?.isHeldForEver == true)
+        } else {
+            tellOutage(to: operation, line?.failure)
+        }
+    }
+
+    /// Ends an acquisition that had no quorum, or too late.
+    private func tellOutage(to operation: AcquireOperation, _ failure: WaitingLine.Failure?) {
+        var problems = failure?.problems ?? [:]
+        if problems.isEmpty { problems = self.problems(ofNodesOutside: votingNodes) }
         let resource = operation.claim.resource
-        guard failure?.reason == .contended else {
-            var problems = failure?.problems ?? [:]
-            if problems.isEmpty { problems = self.problems(ofNodesOutside: votingNodes) }
-            let message =
-                failure?.reason == .tooSlow
-                ? "the nodes granted \"\(resource)\" too slowly: less than half the TTL was left"
-                : "no quorum for \"\(resource)\": \(quorum.votesNeeded) of \(quorum.nodeCount) nodes are needed"
-            let error = RedlockError(
-                .quorumUnavailable,
-                resource: resource,
-                message,
-                nodes: report(problems, otherwise: votingNodes.isEmpty ? "no answer" : "usable")
-            )
+        let message =
+            failure?.reason == .tooSlow
+            ? "the nodes granted \"\(resource)\" too slowly: less than half the TTL was left"
+            : "no quorum for \"\(resource)\": \(quorum.votesNeeded) of \(quorum.nodeCount) nodes are needed"
+        let error = RedlockError(
+            .quorumUnavailable,
+            resource: resource,
+            message,
+            nodes: report(problems, otherwise: votingNodes.isEmpty ? "no answer" : "usable")
+        )
+        guard let foreign = failure?.nodesWithForeignData, foreign.count > quorum.nodesThatMayFail else {
             return fail(operation, error)
         }
-        guard operation.namesHolder else {
-            return fail(operation, RedlockError.timedOut(resource, waitedMilliseconds: waited, holder: nil))
+        // It may lie in place of the lock, or of another key of its name.
+        let name = operation.claim.locks[0]
+        read(name, within: lookupNanoseconds) { [unowned self] status in
+            let isNotALock = status.notALockCount > quorum.nodesThatMayFail
+            fail(operation, isNotALock ? RedlockError.notALock(name.text, status) : error)
         }
-        let lookupTime = min(nodeTimeoutNanoseconds, 40_000_000)
+    }
+
+    /// Ends an acquisition of what others hold.
+    private func tellHolder(to operation: AcquireOperation, blocker: ResourceName?, isHeldForEver: Bool) {
+        let waited = operation.begun.nanoseconds(until: surroundings.now) / 1_000_000
+        // A lock has an end; what has none is something else.
+        guard operation.namesHolder || isHeldForEver else {
+            let error = RedlockError.timedOut(operation.claim.resource, waitedMilliseconds: waited, holder: nil)
+            return fail(operation, error)
+        }
         if case .slot(_, let name, let count) = operation.claim {
-            return readSlots(of: name, count: count, within: lookupTime) { [unowned self] statuses in
+            return readSlots(of: name, count: count, within: lookupNanoseconds) { [unowned self] statuses in
                 fail(operation, slotsRefused(name, count: count, statuses, waitedMilliseconds: waited))
             }
         }
-        read(blocker, within: lookupTime) { [unowned self] status in
+        let blocker = blocker ?? operation.claim.names[0]
+        read(blocker, within: lookupNanoseconds) { [unowned self] status in
             if status.notALockCount > quorum.nodesThatMayFail {
                 return fail(operation, RedlockError.notALock(blocker.text, status))
             }
-            // Those who share a lock keep nobody from sharing it; one who waits to have it alone does.
+            // Holders of shares do not keep others from sharing; a waiter that wants the lock alone does.
             let sharer = operation.claim.isShared ? nil : status.sharers.first
             let error = RedlockError.timedOut(
                 blocker.text,
@@ -82,6 +102,9 @@ extension LockEngine {
             fail(operation, error)
         }
     }
+
+    /// For how long the holder is looked up when an acquisition has come to nothing.
+    var lookupNanoseconds: Int64 { min(nodeTimeoutNanoseconds, 40_000_000) }
 
     /// The error about slots of which none could be had: who has them, or what lies in their place.
     private func slotsRefused(
@@ -157,19 +180,38 @@ extension RedlockError {
         _ holders: [LockStatus.Holder]
     ) -> RedlockError {
         let slots = slotCount == 1 ? "the one slot" : "all \(slotCount) slots"
-        var message = "\(slots) of \"\(resource)\" \(slotCount == 1 ? "is" : "are") held"
-        if !holders.isEmpty {
-            let named = holders.prefix(4).map { $0.label ?? "a client of another kind" }
-            let others = holders.count > named.count ? " and \(holders.count - named.count) more" : ""
-            message += " by \(named.joined(separator: ", "))\(others)"
-        }
-        message += "; gave up after \(waitedMilliseconds) ms"
+        let state = "\(slots) of \"\(resource)\" \(slotCount == 1 ? "is" : "are") held\(names(of: holders))"
         return RedlockError(
             .timedOut,
             resource: resource,
-            message,
+            "\(state); gave up after \(waitedMilliseconds) ms",
             holder: holders.first,
             otherHolders: Array(holders.dropFirst())
         )
+    }
+
+    /// The holders of slots have agreed on another number of them.
+    static func slotCountRefused(
+        _ resource: String,
+        wanted: Int,
+        agreed: Int64,
+        _ holders: [LockStatus.Holder]
+    ) -> RedlockError {
+        RedlockError(
+            .slotCountRefused,
+            resource: resource,
+            "\"\(resource)\" has \(agreed) slots, as their holders have agreed, and \(wanted) were asked for; slots are "
+                + "held\(names(of: holders)); the number can change when all are free",
+            holder: holders.first,
+            otherHolders: Array(holders.dropFirst())
+        )
+    }
+
+    /// " by a, b, c, d and 3 more"; empty if none is known.
+    private static func names(of holders: [LockStatus.Holder]) -> String {
+        guard !holders.isEmpty else { return "" }
+        let named = holders.prefix(4).map { $0.label ?? "a client of another kind" }
+        let others = holders.count > named.count ? " and \(holders.count - named.count) more" : ""
+        return " by \(named.joined(separator: ", "))\(others)"
     }
 }

@@ -53,7 +53,10 @@ extension LockEngine {
             let reply = try await ask(node, [.plain(["SCAN", cursor, "MATCH", pattern, "COUNT", "500"])]).get()[0]
             guard case .array(let parts) = reply, parts.count == 2, let next = parts[0].string,
                 let found = parts[1].array
-            else { throw NodeFailure(.permission, "its keys cannot be read: \(reply.problem); grant +scan") }
+            else {
+                let problem = await onLoop { $0.problem(reply, of: node, rights: "+scan") }
+                throw NodeFailure(.permission, "its keys cannot be read: \(problem)")
+            }
             for case .bulkString(let key) in found { keys.insert(key) }
             cursor = next
         } while cursor != "0"

@@ -46,7 +46,7 @@ private final class RecordReceiver: ReplyReceiver {
     }
 
     func received(_ reply: RESPValue, from node: Int) {
-        if case .error = reply { failed("\(reply.problem); grant +rpush +ltrim +pexpire", at: node) }
+        if case .error = reply { failed(reply.problem(rights: "+rpush +ltrim +pexpire"), at: node) }
     }
 
     func failed(_ failure: NodeFailure, at node: Int) {

@@ -285,6 +285,16 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
         return admission.problem(of: node) ?? "its vote came too late"
     }
 
+    /// Why a reply is none of those that the command gives: what the server is, where no lock can be on it.
+    ///
+    /// - Parameter rights: see `RESPValue.problem(rights:)`.
+    func problem(_ reply: RESPValue, of node: Int, rights: String? = nil) -> String {
+        admission.kindWithoutLocks(of: node) == nil ? reply.problem(rights: rights) : problem(of: node)
+    }
+
+    /// The connected nodes on which a lock can be: a Sentinel has no keys, and a node of a cluster refuses most.
+    var nodesWithLocks: NodeSet { connectedNodes.filter { admission.kindWithoutLocks(of: $0) == nil } }
+
     /// Why each of the nodes outside a set was left out.
     func problems(ofNodesOutside nodes: NodeSet) -> [Int: String] {
         var problems: [Int: String] = [:]

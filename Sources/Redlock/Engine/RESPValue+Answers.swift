@@ -6,14 +6,23 @@ import RedisTransport
 
 extension RESPValue {
     /// Why this reply to a command is none of those that the command gives.
-    var problem: String {
+    var problem: String { problem(rights: nil) }
+
+    /// The same.
+    ///
+    /// - Parameter rights: what the access control list must grant for the command, told if that is what is missing.
+    func problem(rights: String?) -> String {
         guard let error else { return "an answer that the command does not give" }
         if let foreign = Self.foreignValue(in: error) { return foreign }
         let text = error.withoutEchoedArguments
+        if let rights, error.hasPrefix("NOPERM ") { return "\(text); grant \(rights)" }
         guard isFromClusterNode else { return text }
         let (reason, remedy) = Refusal.clusterNode.text(nodeNames: [])
         return "\(reason) (\(text)); \(remedy)"
     }
+
+    /// Whether a key holds data of another type than the command or script is for.
+    var isOfWrongType: Bool { error?.contains("WRONGTYPE") == true }
 
     /// What an error says of a key of this package that holds what this package never writes, and what to do about it; nil
     /// for every other error.

@@ -50,13 +50,12 @@ final class ReadExchange: ScriptSender {
     func command(for node: Int) -> NodeCommand? { command }
 
     func received(_ reply: RESPValue, from node: Int) {
-        if reply.error?.contains("WRONGTYPE") == true {
+        if reply.isOfWrongType {
             foreign.insert(node)
             return settle(node)
         }
         guard case .array(let elements) = reply, elements.count == 5, let milliseconds = elements[1].integer else {
-            let isOtherKind = engine.admission.kindWithoutLocks(of: node) != nil
-            return failed(isOtherKind ? engine.problem(of: node) : reply.problem, at: node)
+            return failed(engine.problem(reply, of: node), at: node)
         }
         if let counter = elements[2].string.flatMap({ Int64($0) }) {
             lastTokens[node] = FencingToken(rawValue: counter)
@@ -174,7 +173,7 @@ extension LockEngine {
     /// Looks at a lock on every node that can be asked; completes when all have answered or the time is over.
     func read(_ name: ResourceName, within nanoseconds: Int64, completion: @escaping (LockStatus) -> Void) {
         ReadExchange(name, engine: self, completion: completion)
-            .send(to: connectedNodes, within: nanoseconds)
+            .send(to: nodesWithLocks, within: nanoseconds)
     }
 
     /// Looks at the slots of a name side by side; completes with what is known of each, in their order.

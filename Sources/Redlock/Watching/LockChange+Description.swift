@@ -15,6 +15,7 @@ extension LockChange: CustomStringConvertible {
         case .waitersJoined(let status, let count): "awaited by \(count) more: \(status)"
         case .waitersLeft(let status, let count): "awaited by \(count) fewer: \(status)"
         case .notALock(let status): "not a lock: \(status)"
+        case .foreignDataGone(let resource): "a lock again: \"\(resource)\""
         case .nodeUnreachable(let node, let reason): "node \(node) cannot be reached: \(reason)"
         case .nodeLostVote(let node, let reason): "node \(node) has no vote: \(reason)"
         case .nodeRegainedVote(let node): "node \(node) has a vote again"

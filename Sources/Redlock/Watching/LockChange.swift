@@ -31,6 +31,8 @@ public enum LockChange: Hashable, Sendable {
 
     /// Nodes have something in place of the lock that is none, and it has no holder; told once, until that is gone.
     case notALock(LockStatus)
+    /// What nodes had in place of the lock is gone from all that answered; a slot is called as in ``LockStatus/title``.
+    case foreignDataGone(resource: String)
 
     // Of nodes, as this client knows them.
     /// The node cannot be asked, for this reason.

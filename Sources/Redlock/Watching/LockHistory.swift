@@ -111,17 +111,19 @@ struct LockHistory: Sendable {
                 // No node has a key, and nobody asked for it by name.
                 locks[name] = nil
                 if let holder = former.holder { changes.append(end(of: holder, name, in: picture)) }
+                if former.isNotALock { changes.append(.foreignDataGone(resource: name.title)) }
                 continue
             }
             let lock = Lock(
                 holder: holder(in: status, picture, former),
                 sharerCount: status.sharers.count,
                 waitingClients: status.waitingClients,
-                isNotALock: status.isNotALock
+                isNotALock: status.isNotALock || former.isNotALock && status.notALockCount > 0
             )
             if let change = change(from: former, to: lock, status, in: picture) { changes.append(change) }
             if let change = changeOfSharers(from: former.sharerCount, status) { changes.append(change) }
             if lock.isNotALock, !former.isNotALock { changes.append(.notALock(status)) }
+            if former.isNotALock, !lock.isNotALock { changes.append(.foreignDataGone(resource: status.title)) }
             let isForgotten = lock.holder == nil && lock.sharerCount == 0 && (status.waitingClients ?? 0) == 0
             locks[name] = isForgotten && !lock.isNotALock ? nil : lock
         }

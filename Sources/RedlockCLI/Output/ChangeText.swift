@@ -66,6 +66,7 @@ struct ChangeText {
             )
         case .notALock(let status):
             (status.title, ("not a lock", "\(StatusText.notALockText(status).trimmingPrefix("not a lock"))"), .yellow)
+        case .foreignDataGone(let resource): (resource, ("is a lock again", ": what was in its place is gone"), nil)
         case .nodeUnreachable, .nodeLostVote, .nodeRegainedVote, .quorumLost, .quorumRegained: toldOfNodes
         }
     }
@@ -150,6 +151,7 @@ struct ChangeText {
                 "notALock",
                 [("resource", .string(status.title)), ("count", .integer(Int64(status.notALockCount)))]
             )
+        case .foreignDataGone(let resource): ("foreignDataGone", [("resource", .string(resource))])
         case .nodeUnreachable(let node, let reason):
             ("nodeUnreachable", [("node", .string(node)), ("reason", .string(reason))])
         case .nodeLostVote(let node, let reason):

@@ -96,7 +96,10 @@ extension Refusal {
                 "what lies in place of its record is none", "delete the key, or choose a prefix that nobody else uses"
             )
         case .restartsUnknown:
-            return ("it answers neither INFO nor SCRIPT LOAD, so a restart could not be told", "grant +info")
+            return (
+                "it answers neither INFO nor SCRIPT LOAD, so a restart could not be told",
+                "allow INFO to the client's user (ACL: +info), and do not rename it"
+            )
         case .listedTwice(let other):
             return ("it is the same server as \(nodeNames[other])", "list every server once")
         case .clockApart(let milliseconds):
@@ -105,7 +108,10 @@ extension Refusal {
                 "its clock is \(milliseconds.magnitude) ms \(direction) the other nodes'", "synchronise its clock"
             )
         case .clockUnknown:
-            return ("it does not answer TIME, so its clock cannot be watched", "grant +time")
+            return (
+                "it does not answer TIME, so its clock cannot be watched",
+                "allow TIME to the client's user (ACL: +time), and do not rename it"
+            )
         }
     }
 

@@ -16,9 +16,10 @@ struct SetEnrolment {
 
     func enrolNewSet() async throws {
         let candidates = try await inspectAll()
-        var problems = problems(of: candidates)
+        try refuse(problems(of: candidates), "no node was enrolled")
+        var problems: [Int: String] = [:]
         let areSomeEnrolled = candidates.contains { $0.record != nil }
-        for candidate in candidates where problems[candidate.node] == nil {
+        for candidate in candidates {
             if let problem = problemOfRecord(of: candidate, among: candidates) {
                 problems[candidate.node] = problem
             } else if areSomeEnrolled, let problem = try await problemOfFormerLocks(on: candidate.node) {
@@ -214,7 +215,7 @@ struct SetEnrolment {
             throw RedlockError(
                 .enrolmentRefused,
                 "not every node could be enrolled; `redlock init --update` enrols them all anew",
-                nodes: engine.report(problems, otherwise: "enrolled, or not tried any more")
+                nodes: engine.report(problems, otherwise: "enrolled, or not tried after that")
             )
         }
     }

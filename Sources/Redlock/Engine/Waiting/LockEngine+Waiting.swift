@@ -217,6 +217,7 @@ extension LockEngine {
             return
         }
         line.holderExpiry = nil
+        line.isHeldForEver = false
         // Read before anything is sent: the validity of the lease counts from here.
         let start = surroundings.now
         let attempt = AcquireAttempt(
@@ -297,7 +298,11 @@ extension LockEngine {
             if impatientCount > 0 { refuseThoseWhoDoNotWait(in: line) }
         case .failed(let reason):
             release(attempt)
-            let failure = WaitingLine.Failure(reason: reason, problems: attempt.problems)
+            let failure = WaitingLine.Failure(
+                reason: reason,
+                problems: attempt.problems,
+                nodesWithForeignData: attempt.nodesWithForeignData
+            )
             if let count = attempt.agreedSlotCount { return refuse(line, failure, agreedSlotCount: count) }
             attemptFailed(line, failure)
         }
@@ -344,13 +349,19 @@ extension LockEngine {
     private func refuse(_ line: WaitingLine, _ failure: WaitingLine.Failure, agreedSlotCount: Int64) {
         line.failed(failure, at: surroundings.now)
         guard case .slot(_, let name, let count) = line.claim else { return }
-        let message =
-            "\"\(name.text)\" has \(agreedSlotCount) slots, as those have agreed who hold them, and \(count) were asked "
-            + "for; the number can change when all are free"
-        let error = RedlockError(.slotCountRefused, resource: name.text, message)
-        // Before anybody leaves, so that no attempt begins at once.
+        // Before the first of them leaves, so that no attempt begins at once.
         retryLater(line)
-        for operation in line.operations { fail(operation, error) }
+        let refused = line.operations.filter(withdraw)
+        for operation in refused { leave(operation) }
+        readSlots(of: name, count: Int(agreedSlotCount), within: lookupNanoseconds) { [unowned self] statuses in
+            let error = RedlockError.slotCountRefused(
+                name.text,
+                wanted: count,
+                agreed: agreedSlotCount,
+                statuses.compactMap(\.holder)
+            )
+            for operation in refused { fail(operation, error) }
+        }
     }
 
     private func goesOnWaiting(_ operation: AcquireOperation, in line: WaitingLine) -> Bool {

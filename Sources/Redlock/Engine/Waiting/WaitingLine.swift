@@ -16,6 +16,8 @@ final class WaitingLine {
         let reason: AcquireRound.Failure
         /// What each node contributed; empty if the nodes were not asked.
         var problems: [Int: String] = [:]
+        /// The nodes where a key of the name holds data of another type.
+        var nodesWithForeignData: NodeSet = []
     }
 
     /// The place of this client in the queues of the nodes.
@@ -86,6 +88,9 @@ final class WaitingLine {
 
     /// When the key that stood in the way has expired, if nobody extends it.
     var holderExpiry: Instant?
+
+    /// Whether a node said, when the nodes were last asked, that the key that stands in the way never expires.
+    var isHeldForEver = false
 
     /// The name that somebody had when the nodes were last asked.
     var blocker: ResourceName?
