@@ -31,7 +31,8 @@ BENCHMARK_FLAGS = --configuration release $(SWIFT_FLAGS)
 BENCH_OPTIONS ?=
 
 ifeq ($(shell uname -s),Linux)
-RELEASE_FLAGS += --static-swift-stdlib
+# No other program looks up symbols in the command, and their table takes its room.
+RELEASE_FLAGS += --static-swift-stdlib -Xlinker --no-export-dynamic
 BENCHMARK_FLAGS += --static-swift-stdlib
 SIMULATOR_FLAGS += --static-swift-stdlib
 endif

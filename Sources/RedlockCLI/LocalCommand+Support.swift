@@ -135,7 +135,7 @@ struct LocalSetLock: ~Copyable {
             }
             let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
             guard descriptor >= 0 else {
-                let reason = String(cString: strerror(errno)).lowercased()
+                let reason = SystemError.text(of: errno)
                 throw LocalCommand.Failure("\(path) cannot be opened: \(reason)", exitCode: EX_UNAVAILABLE)
             }
             do {
@@ -169,7 +169,7 @@ struct LocalSetLock: ~Copyable {
         var hasSaidSo = false
         while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
             guard errno == EWOULDBLOCK || errno == EINTR else {
-                throw LocalCommand.Failure("\(path) cannot be locked: \(String(cString: strerror(errno)))")
+                throw LocalCommand.Failure("\(path) cannot be locked: \(SystemError.text(of: errno))")
             }
             if !hasSaidSo { LocalCommand.say("waiting for another 'redlock local' in \(path)") }
             hasSaidSo = true

@@ -60,7 +60,7 @@ struct ChildProcess {
     /// Sends a signal to the whole process group.
     func signalGroup(_ number: Int32) -> Delivery {
         if kill(-processID, number) == 0 { return .delivered }
-        return errno == ESRCH ? .groupIsGone : .refused(String(cString: strerror(errno)).lowercased())
+        return errno == ESRCH ? .groupIsGone : .refused(SystemError.text(of: errno))
     }
 
     /// Lets the process group go on if it is stopped.

@@ -35,7 +35,7 @@ private final class WakeUpPipe: Sendable {
 
     init() {
         var ends: [Int32] = [-1, -1]
-        precondition(pipe(&ends) == 0, "no pipe: \(String(cString: strerror(errno)))")
+        precondition(pipe(&ends) == 0, "no pipe: \(SystemError.text(of: errno))")
         for end in ends {
             _ = fcntl(end, F_SETFD, FD_CLOEXEC)
             _ = fcntl(end, F_SETFL, O_NONBLOCK)

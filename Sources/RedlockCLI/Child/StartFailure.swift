@@ -31,8 +31,10 @@ struct StartFailure {
         case EAGAIN, ENOMEM, EMFILE, ENFILE:
             return CommandFailure(systemError: error, "\(program) cannot be started")
         default:
-            let reason = String(cString: strerror(error)).lowercased()
-            return CommandFailure(exitCode: ExitStatus.notExecutable, "\(program) cannot be executed: \(reason)")
+            return CommandFailure(
+                exitCode: ExitStatus.notExecutable,
+                "\(program) cannot be executed: \(SystemError.text(of: error))"
+            )
         }
     }
 

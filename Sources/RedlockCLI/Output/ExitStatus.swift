@@ -77,10 +77,7 @@ struct CommandFailure: Error, CustomStringConvertible {
 
     /// What the operating system refused, and the number of its error.
     init(systemError number: Int32, _ description: String) {
-        self.init(
-            exitCode: ExitStatus.systemError,
-            "\(description): \(String(cString: strerror(number)).lowercased())"
-        )
+        self.init(exitCode: ExitStatus.systemError, "\(description): \(SystemError.text(of: number))")
     }
 
     private static func code(for exitCode: Int32) -> String {
