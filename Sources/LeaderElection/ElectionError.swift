@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import Redlock
+
 /// Why a candidate does not lead, or not any more.
 public struct ElectionError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The kinds of errors; more may come.
@@ -36,14 +38,19 @@ public struct ElectionError: Error, Hashable, Sendable, CustomStringConvertible 
 
     /// The kind of error.
     public let code: Code
-    /// What happened, and what to do.
+    /// What happened, and what to do, without the nodes' reasons.
     public let message: String
+    /// What each node answered, or why it did not, where nodes were asked.
+    public let nodes: [RedlockError.NodeReport]
 
-    /// What happened.
-    public var description: String { message }
+    /// What happened, with each node's reason.
+    public var description: String {
+        nodes.isEmpty ? message : message + " (" + nodes.map(\.description).joined(separator: "; ") + ")"
+    }
 
-    init(_ code: Code, _ message: String) {
+    init(_ code: Code, _ message: String, nodes: [RedlockError.NodeReport] = []) {
         self.code = code
         self.message = message
+        self.nodes = nodes
     }
 }

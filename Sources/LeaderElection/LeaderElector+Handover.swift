@@ -41,7 +41,11 @@ extension LeaderElector {
                 "\"\(error.holder?.label ?? "somebody")\" is asking the leader of \"\(name)\" to hand over already"
             )
         } catch let error as RedlockError where [.quorumUnavailable, .lost].contains(error.code) {
-            throw ElectionError(.outOfTouch, "too few nodes answered to ask for a handover of \"\(name)\": \(error)")
+            throw ElectionError(
+                .outOfTouch,
+                "too few nodes answered to ask for a handover of \"\(name)\": \(error.message)",
+                nodes: error.nodes
+            )
         }
     }
 
@@ -95,7 +99,8 @@ extension LeaderElector {
         guard status.isQuorumReachable else {
             throw ElectionError(
                 .outOfTouch,
-                "too few nodes answered to say whether \"\(identity)\" campaigns for \"\(name)\""
+                "too few nodes answered to say whether \"\(identity)\" campaigns for \"\(name)\"",
+                nodes: status.reports
             )
         }
         guard

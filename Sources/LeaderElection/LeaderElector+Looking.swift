@@ -13,7 +13,11 @@ extension LeaderElector {
     public func currentLeader() async throws -> Leadership.Leader? {
         let status = try await redlock.inspect(name)
         guard status.isQuorumReachable else {
-            throw ElectionError(.outOfTouch, "too few nodes answered to say who leads \"\(name)\"")
+            throw ElectionError(
+                .outOfTouch,
+                "too few nodes answered to say who leads \"\(name)\"",
+                nodes: status.reports
+            )
         }
         return Leadership(status).leader
     }

@@ -75,7 +75,7 @@ extension LockStatus {
     }
 
     /// What each node said, as an error tells it.
-    var reports: [RedlockError.NodeReport] {
+    package var reports: [RedlockError.NodeReport] {
         nodes.map { node in
             let outcome =
                 switch node.state {

@@ -293,7 +293,7 @@ final class LockEngine: @unchecked Sendable, NodeLinkDelegate {
     }
 
     /// The connected nodes on which a lock can be: a Sentinel has no keys, and a node of a cluster refuses most.
-    var nodesWithLocks: NodeSet { connectedNodes.filter { admission.kindWithoutLocks(of: $0) == nil } }
+    var nodesWithLocks: NodeSet { NodeSet(connectedNodes.filter { admission.kindWithoutLocks(of: $0) == nil }) }
 
     /// Why each of the nodes outside a set was left out.
     func problems(ofNodesOutside nodes: NodeSet) -> [Int: String] {

@@ -121,6 +121,7 @@ struct CommandFailure: Error, CustomStringConvertible {
                 code: isUsage ? "usage" : error.code.description,
                 error.description + (error.description.firstRange(of: "lease duration") == nil ? "" : "; see --ttl")
             )
+            nodes = error.nodes
         default:
             self.init(exitCode: ExitStatus.internalError, String(describing: error))
         }
