@@ -24,11 +24,14 @@ public final class LocalRedisSet: Sendable {
     public let servers: [LocalRedisServer]
     /// What the servers remember when they are killed.
     public let persistence: LocalRedisPersistence
+    /// The server program: a name looked up in PATH, or a path.
+    public let executable: String
 
-    private init(directory: String, servers: [LocalRedisServer], persistence: LocalRedisPersistence) {
+    private init(directory: String, servers: [LocalRedisServer], options: LocalRedisOptions) {
         self.directory = directory
         self.servers = servers
-        self.persistence = persistence
+        self.persistence = options.persistence
+        self.executable = options.executable
     }
 
     /// The server at the place, counted from 0 as `servers` is.
@@ -74,7 +77,7 @@ public final class LocalRedisSet: Sendable {
             // Before the first process: should we die now, the set can be loaded, and what runs of it be ended.
             for server in servers { try server.writeFirstRecord() }
             try writePrivately(JSONEncoder().encode(description), to: "\(root)/\(descriptionName)")
-            let set = LocalRedisSet(directory: root, servers: servers, persistence: options.persistence)
+            let set = LocalRedisSet(directory: root, servers: servers, options: options)
             try await set.launchAll(ports)
             return set
         } catch {
@@ -126,7 +129,7 @@ public final class LocalRedisSet: Sendable {
                 options: options
             )
         }
-        return LocalRedisSet(directory: directory, servers: servers, persistence: description.persistence)
+        return LocalRedisSet(directory: directory, servers: servers, options: options)
     }
 
     // MARK: Ending

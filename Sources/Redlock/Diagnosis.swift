@@ -88,6 +88,8 @@ public struct Diagnosis: Hashable, Sendable {
     public struct Node: Hashable, Sendable {
         /// The node's name.
         public let name: String
+        /// What the server calls itself, with its version, as in "Redis 7.0.15"; nil if it is not known.
+        public let server: String?
         /// Whether its vote counts now.
         public let hasVote: Bool
         /// Why its vote does not count.

@@ -18,7 +18,7 @@ struct DoctorCommand: ParsableCommand {
             run `redlock init`; otherwise the first client that asks for a lock enrols it (see `redlock init`).
 
             With --json prints {"allVotesCount", "hasQuorum", "quorum", "nodesThatMayFail", "nodesThatMayForget", \
-            "nodes": [{"node", "voteCounts", "reason", "quarantineMilliseconds", "assumptions": [{"assumption", "verdict": \
+            "nodes": [{"node", "server", "voteCounts", "reason", "quarantineMilliseconds", "assumptions": [{"assumption", "verdict": \
             "pass" | "fail" | "unknown", "reason", "remedy"}]}], "client": [assumptions]}, with null where there is \
             nothing to say; a node that cannot be reached has no assumptions.
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import Foundation
 import LocalRedis
 import RedisTransport
 import Redlock
@@ -31,6 +32,14 @@ extension LocalCommand {
         )
         var basePort: Int?
 
+        @Option(
+            help: ArgumentHelp(
+                "The server program, as a path or a name in PATH: Redis, Valkey, KeyDB (default: redis-server).",
+                valueName: "path"
+            )
+        )
+        var server: String?
+
         @Flag(
             name: .customLong("no-persistence"),
             help:
@@ -52,6 +61,7 @@ extension LocalCommand {
             guard port > 0, port <= 65_536 - count else {
                 throw ValidationError("--base-port \(port) leaves no room for \(count) ports; it must be 1 to 65535.")
             }
+            if server?.isEmpty == true { throw ValidationError("--server is empty; name a program.") }
         }
 
         func run() async throws {
@@ -76,6 +86,7 @@ extension LocalCommand {
         private func startNew() async throws {
             var options = LocalRedisOptions(persistence: isWithoutPersistence ? .none : .appendOnlyAlways)
             options.lifetime = .detached
+            if let program { options.executable = program }
             options.directory = set.path
             options.ports = .preferred(startingAt: basePort ?? Self.defaultBasePort)
             let servers = try await LocalRedisSet.start(nodes: nodes ?? Self.defaultNodeCount, options: options)
@@ -137,6 +148,11 @@ extension LocalCommand {
             )
         }
 
+        /// The server program that was asked for; a path from this directory is good from any.
+        private var program: String? {
+            server.map { $0.contains("/") ? URL(fileURLWithPath: $0).standardizedFileURL.path : $0 }
+        }
+
         private func refuseChanges(to existing: LocalRedisSet) throws {
             let advice = "; run 'redlock local down' first, or use another --directory"
             let count = existing.servers.count
@@ -146,6 +162,12 @@ extension LocalCommand {
             if let basePort, basePort != existing[0].port {
                 throw Failure(
                     "--base-port \(basePort) does not fit the set at port \(existing[0].port) in \(set.path)\(advice)"
+                )
+            }
+            if let program, program != existing.executable {
+                throw Failure(
+                    "--server \(program) does not fit the set in \(set.path), whose servers are \(existing.executable)"
+                        + advice
                 )
             }
             if isWithoutPersistence && existing.persistence != .none {

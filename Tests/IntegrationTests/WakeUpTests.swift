@@ -138,7 +138,8 @@ struct WakeUpTests {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for (place, client) in clients.enumerated() {
                     group.addTask {
-                        let lease = try await client.acquire("report")
+                        // In turn, as the order of arrival is a promise for fair waiters alone.
+                        let lease = try await client.acquire("report", options: LockOptions(fair: true))
                         continuation.yield(place)
                         try await Task.sleep(for: .milliseconds(20))
                         // The one that is named has had it already.

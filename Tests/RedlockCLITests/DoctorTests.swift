@@ -16,8 +16,11 @@ struct DoctorTests {
             let result = try await Executable.run(["doctor"], redis: redis.urls)
             #expect(result.exitCode == 0 && result.errors.isEmpty, "\(result.output)\(result.errors)")
             let lines = result.output.split(separator: "\n")
+            let information = try #require(try await redis[0].send("INFO", "server"))
+            let version = try #require(information.firstMatch(of: /redis_version:(\S+)/)).1
             for (index, server) in redis.servers.enumerated() {
-                #expect(lines[index] == "\(index + 1)  127.0.0.1:\(server.port)  vote counts")
+                #expect(lines[index].hasPrefix("\(index + 1)  127.0.0.1:\(server.port)  "), "\(lines[index])")
+                #expect(lines[index].contains(version) && lines[index].hasSuffix("  vote counts"), "\(lines[index])")
             }
             let summary = "3 of 3 votes count; Q = 2; 1 node may fail; 0 nodes may forget what they granted, unseen"
             #expect(lines.last.map(String.init) == summary)
@@ -121,7 +124,12 @@ struct DiagnosisTextTests {
         Diagnosis(nodes: nodes, client: [], quorum: 2, nodesThatMayFail: 1, nodesThatMayForget: 0)
     }
 
-    private static func node(_ name: String, reason: String?, quarantine: Duration? = nil) -> Diagnosis.Node {
+    private static func node(
+        _ name: String,
+        server: String? = nil,
+        reason: String?,
+        quarantine: Duration? = nil
+    ) -> Diagnosis.Node {
         let finding = Diagnosis.Finding(
             assumption: .noEviction,
             verdict: reason == nil ? .pass : .fail,
@@ -130,6 +138,7 @@ struct DiagnosisTextTests {
         )
         return Diagnosis.Node(
             name: name,
+            server: server,
             hasVote: reason == nil,
             reason: reason,
             quarantineRemaining: quarantine,
@@ -151,8 +160,20 @@ struct DiagnosisTextTests {
     }
 
     @Test
+    func whatServersCallThemselvesStandsInAColumn() {
+        let nodes = [
+            Self.node("a", server: "valkey 8.0.1 (redis_version 7.2.4)", reason: nil),
+            Self.node("b", server: "Redis 7.0.15", reason: nil), Self.node("c", reason: "it is gone"),
+        ]
+        let lines = Self.text(nodes).lines
+        #expect(lines[0] == "1  a  valkey 8.0.1 (redis_version 7.2.4)  vote counts")
+        #expect(lines[1] == "2  b  Redis 7.0.15                        vote counts")
+        #expect(lines[2] == "3  c                                      VOTE DOES NOT COUNT: it is gone")
+    }
+
+    @Test
     func foreignTextCannotReachTheTerminal() {
-        let nodes = [Self.node("a\u{1B}[2J", reason: "\u{1B}[1mbold\nnext")]
+        let nodes = [Self.node("a\u{1B}[2J", server: "\u{1B}[3m", reason: "\u{1B}[1mbold\nnext")]
         for line in Self.text(nodes).lines {
             #expect(!line.unicodeScalars.contains { $0.properties.generalCategory == .control }, "\(line)")
         }

@@ -78,4 +78,32 @@ struct LocalCommandTests {
         #expect(stopped.output.contains("dead"), "\(stopped)")
         #expect(try await local("down").exitCode == 0)
     }
+
+    @Test
+    func upStartsTheServerThatWasNamed() async throws {
+        let path = NSTemporaryDirectory() + "redlock-local-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+        let program = "\(path)/another-server"
+        try "#!/bin/sh\necho started >>\(path)/starts\nexec redis-server \"$@\"\n"
+            .write(toFile: program, atomically: true, encoding: .utf8)
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program)
+        func local(_ arguments: String...) async throws -> Executable.Result {
+            try await Executable.run(["local"] + arguments + ["--directory", "\(path)/set"])
+        }
+        func starts() throws -> Int {
+            try String(contentsOfFile: "\(path)/starts", encoding: .utf8).split(separator: "\n").count
+        }
+        let start = try await local("up", "--nodes", "1", "--base-port", "27331", "--server", program)
+        #expect(try start.exitCode == 0 && starts() == 1, "\(start.errors)")
+        // The set knows its program, and a set of another one is not silently taken for it.
+        _ = try await local("restart", "1")
+        #expect(try starts() == 2)
+        #expect(try await local("up", "--server", program).exitCode == 0)
+        let other = try await local("up", "--server", "redis-server")
+        #expect(other.exitCode == 1 && other.errors.contains(program), "\(other.errors)")
+        #expect(try await local("down").exitCode == 0)
+        let missing = try await local("up", "--nodes", "1", "--server", "\(path)/missing")
+        #expect(missing.exitCode == 69 && missing.errors.contains("\(path)/missing was not found"), "\(missing.errors)")
+    }
 }

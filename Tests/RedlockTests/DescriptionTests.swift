@@ -133,9 +133,10 @@ struct DescriptionTests {
             "\(finding)" == "no eviction: fail, maxmemory-policy is allkeys-lru -> set maxmemory-policy noeviction"
         )
         let nodes = [
-            Diagnosis.Node(name: "n0", hasVote: true, reason: nil, quarantineRemaining: nil, findings: []),
+            Diagnosis.Node(name: "n0", server: nil, hasVote: true, reason: nil, quarantineRemaining: nil, findings: []),
             Diagnosis.Node(
                 name: "n1",
+                server: "Redis 7.0.15",
                 hasVote: false,
                 reason: "it evicts keys",
                 quarantineRemaining: nil,

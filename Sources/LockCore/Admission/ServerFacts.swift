@@ -39,8 +39,8 @@ public struct ServerFacts: Hashable, Sendable {
     /// How many keys the server process has evicted.
     public var evictedKeys: Int64?
 
-    /// The server's version, for people.
-    public var version: String?
+    /// What the server calls itself, with its version, for people.
+    public var software: String?
 
     /// Nothing known.
     public init() {}

@@ -31,12 +31,18 @@ struct DiagnosisText {
 
     private var nodeLines: [String] {
         let numberWidth = String(diagnosis.nodes.count).count
-        let nameWidth = diagnosis.nodes.map(\.name.count).max() ?? 0
+        let names = diagnosis.nodes.map { Reporter.inOneLine($0.name) }
+        let servers = diagnosis.nodes.map { Reporter.inOneLine($0.server ?? "") }
+        let (nameWidth, serverWidth) = (names.map(\.count).max() ?? 0, servers.map(\.count).max() ?? 0)
         return diagnosis.nodes.enumerated().map { index, node in
-            let name =
-                "\(index + 1)".padded(to: numberWidth) + "  " + Reporter.inOneLine(node.name).padded(to: nameWidth)
-            guard !node.hasVote else { return name + "  " + style.coloured("vote counts", .green) }
-            return name + "  " + style.coloured("VOTE DOES NOT COUNT", .red) + ": " + Self.reason(of: node)
+            var columns = ["\(index + 1)".padded(to: numberWidth), names[index].padded(to: nameWidth)]
+            if serverWidth > 0 { columns.append(servers[index].padded(to: serverWidth)) }
+            columns.append(
+                node.hasVote
+                    ? style.coloured("vote counts", .green)
+                    : style.coloured("VOTE DOES NOT COUNT", .red) + ": " + Self.reason(of: node)
+            )
+            return columns.joined(separator: "  ")
         }
     }
 
@@ -160,6 +166,7 @@ extension DiagnosisText {
     private static func json(of node: Diagnosis.Node) -> JSONLine {
         .object([
             ("node", .string(node.name)),
+            ("server", .optional(node.server)),
             ("voteCounts", .boolean(node.hasVote)),
             ("reason", .optional(node.reason)),
             ("quarantineMilliseconds", .milliseconds(node.quarantineRemaining)),

@@ -46,6 +46,7 @@ struct Examination {
         if snapshot.isConnected, snapshot.kindWithoutLocks == nil { await question(node, &snapshot) }
         return Diagnosis.Node(
             name: engine.nodeNames[node],
+            server: snapshot.isConnected ? snapshot.facts?.software?.printable(limit: 100) : nil,
             hasVote: snapshot.isConnected && snapshot.standing == .admitted && snapshot.refusedWrite == nil,
             reason: snapshot.problem ?? snapshot.refusedWrite.map { "takes no writes: \($0.reason)" },
             quarantineRemaining: snapshot.quarantineMicroseconds.map { .microseconds($0) },

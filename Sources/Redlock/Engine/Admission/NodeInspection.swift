@@ -68,12 +68,16 @@ struct NodeInspection {
     /// What INFO says of the server; see https://redis.io/docs/latest/commands/info/.
     static func facts(inInfo text: String) -> ServerFacts {
         var facts = ServerFacts()
+        var (name, versions) = (String?.none, [Substring: Substring]())
         for line in text.utf8.split(separator: UInt8(ascii: "\n")) {
             guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { continue }
             let end = line.last == UInt8(ascii: "\r") ? line.index(before: line.endIndex) : line.endIndex
             let value = Substring(line[line.index(after: colon)..<end])
-            switch Substring(line[..<colon]) {
-            case "redis_version", "valkey_version": facts.version = String(value)
+            let field = Substring(line[..<colon])
+            switch field {
+            case "server_name": name = String(value)
+            case _ where field.hasSuffix("_version") && !value.isEmpty:
+                versions[field.dropLast("_version".count)] = value
             case "run_id": facts.runID = value.isEmpty ? nil : String(value)
             case "role": facts.isMaster = value == "master"
             // All zeros: the server never was a replica that became a master.
@@ -87,7 +91,19 @@ struct NodeInspection {
             default: break
             }
         }
+        facts.software = software(name, versions)
         return facts
+    }
+
+    /// What a server calls itself: "Redis 7.0.15", or "valkey 8.0.1 (redis_version 7.2.4)".
+    ///
+    /// Servers that speak the protocol of Redis give the version of Redis that they follow, and their own beside it.
+    private static func software(_ name: String?, _ versions: [Substring: Substring]) -> String? {
+        let own = name ?? versions.keys.first { $0 == "valkey" || $0 == "dragonfly" }.map(String.init)
+        let followed = versions["redis"]
+        guard let own, own.lowercased() != "redis" else { return followed.map { "Redis \($0)" } ?? own }
+        let version = versions[own.lowercased()[...]].map { " \($0)" } ?? ""
+        return own + version + (followed.map { " (redis_version \($0))" } ?? "")
     }
 }
 
