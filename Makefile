@@ -73,7 +73,7 @@ test: requirements-for-tests lint check ## Runs everything CI runs: lint, layers
 lint: ## Checks the formatting and the style of the sources
 	swift format lint --strict --recursive $(SOURCES)
 
-check: ## Checks the imports between the layers, docker-compose.yml, the Dockerfile and the scripts
+check: ## Checks the imports between the layers, the public declarations, docker-compose.yml, the Dockerfile and the scripts
 	@.scripts/check
 
 format: ## Formats the sources in place

@@ -3,12 +3,12 @@
 /// Why a command could not be encoded.
 ///
 /// The encoder stays usable.
-public enum CommandEncodingError: Error, Sendable, Hashable, CustomStringConvertible {
+package enum CommandEncodingError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The command has this many bytes, more than ``CommandEncoder/maximumCommandBytes``.
     case tooLarge(byteCount: Int)
 
     /// What happened, safe to log.
-    public var description: String {
+    package var description: String {
         switch self {
         case .tooLarge(let byteCount):
             "a command of \(byteCount) bytes is larger than the \(CommandEncoder.maximumCommandBytes) that are allowed"
@@ -29,9 +29,9 @@ public enum CommandEncodingError: Error, Sendable, Hashable, CustomStringConvert
 /// encoder.append(name)
 /// try encoder.withEncoded { bytes in connection.write(bytes) }
 /// ```
-public struct CommandEncoder: ~Copyable {
+package struct CommandEncoder: ~Copyable {
     /// The most bytes that one command may have: what a Redis server takes of arguments by default.
-    public static let maximumCommandBytes = 512 * 1024 * 1024
+    package static let maximumCommandBytes = 512 * 1024 * 1024
 
     /// Room for the number of arguments, which is known last and stands first.
     private static let headerCapacity = lengthCapacity
@@ -43,25 +43,25 @@ public struct CommandEncoder: ~Copyable {
     private var argumentCount = 0
 
     /// Creates an encoder without arguments.
-    public init() {
+    package init() {
         begin()
     }
 
     /// Forgets the arguments of the command before.
-    public mutating func begin() {
+    package mutating func begin() {
         bytes.removeAll(butFor: CommandEncoder.headerCapacity)
         argumentCount = 0
     }
 
     /// Adds an argument: the text as UTF-8.
-    public mutating func append(_ argument: String) {
+    package mutating func append(_ argument: String) {
         beginArgument(byteCount: argument.utf8.count)
         bytes.append(argument)
         bytes.appendLineEnd()
     }
 
     /// Adds one argument that is made of several texts, as if they had been put together before.
-    public mutating func append(_ first: String, _ second: String, _ third: String) {
+    package mutating func append(_ first: String, _ second: String, _ third: String) {
         beginArgument(byteCount: first.utf8.count + second.utf8.count + third.utf8.count)
         bytes.append(first)
         bytes.append(second)
@@ -70,7 +70,7 @@ public struct CommandEncoder: ~Copyable {
     }
 
     /// Adds one argument that is made of two numbers and a text, with spaces between.
-    public mutating func append(_ first: Int64, _ second: Int64, _ text: String) {
+    package mutating func append(_ first: Int64, _ second: Int64, _ text: String) {
         beginArgument(byteCount: first.decimalByteCount + second.decimalByteCount + text.utf8.count + 2)
         bytes.append(decimal: first)
         bytes.append(UInt8(ascii: " "))
@@ -81,7 +81,7 @@ public struct CommandEncoder: ~Copyable {
     }
 
     /// Adds one argument that is made of a number and two texts, with spaces between; the second text comes in two parts.
-    public mutating func append(_ number: Int64, _ first: String, _ secondStart: String, _ secondEnd: String) {
+    package mutating func append(_ number: Int64, _ first: String, _ secondStart: String, _ secondEnd: String) {
         let secondByteCount = secondStart.utf8.count + secondEnd.utf8.count
         beginArgument(byteCount: number.decimalByteCount + first.utf8.count + secondByteCount + 2)
         bytes.append(decimal: number)
@@ -94,19 +94,19 @@ public struct CommandEncoder: ~Copyable {
     }
 
     /// Adds an argument.
-    public mutating func append(_ argument: [UInt8]) {
+    package mutating func append(_ argument: [UInt8]) {
         argument.withUnsafeBytes { append($0) }
     }
 
     /// Adds an argument; the bytes are copied.
-    public mutating func append(_ argument: UnsafeRawBufferPointer) {
+    package mutating func append(_ argument: UnsafeRawBufferPointer) {
         beginArgument(byteCount: argument.count)
         bytes.append(argument)
         bytes.appendLineEnd()
     }
 
     /// Adds an argument: the number in decimal digits.
-    public mutating func append(_ argument: Int64) {
+    package mutating func append(_ argument: Int64) {
         beginArgument(byteCount: argument.decimalByteCount)
         bytes.append(decimal: argument)
         bytes.appendLineEnd()
@@ -126,7 +126,7 @@ public struct CommandEncoder: ~Copyable {
     ///
     /// - Returns: what `body` returns.
     /// - Throws: ``CommandEncodingError``, and what `body` throws.
-    public mutating func withEncoded<Result>(
+    package mutating func withEncoded<Result>(
         _ body: (UnsafeMutableRawBufferPointer) throws -> Result
     ) throws -> Result {
         precondition(argumentCount > 0, "a command needs at least its name")

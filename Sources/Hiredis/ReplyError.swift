@@ -4,9 +4,9 @@
 ///
 /// The connection it came from must be closed: what follows in the
 /// stream can no longer be told apart from the reply that failed.
-public struct ReplyError: Error, Sendable, Hashable, CustomStringConvertible {
+package struct ReplyError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The kinds of failure.
-    public enum Code: Sendable, Hashable {
+    package enum Code: Sendable, Hashable {
         /// The bytes are not RESP2.
         case protocolViolation
 
@@ -18,13 +18,13 @@ public struct ReplyError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The kind of failure.
-    public let code: Code
+    package let code: Code
 
     /// What happened, safe to log: control characters are escaped, and text of the server is cut short.
-    public let message: String
+    package let message: String
 
     /// The same as ``message``.
-    public var description: String { message }
+    package var description: String { message }
 
     init(_ code: Code, _ message: String) {
         self.code = code

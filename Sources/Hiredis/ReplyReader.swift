@@ -6,7 +6,7 @@ import CHiredis
 ///
 /// It is not thread-safe: it belongs to its connection. After the first error it is dead, and every later call throws
 /// that error again.
-public final class ReplyReader {
+package final class ReplyReader {
     private let limits: ReplyLimits
     private let reader: UnsafeMutablePointer<redisReader>?
     // hiredis keeps the addresses of both for as long as the reader lives.
@@ -23,7 +23,7 @@ public final class ReplyReader {
     /// Creates a reader.
     ///
     /// It never fails; if there was no memory for it, its first use throws ``ReplyError/Code/outOfMemory``.
-    public init(limits: ReplyLimits = .lockTraffic) {
+    package init(limits: ReplyLimits = .lockTraffic) {
         self.limits = limits
         builder = .allocate(capacity: 1)
         builder.initialize(to: ReplyBuilder(limits: limits))
@@ -49,7 +49,7 @@ public final class ReplyReader {
     /// is held whatever it is.
     ///
     /// - Throws: `outOfMemory`; `limitExceeded` if 1 GiB waits to be read; or the error that the reader died of.
-    public func feed(_ bytes: UnsafeRawBufferPointer) throws(ReplyError) {
+    package func feed(_ bytes: UnsafeRawBufferPointer) throws(ReplyError) {
         let reader = try usableReader()
         guard bytes.count <= ReplyReader.maximumPendingByteCount - pendingByteCount else {
             throw die(ReplyError(.limitExceeded, "more than 1 GiB of replies waits to be read"))
@@ -64,7 +64,7 @@ public final class ReplyReader {
     /// The next complete reply, or `nil` if more bytes are needed.
     ///
     /// - Throws: `protocolViolation`, `limitExceeded` or `outOfMemory`; the connection must then be closed.
-    public func next() throws(ReplyError) -> RESPValue? {
+    package func next() throws(ReplyError) -> RESPValue? {
         let reader = try usableReader()
         var reply: UnsafeMutableRawPointer?
         guard redisReaderGetReply(reader, &reply) == REDIS_OK else {

@@ -219,7 +219,7 @@ public final class LeaderElector: Sendable {
 
     /// Whether what a campaign or a term ended with is followed by another campaign, as ``run(_:)`` has it: the end of the
     /// term, and an outage of the nodes; not what befell a lock of another name, which what leads wanted.
-    public func mayCampaignAgain(after error: any Error) -> Bool {
+    package func mayCampaignAgain(after error: any Error) -> Bool {
         switch error {
         case let error as RedlockError: error.resource == name && [.lost, .quorumUnavailable].contains(error.code)
         case let error as ElectionError: [.resigned, .handedOver, .notEligible, .termEnds].contains(error.code)

@@ -11,9 +11,9 @@
 /// and their keys are still held. A node that answered the token itself is confirmed; one that answered less is asked to
 /// raise its counter first. Any two grants then share a confirmed node; the later grant found the counter there at or
 /// above the earlier token, so it has a higher one. No clock is involved.
-public struct AcquireRound: Hashable, Sendable {
+package struct AcquireRound: Hashable, Sendable {
     /// What one node said to the question.
-    public enum Answer: Hashable, Sendable {
+    package enum Answer: Hashable, Sendable {
         /// The node set the key to our owner token; with a token if it counts its grants.
         case granted(token: Int64?)
         /// The node has the key under another owner token.
@@ -25,7 +25,7 @@ public struct AcquireRound: Hashable, Sendable {
     }
 
     /// What one node said when it was asked to raise its counter.
-    public enum RaiseAnswer: Hashable, Sendable {
+    package enum RaiseAnswer: Hashable, Sendable {
         /// The key was still ours, and the counter stands at the token or above.
         case raised
         /// The key was no longer ours.
@@ -35,7 +35,7 @@ public struct AcquireRound: Hashable, Sendable {
     }
 
     /// Why a round did not end in a lease.
-    public enum Failure: Hashable, Sendable {
+    package enum Failure: Hashable, Sendable {
         /// Enough nodes work, and too many of them have the key under other owner tokens.
         case contended
         /// Too few nodes work for any quorum.
@@ -45,7 +45,7 @@ public struct AcquireRound: Hashable, Sendable {
     }
 
     /// How the round was decided.
-    public enum Decision: Hashable, Sendable {
+    package enum Decision: Hashable, Sendable {
         /// A quorum granted; the holder may count on it until then. The token is nil where nodes do not count.
         case granted(validUntil: Instant, token: Int64?)
         /// There is no lease; what was or may have been set must be released.
@@ -53,7 +53,7 @@ public struct AcquireRound: Hashable, Sendable {
     }
 
     /// What is to be done after an answer.
-    public enum Step: Hashable, Sendable {
+    package enum Step: Hashable, Sendable {
         /// Ask these nodes to raise their counters to the token.
         case raise(NodeSet, token: Int64)
         /// The round is decided.
@@ -61,13 +61,13 @@ public struct AcquireRound: Hashable, Sendable {
     }
 
     /// When the round began, before the first byte was sent.
-    public let start: Instant
+    package let start: Instant
 
     /// The times of the lease that is asked for.
-    public let timing: LeaseTiming
+    package let timing: LeaseTiming
 
     /// The decision, once there is one.
-    public private(set) var decision: Decision?
+    package private(set) var decision: Decision?
 
     private var tally: VoteTally
     private var held: NodeSet = []
@@ -75,7 +75,7 @@ public struct AcquireRound: Hashable, Sendable {
     private var fence: Fence
 
     /// A round in which no node has answered yet.
-    public init(quorum: Quorum, timing: LeaseTiming, start: Instant) {
+    package init(quorum: Quorum, timing: LeaseTiming, start: Instant) {
         self.tally = VoteTally(quorum: quorum)
         self.fence = Fence(quorum: quorum)
         self.timing = timing
@@ -83,7 +83,7 @@ public struct AcquireRound: Hashable, Sendable {
     }
 
     /// Takes one node's answer, of which the first counts; returns what is to be done because of it.
-    public mutating func answered(_ answer: Answer, by node: Int, at now: Instant) -> Step? {
+    package mutating func answered(_ answer: Answer, by node: Int, at now: Instant) -> Step? {
         // In doubt, whatever the node said before.
         if answer == .unknown { unknown.insert(node) }
         guard tally.open.contains(node) else { return nil }
@@ -100,7 +100,7 @@ public struct AcquireRound: Hashable, Sendable {
     }
 
     /// Takes one node's answer to the request to raise its counter; returns what is to be done because of it.
-    public mutating func answered(_ answer: RaiseAnswer, by node: Int, at now: Instant) -> Step? {
+    package mutating func answered(_ answer: RaiseAnswer, by node: Int, at now: Instant) -> Step? {
         fence.answered(answer, by: node)
         return nextStep(at: now)
     }
@@ -149,17 +149,17 @@ public struct AcquireRound: Hashable, Sendable {
     }
 
     /// The nodes that granted.
-    public var granted: NodeSet { tally.votesFor }
+    package var granted: NodeSet { tally.votesFor }
 
     /// The nodes on which the key may be set: those that granted, those nobody can tell of, and those that have yet
     /// to answer.
-    public var mayHoldKey: NodeSet { tally.votesFor.union(unknown).union(tally.open) }
+    package var mayHoldKey: NodeSet { tally.votesFor.union(unknown).union(tally.open) }
 
     /// The nodes that have yet to answer.
-    public var awaited: NodeSet { tally.open }
+    package var awaited: NodeSet { tally.open }
 
     /// Whether every node has answered or been given up.
-    public var isComplete: Bool { tally.open.isEmpty }
+    package var isComplete: Bool { tally.open.isEmpty }
 }
 
 /// Which nodes are confirmed for which token.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// One round of asking the nodes to keep a lease longer.
-public struct ExtendRound: Hashable, Sendable {
+package struct ExtendRound: Hashable, Sendable {
     /// What one node said.
-    public enum Answer: Hashable, Sendable {
+    package enum Answer: Hashable, Sendable {
         /// The key still holds our owner token, and its time is now at least the TTL.
         case stillMine
         /// The key is not there.
@@ -15,7 +15,7 @@ public struct ExtendRound: Hashable, Sendable {
     }
 
     /// How the round was decided.
-    public enum Decision: Hashable, Sendable {
+    package enum Decision: Hashable, Sendable {
         /// A quorum still holds the lease; the holder may count on it until then.
         case extended(validUntil: Instant)
         /// So many nodes no longer have the lease that no quorum can: nothing can bring it back.
@@ -27,24 +27,24 @@ public struct ExtendRound: Hashable, Sendable {
     }
 
     /// When the round began, before the first byte was sent.
-    public let start: Instant
+    package let start: Instant
 
     /// The decision, once there is one.
-    public private(set) var decision: Decision?
+    package private(set) var decision: Decision?
 
     private let timing: LeaseTiming
     private let validUntil: Instant?
     private var tally: VoteTally
 
     /// The nodes that said that the key is not there; a round that succeeded may have it set again on them.
-    public private(set) var missing: NodeSet = []
+    package private(set) var missing: NodeSet = []
     private var gone: NodeSet = []
 
     /// The nodes that did not answer yet.
-    public var open: NodeSet { tally.open }
+    package var open: NodeSet { tally.open }
 
     /// A round for a lease that is valid until `validUntil`; nil if the caller has the owner token and no more.
-    public init(quorum: Quorum, timing: LeaseTiming, start: Instant, validUntil: Instant?) {
+    package init(quorum: Quorum, timing: LeaseTiming, start: Instant, validUntil: Instant?) {
         self.tally = VoteTally(quorum: quorum)
         self.timing = timing
         self.start = start
@@ -52,7 +52,7 @@ public struct ExtendRound: Hashable, Sendable {
     }
 
     /// Takes one node's answer; returns the decision if this answer made it.
-    public mutating func answered(_ answer: Answer, by node: Int, at now: Instant) -> Decision? {
+    package mutating func answered(_ answer: Answer, by node: Int, at now: Instant) -> Decision? {
         if answer == .missing { missing.insert(node) }
         if answer == .missing || answer == .foreign { gone.insert(node) }
         tally.vote(answer == .stillMine || isPlanted(.missingKeyCountsAsExtended) && answer == .missing, by: node)

@@ -4,22 +4,22 @@
 ///
 /// The clock must run on while the machine sleeps and must never be set, because keys expire meanwhile. The protocol
 /// never reads it: every instant comes in as an argument.
-public struct Instant: Hashable, Comparable, Sendable {
+package struct Instant: Hashable, Comparable, Sendable {
     /// Nanoseconds since the origin.
-    public var nanoseconds: Int64
+    package var nanoseconds: Int64
 
     /// An instant that lies the given nanoseconds after the origin.
-    public init(nanoseconds: Int64) {
+    package init(nanoseconds: Int64) {
         self.nanoseconds = nanoseconds
     }
 
     /// Whether the left instant lies before the right one.
-    public static func < (left: Instant, right: Instant) -> Bool {
+    package static func < (left: Instant, right: Instant) -> Bool {
         left.nanoseconds < right.nanoseconds
     }
 
     /// The instant that lies the given nanoseconds later; stays at the last one there is rather than overflow.
-    public func advanced(byNanoseconds nanoseconds: Int64) -> Instant {
+    package func advanced(byNanoseconds nanoseconds: Int64) -> Instant {
         let (sum, overflow) = self.nanoseconds.addingReportingOverflow(nanoseconds)
         return Instant(nanoseconds: overflow ? (nanoseconds < 0 ? .min : .max) : sum)
     }
@@ -27,7 +27,7 @@ public struct Instant: Hashable, Comparable, Sendable {
     /// The nanoseconds from this instant to a later one; negative if the other lies before.
     ///
     /// A distance that 64 bits do not hold is the largest that they do.
-    public func nanoseconds(until later: Instant) -> Int64 {
+    package func nanoseconds(until later: Instant) -> Int64 {
         let (difference, overflow) = later.nanoseconds.subtractingReportingOverflow(nanoseconds)
         return overflow ? (later < self ? .min : .max) : difference
     }

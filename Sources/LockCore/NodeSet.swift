@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A set of nodes, each by its place in the client's list of nodes.
-public struct NodeSet: Hashable, Sendable, ExpressibleByArrayLiteral {
+package struct NodeSet: Hashable, Sendable, ExpressibleByArrayLiteral {
     /// The most nodes that a set can tell apart.
-    public static let capacity = 64
+    package static let capacity = 64
 
     private var bits: UInt64
 
     /// The set of the given nodes.
-    public init(arrayLiteral nodes: Int...) {
+    package init(arrayLiteral nodes: Int...) {
         bits = 0
         for node in nodes { insert(node) }
     }
 
     /// The set of the first `count` nodes.
-    public init(firstNodes count: Int) {
+    package init(firstNodes count: Int) {
         precondition((0...Self.capacity).contains(count), "a set holds at most 64 nodes")
         bits = count == Self.capacity ? .max : (1 << UInt64(count)) - 1
     }
 
     /// The set of the given nodes.
-    public init(_ nodes: some Sequence<Int>) {
+    package init(_ nodes: some Sequence<Int>) {
         bits = 0
         for node in nodes { insert(node) }
     }
@@ -30,53 +30,53 @@ public struct NodeSet: Hashable, Sendable, ExpressibleByArrayLiteral {
     }
 
     /// How many nodes the set holds.
-    public var count: Int { bits.nonzeroBitCount }
+    package var count: Int { bits.nonzeroBitCount }
 
     /// Whether the set holds no node.
-    public var isEmpty: Bool { bits == 0 }
+    package var isEmpty: Bool { bits == 0 }
 
     /// Whether the set holds the node.
-    public func contains(_ node: Int) -> Bool {
+    package func contains(_ node: Int) -> Bool {
         bits & (1 << UInt64(node)) != 0
     }
 
     /// The node that comes first in the list; nil if the set is empty.
-    public var first: Int? { isEmpty ? nil : bits.trailingZeroBitCount }
+    package var first: Int? { isEmpty ? nil : bits.trailingZeroBitCount }
 
     /// Adds a node.
-    public mutating func insert(_ node: Int) {
+    package mutating func insert(_ node: Int) {
         precondition((0..<Self.capacity).contains(node), "a node is a place from 0 to 63")
         bits |= 1 << UInt64(node)
     }
 
     /// Takes a node out.
-    public mutating func remove(_ node: Int) {
+    package mutating func remove(_ node: Int) {
         bits &= ~(1 << UInt64(node))
     }
 
     /// The nodes of either set.
-    public func union(_ other: NodeSet) -> NodeSet {
+    package func union(_ other: NodeSet) -> NodeSet {
         NodeSet(bits: bits | other.bits)
     }
 
     /// The nodes of this set that are not in the other.
-    public func subtracting(_ other: NodeSet) -> NodeSet {
+    package func subtracting(_ other: NodeSet) -> NodeSet {
         NodeSet(bits: bits & ~other.bits)
     }
 
     /// The nodes of both sets.
-    public func intersection(_ other: NodeSet) -> NodeSet {
+    package func intersection(_ other: NodeSet) -> NodeSet {
         NodeSet(bits: bits & other.bits)
     }
 }
 
 extension NodeSet: Sequence {
     /// Goes through the nodes in the order of their places.
-    public struct Iterator: IteratorProtocol {
+    package struct Iterator: IteratorProtocol {
         fileprivate var remaining: UInt64
 
         /// The next node, or nil after the last.
-        public mutating func next() -> Int? {
+        package mutating func next() -> Int? {
             guard remaining != 0 else { return nil }
             let node = remaining.trailingZeroBitCount
             remaining &= remaining - 1
@@ -85,7 +85,7 @@ extension NodeSet: Sequence {
     }
 
     /// An iterator over the nodes.
-    public func makeIterator() -> Iterator {
+    package func makeIterator() -> Iterator {
         Iterator(remaining: bits)
     }
 }

@@ -4,24 +4,24 @@
 ///
 /// Counted over the nodes that are configured, never over those that happen to be reachable: two clients that see
 /// different halves of the nodes would otherwise each have a majority of their own.
-public struct Quorum: Hashable, Sendable {
+package struct Quorum: Hashable, Sendable {
     /// N: the nodes that are configured.
-    public let nodeCount: Int
+    package let nodeCount: Int
 
     /// Q: the votes needed; at least a majority, so that any two quorums share a node.
-    public var votesNeeded: Int { isPlanted(.quorumOneTooSmall) ? max(1, quorumSize - 1) : quorumSize }
+    package var votesNeeded: Int { isPlanted(.quorumOneTooSmall) ? max(1, quorumSize - 1) : quorumSize }
 
     private let quorumSize: Int
 
     /// The smallest quorum over the nodes: a majority.
-    public init(majorityOf nodeCount: Int) {
+    package init(majorityOf nodeCount: Int) {
         precondition((1...NodeSet.capacity).contains(nodeCount), "a quorum is taken over 1 to 64 nodes")
         self.nodeCount = nodeCount
         self.quorumSize = nodeCount / 2 + 1
     }
 
     /// A quorum of the given number of votes, from a majority of the nodes to all of them.
-    public init(nodeCount: Int, votesNeeded: Int) {
+    package init(nodeCount: Int, votesNeeded: Int) {
         precondition((1...NodeSet.capacity).contains(nodeCount), "a quorum is taken over 1 to 64 nodes")
         precondition((nodeCount / 2 + 1...nodeCount).contains(votesNeeded), "a quorum is a majority at least")
         self.nodeCount = nodeCount
@@ -29,15 +29,15 @@ public struct Quorum: Hashable, Sendable {
     }
 
     /// N - Q: how many nodes may be missing before nothing can be decided.
-    public var nodesThatMayFail: Int { nodeCount - votesNeeded }
+    package var nodesThatMayFail: Int { nodeCount - votesNeeded }
 
     /// How many nodes may forget a key that they were asked to keep, unseen by anybody, before two quorums need not
     /// share a node that remembers: two quorums share at least 2Q - N nodes.
-    public var nodesThatMayForget: Int { 2 * votesNeeded - nodeCount - 1 }
+    package var nodesThatMayForget: Int { 2 * votesNeeded - nodeCount - 1 }
 }
 
 /// What is known of a vote: it is open, it is won, or it cannot be won any more.
-public enum VoteResult: Hashable, Sendable {
+package enum VoteResult: Hashable, Sendable {
     /// Neither enough votes for nor enough against.
     case pending
     /// A quorum voted for.
@@ -47,35 +47,35 @@ public enum VoteResult: Hashable, Sendable {
 }
 
 /// The votes of one round: each node votes once, for or against; the rest is open.
-public struct VoteTally: Hashable, Sendable {
+package struct VoteTally: Hashable, Sendable {
     /// What is needed.
-    public let quorum: Quorum
+    package let quorum: Quorum
 
     /// The nodes that voted for.
-    public private(set) var votesFor: NodeSet = []
+    package private(set) var votesFor: NodeSet = []
 
     /// The nodes that voted against, whatever the reason.
-    public private(set) var votesAgainst: NodeSet = []
+    package private(set) var votesAgainst: NodeSet = []
 
     /// A tally without votes.
-    public init(quorum: Quorum) {
+    package init(quorum: Quorum) {
         self.quorum = quorum
     }
 
     /// The nodes that have not voted.
-    public var open: NodeSet {
+    package var open: NodeSet {
         NodeSet(firstNodes: quorum.nodeCount).subtracting(votesFor).subtracting(votesAgainst)
     }
 
     /// Counts a vote; a second vote of the same node does not count.
-    public mutating func vote(_ isFor: Bool, by node: Int) {
+    package mutating func vote(_ isFor: Bool, by node: Int) {
         precondition(node < quorum.nodeCount, "only a configured node votes")
         guard !votesFor.contains(node), !votesAgainst.contains(node) else { return }
         if isFor { votesFor.insert(node) } else { votesAgainst.insert(node) }
     }
 
     /// Won at the Q-th vote for; lost at the first vote against that leaves too few, also where N is even.
-    public var result: VoteResult {
+    package var result: VoteResult {
         if votesFor.count >= quorum.votesNeeded { return .won }
         if votesAgainst.count > quorum.nodesThatMayFail { return .lost }
         return .pending

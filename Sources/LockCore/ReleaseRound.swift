@@ -2,9 +2,9 @@
 
 /// One round of taking an owner token out of the nodes that hold it or may hold it, or of giving it a last stretch of life
 /// there.
-public struct ReleaseRound: Hashable, Sendable {
+package struct ReleaseRound: Hashable, Sendable {
     /// What one node said.
-    public enum Answer: Hashable, Sendable {
+    package enum Answer: Hashable, Sendable {
         /// The key held our owner token, and is deleted or has the life that was asked for.
         case deleted
         /// The key was not there or held another owner token.
@@ -14,7 +14,7 @@ public struct ReleaseRound: Hashable, Sendable {
     }
 
     /// How the round was decided.
-    public enum Decision: Hashable, Sendable {
+    package enum Decision: Hashable, Sendable {
         /// A quorum answered; `wasHeld` says whether a quorum of nodes had the key and did with it what was asked for.
         case released(wasHeld: Bool)
         /// Too few nodes answered; what is left dies with its TTL, unless a retry reaches it before.
@@ -22,20 +22,20 @@ public struct ReleaseRound: Hashable, Sendable {
     }
 
     /// The decision, once there is one.
-    public private(set) var decision: Decision?
+    package private(set) var decision: Decision?
 
     private let quorum: Quorum
     /// The nodes that were asked and did not answer yet.
-    public private(set) var open: NodeSet
+    package private(set) var open: NodeSet
     /// The nodes that had the key and did with it what was asked for.
-    public private(set) var deleted: NodeSet = []
+    package private(set) var deleted: NodeSet = []
     /// The nodes of which it is known that they do not hold the key any more, or as was asked for.
     private var answered: NodeSet
 
     /// A round that asks the given nodes.
     ///
     /// The others surely do not hold the key; they count as answered.
-    public init(quorum: Quorum, asked: NodeSet) {
+    package init(quorum: Quorum, asked: NodeSet) {
         self.quorum = quorum
         self.open = asked
         self.answered = NodeSet(firstNodes: quorum.nodeCount).subtracting(asked)
@@ -44,7 +44,7 @@ public struct ReleaseRound: Hashable, Sendable {
     }
 
     /// Takes one node's answer; returns the decision if this answer made it.
-    public mutating func answered(_ answer: Answer, by node: Int) -> Decision? {
+    package mutating func answered(_ answer: Answer, by node: Int) -> Decision? {
         open.remove(node)
         if answer == .deleted { deleted.insert(node) }
         if answer != .unknown { answered.insert(node) }

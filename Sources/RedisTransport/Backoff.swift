@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Delays that grow and are spread by chance, so that those who failed together do not try again together.
-public struct Backoff: Hashable, Sendable {
+package struct Backoff: Hashable, Sendable {
     /// The longest first delay.
-    public var firstNanoseconds: Int64
+    package var firstNanoseconds: Int64
 
     /// What the delays never exceed.
-    public var longestNanoseconds: Int64
+    package var longestNanoseconds: Int64
 
     private var ceilingNanoseconds: Int64
 
     /// A backoff that has not delayed anything yet.
-    public init(firstNanoseconds: Int64, longestNanoseconds: Int64) {
+    package init(firstNanoseconds: Int64, longestNanoseconds: Int64) {
         self.firstNanoseconds = firstNanoseconds
         self.longestNanoseconds = longestNanoseconds
         self.ceilingNanoseconds = firstNanoseconds
     }
 
     /// The next delay: between half of and the whole of a ceiling that doubles each time.
-    public mutating func nextNanoseconds(random: UInt64) -> Int64 {
+    package mutating func nextNanoseconds(random: UInt64) -> Int64 {
         let half = ceilingNanoseconds / 2
         let delay = half + Int64(random % UInt64(ceilingNanoseconds - half + 1))
         ceilingNanoseconds = min(ceilingNanoseconds * 2, longestNanoseconds)
@@ -26,7 +26,7 @@ public struct Backoff: Hashable, Sendable {
     }
 
     /// Starts again with the first delay.
-    public mutating func reset() {
+    package mutating func reset() {
         ceilingNanoseconds = firstNanoseconds
     }
 }

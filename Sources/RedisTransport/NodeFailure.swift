@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Why a node does not answer: what happened, and whether trying again soon can help.
-public struct NodeFailure: Error, Hashable, Sendable, CustomStringConvertible {
+package struct NodeFailure: Error, Hashable, Sendable, CustomStringConvertible {
     /// What kind of failure it is.
-    public enum Kind: String, Hashable, Sendable {
+    package enum Kind: String, Hashable, Sendable {
         /// There is no connection yet.
         case connecting
         /// The connection could not be made: refused, no route, name not resolved.
@@ -25,19 +25,19 @@ public struct NodeFailure: Error, Hashable, Sendable, CustomStringConvertible {
     }
 
     /// What kind of failure it is.
-    public let kind: Kind
+    package let kind: Kind
 
     /// What happened, in words that may be logged.
-    public let message: String
+    package let message: String
 
     /// A failure of the given kind.
-    public init(_ kind: Kind, _ message: String) {
+    package init(_ kind: Kind, _ message: String) {
         self.kind = kind
         self.message = message
     }
 
     /// Whether the same attempt fails again until somebody changes something: a wrong password, a wrong port.
-    public var isPermanent: Bool {
+    package var isPermanent: Bool {
         switch kind {
         case .authentication, .permission, .protocolViolation, .tls: true
         case .connecting, .unreachable, .timedOut, .closed, .notServing: false
@@ -45,5 +45,5 @@ public struct NodeFailure: Error, Hashable, Sendable, CustomStringConvertible {
     }
 
     /// What happened.
-    public var description: String { message }
+    package var description: String { message }
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Hiredis
-public import Logging
-public import NIOCore
+package import Hiredis
+package import Logging
+package import NIOCore
 internal import NIOPosix
 internal import NIOSSL
 
 /// Who sent a command and is told its reply, on the event loop of the link.
-public protocol ReplyReceiver: AnyObject {
+package protocol ReplyReceiver: AnyObject {
     /// The node answered.
     func received(_ reply: RESPValue, from node: Int)
 
@@ -19,7 +19,7 @@ public protocol ReplyReceiver: AnyObject {
 }
 
 /// Who is told when a node can be used and when not, on the event loop of the link.
-public protocol NodeLinkDelegate: AnyObject {
+package protocol NodeLinkDelegate: AnyObject {
     /// Every step of the handshake succeeded; commands can be sent. The replies are those to the delegate's own
     /// handshake commands.
     func linkBecameReady(_ node: Int, handshakeReplies: [RESPValue])
@@ -32,22 +32,22 @@ public protocol NodeLinkDelegate: AnyObject {
 ///
 /// Lives on one event loop: every call, and every call to its delegate, happens there. A link that was started is there
 /// until it is closed.
-public final class NodeLink {
+package final class NodeLink {
     /// The times and names that a link works with.
-    public struct Configuration: Sendable {
+    package struct Configuration: Sendable {
         /// How long an attempt to connect may take: name, TCP, TLS and handshake together.
-        public var connectTimeout: TimeAmount
+        package var connectTimeout: TimeAmount
         /// How long each reply may take.
-        public var replyTimeout: TimeAmount
+        package var replyTimeout: TimeAmount
         /// The name that the server shows for the connection.
-        public var connectionName: String
+        package var connectionName: String
         /// What else to ask in the handshake.
-        public var handshakeCommands: [[String]]
+        package var handshakeCommands: [[String]]
         /// How much a reply may hold; a server that exceeds it is not listened to any more.
-        public var replyLimits: ReplyLimits
+        package var replyLimits: ReplyLimits
 
         /// A configuration of the given values.
-        public init(
+        package init(
             connectTimeout: TimeAmount,
             replyTimeout: TimeAmount,
             connectionName: String,
@@ -78,16 +78,16 @@ public final class NodeLink {
     }
 
     /// Why the link cannot be used now; nil when it can.
-    @exclusivity(unchecked) public private(set) var failure: NodeFailure?
+    @exclusivity(unchecked) package private(set) var failure: NodeFailure?
 
     /// Whether commands can be sent now.
-    public var isUsable: Bool { failure == nil }
+    package var isUsable: Bool { failure == nil }
 
     /// The place of the node in the client's list.
-    public let node: Int
+    package let node: Int
 
     /// Where the node is.
-    public let endpoint: RedisEndpoint
+    package let endpoint: RedisEndpoint
 
     /// Who is told the messages of channels that the handshake subscribes to; to be set before the link is started.
     weak var messageReceiver: (any MessageReceiver)?
@@ -105,7 +105,7 @@ public final class NodeLink {
     /// A link that does nothing yet.
     ///
     /// - Throws: `NodeFailure` for an address that no connection can be made to, or TLS settings that cannot be used.
-    public init(
+    package init(
         node: Int,
         endpoint: RedisEndpoint,
         configuration: Configuration,
@@ -141,7 +141,7 @@ public final class NodeLink {
     ///
     /// - Parameter inheritsDeadline: whether the command stands in for the one whose reply is being handed out, so that
     ///   its own reply is due when that one was.
-    public func append(
+    package func append(
         _ command: UnsafeRawBufferPointer,
         receiver: any ReplyReceiver,
         inheritsDeadline: Bool = false
@@ -159,20 +159,20 @@ public final class NodeLink {
     }
 
     /// Writes what was appended since the last flush, in one write.
-    public func flush() {
+    package func flush() {
         if case .ready(let connection, _) = state { connection.flush() }
     }
 
     // MARK: Connecting
 
     /// Begins to connect.
-    public func start() {
+    package func start() {
         guard case .idle = state else { return }
         connect()
     }
 
     /// Ends the connection and tries no more.
-    public func close() {
+    package func close() {
         let before = state
         let end = NodeFailure(.closed, "the client was shut down")
         state = .closed

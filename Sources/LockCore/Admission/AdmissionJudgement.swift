@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Why a node has no vote until something changes.
-public enum Refusal: Hashable, Sendable {
+package enum Refusal: Hashable, Sendable {
     /// The server copies another one.
     case replica
     /// The server shares its keys with others.
@@ -29,7 +29,7 @@ public enum Refusal: Hashable, Sendable {
 /// Why a node must be enrolled anew: whatever it held before may be gone.
 ///
 /// The raw values stand in the records.
-public enum EnrolmentReason: String, Hashable, Sendable {
+package enum EnrolmentReason: String, Hashable, Sendable {
     /// It has no record: it is new, was emptied, or lost its data.
     case noRecord = "no_record"
     /// The server process is another one, and not every write was certain to be on disk.
@@ -45,7 +45,7 @@ public enum EnrolmentReason: String, Hashable, Sendable {
 }
 
 /// What lies at the place of a node's record.
-public enum RecordPlace: Hashable, Sendable {
+package enum RecordPlace: Hashable, Sendable {
     /// Nothing.
     case empty
     /// Something that is no record.
@@ -54,7 +54,7 @@ public enum RecordPlace: Hashable, Sendable {
     indirect case holds(NodeRecord)
 
     /// What the text says; nil if there is none.
-    public init(text: String?) {
+    package init(text: String?) {
         guard let text else {
             self = .empty
             return
@@ -63,13 +63,13 @@ public enum RecordPlace: Hashable, Sendable {
     }
 
     /// The record; nil if there is none.
-    public var record: NodeRecord? {
+    package var record: NodeRecord? {
         if case .holds(let record) = self { record } else { nil }
     }
 }
 
 /// What the rules say of one node, by what it tells of itself; the rules that compare nodes come on top.
-public enum AdmissionJudgement: Hashable, Sendable {
+package enum AdmissionJudgement: Hashable, Sendable {
     /// Its record stands: it votes once its quarantine is over.
     indirect case recordStands(NodeRecord)
     /// It must be enrolled anew, in place of the record that it has.
@@ -83,7 +83,7 @@ public enum AdmissionJudgement: Hashable, Sendable {
     ///   - facts: what the server tells of itself.
     ///   - place: what lies at the place of the record.
     ///   - membership: what the client expects.
-    public static func judge(_ facts: ServerFacts, _ place: RecordPlace, expecting membership: Membership) -> Self {
+    package static func judge(_ facts: ServerFacts, _ place: RecordPlace, expecting membership: Membership) -> Self {
         if let refusal = refusal(of: facts) { return .refuse(refusal) }
         switch place {
         case .empty: return .enrol(.noRecord)
@@ -121,7 +121,7 @@ public enum AdmissionJudgement: Hashable, Sendable {
     }
 
     /// Why a server can have no vote, whatever its record says.
-    public static func refusal(of facts: ServerFacts) -> Refusal? {
+    package static func refusal(of facts: ServerFacts) -> Refusal? {
         if facts.isSentinel == true { return .sentinel }
         // Before its role: a replica of a cluster is told as what it belongs to.
         if facts.isClusterNode == true { return .clusterNode }

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A server's clock, read between two instants of the client's own.
-public struct ClockSample: Hashable, Sendable {
+package struct ClockSample: Hashable, Sendable {
     /// Before the question was sent.
-    public let sent: Instant
+    package let sent: Instant
 
     /// When the answer was there.
-    public let received: Instant
+    package let received: Instant
 
     /// What the server's clock said in between, in microseconds since 1970.
-    public let serverMicroseconds: Int64
+    package let serverMicroseconds: Int64
 
     /// One reading.
-    public init(sent: Instant, received: Instant, serverMicroseconds: Int64) {
+    package init(sent: Instant, received: Instant, serverMicroseconds: Int64) {
         self.sent = sent
         self.received = received
         self.serverMicroseconds = serverMicroseconds
@@ -23,41 +23,41 @@ public struct ClockSample: Hashable, Sendable {
 
     /// How far the server's clock is ahead of the client's, in nanoseconds; the origin of the client's is arbitrary, so
     /// the number means something only in comparison.
-    public var offsetNanoseconds: Int64 {
+    package var offsetNanoseconds: Int64 {
         let middle = sent.nanoseconds / 2 + received.nanoseconds / 2
         return serverMicroseconds.multipliedSaturating(by: 1_000).subtractingSaturating(middle)
     }
 }
 
 /// How far a server's clock went beyond what its drift and the round trips explain.
-public struct ClockDeviation: Hashable, Sendable {
+package struct ClockDeviation: Hashable, Sendable {
     /// The least and the most by which the server's clock advanced more than the client's, in nanoseconds; negative
     /// if it advanced less.
-    public let range: ClosedRange<Int64>
+    package let range: ClosedRange<Int64>
 
     /// A deviation between the least and the most.
-    public init(range: ClosedRange<Int64>) {
+    package init(range: ClosedRange<Int64>) {
         self.range = range
     }
 
     /// Whether both may be the same deviation: then it is the client's clock that it belongs to.
-    public func isAlike(_ other: ClockDeviation) -> Bool {
+    package func isAlike(_ other: ClockDeviation) -> Bool {
         range.overlaps(other.range)
     }
 
     /// What is left of the deviation without the other, within what both leave open.
-    public func minus(_ other: ClockDeviation) -> ClockDeviation {
+    package func minus(_ other: ClockDeviation) -> ClockDeviation {
         let least = range.lowerBound.subtractingSaturating(other.range.upperBound)
         let most = range.upperBound.subtractingSaturating(other.range.lowerBound)
         return ClockDeviation(range: least...most)
     }
 
     /// The middle of the range, in milliseconds.
-    public var milliseconds: Int64 { (range.lowerBound / 2 + range.upperBound / 2) / 1_000_000 }
+    package var milliseconds: Int64 { (range.lowerBound / 2 + range.upperBound / 2) / 1_000_000 }
 }
 
 /// Follows the clock of one server: whatever it says must agree with the client's clock, within round trip and drift.
-public struct ClockAudit: Hashable, Sendable {
+package struct ClockAudit: Hashable, Sendable {
     /// How old the readings that others are compared with may become.
     ///
     /// Compared with the one just before, a clock that runs wildly fast would hide behind the round trips. A young one
@@ -69,18 +69,18 @@ public struct ClockAudit: Hashable, Sendable {
     private var baselines: [ClockSample] = []
 
     /// An audit that has read nothing.
-    public init(drift: ClockDrift) {
+    package init(drift: ClockDrift) {
         self.drift = drift
     }
 
     /// When the clock was last known to agree; nil if never.
-    public private(set) var lastRead: Instant?
+    package private(set) var lastRead: Instant?
 
     /// By how much the clock may deviate although the last reading agrees: within what round trips and drift hide.
-    public private(set) var lastRange = ClockDeviation(range: .min ... .max)
+    package private(set) var lastRange = ClockDeviation(range: .min ... .max)
 
     /// Takes a reading; returns how far it deviates, nil if it agrees.
-    public mutating func read(_ sample: ClockSample) -> ClockDeviation? {
+    package mutating func read(_ sample: ClockSample) -> ClockDeviation? {
         guard !baselines.isEmpty else {
             restart(at: sample)
             return nil
@@ -123,7 +123,7 @@ public struct ClockAudit: Hashable, Sendable {
 
     /// Takes it for granted that the server's clock went on further than the client's by the deviation, which was the
     /// client's fault; what the deviation leaves open makes the readings less exact.
-    public mutating func advance(by deviation: ClockDeviation) {
+    package mutating func advance(by deviation: ClockDeviation) {
         let middle = deviation.range.lowerBound / 2 + deviation.range.upperBound / 2
         let width = middle.subtractingSaturating(deviation.range.lowerBound)
         baselines = baselines.map { baseline in
@@ -136,16 +136,16 @@ public struct ClockAudit: Hashable, Sendable {
     }
 
     /// Begins anew: from here on, others are compared with this reading.
-    public mutating func restart(at sample: ClockSample) {
+    package mutating func restart(at sample: ClockSample) {
         baselines = Self.baselineLivesNanoseconds.map { _ in sample }
         lastRead = sample.received
     }
 }
 
 /// Compares the clocks of the nodes with each other.
-public enum ClockComparison {
+package enum ClockComparison {
     /// The median of the offsets of several servers; nil without any.
-    public static func median(_ offsets: [Int64]) -> Int64? {
+    package static func median(_ offsets: [Int64]) -> Int64? {
         guard !offsets.isEmpty else { return nil }
         let sorted = offsets.sorted()
         let middle = sorted.count / 2
@@ -153,7 +153,7 @@ public enum ClockComparison {
     }
 
     /// Whose clock went wrong.
-    public enum Culprit: Hashable, Sendable {
+    package enum Culprit: Hashable, Sendable {
         /// The servers that deviate.
         case servers
         /// The client: its clock stood still, or ran on without the servers.
@@ -163,7 +163,7 @@ public enum ClockComparison {
     }
 
     /// A majority of all nodes that deviates alike shows that it is the client's clock; one or two nodes show nothing.
-    public static func culprit(_ deviations: [ClockDeviation], nodeCount: Int) -> Culprit {
+    package static func culprit(_ deviations: [ClockDeviation], nodeCount: Int) -> Culprit {
         guard nodeCount > 2 else { return .either }
         return commonDeviation(deviations, nodeCount: nodeCount) == nil ? .servers : .client
     }
@@ -171,7 +171,7 @@ public enum ClockComparison {
     /// The deviation that a majority of all nodes shares; nil if there is none.
     ///
     /// One deviation for the whole majority: ranges that overlap with the same one need not overlap with each other.
-    public static func commonDeviation(_ deviations: [ClockDeviation], nodeCount: Int) -> ClockDeviation? {
+    package static func commonDeviation(_ deviations: [ClockDeviation], nodeCount: Int) -> ClockDeviation? {
         for deviation in deviations {
             // What several ranges share begins where one of them does.
             let least = deviation.range.lowerBound

@@ -4,7 +4,7 @@
 ///
 /// A reading that took long, because the server or the client was busy, is wrong by up to half of that time. So an older
 /// and quicker one counts until its clocks may have run apart by as much.
-public struct ClockOffset: Hashable, Sendable {
+package struct ClockOffset: Hashable, Sendable {
     /// One nanosecond in so many is what clocks run apart in practice at most: a quartz does better.
     ///
     /// What they may run apart by is another thing: no promise depends on this guess.
@@ -15,19 +15,19 @@ public struct ClockOffset: Hashable, Sendable {
     private var firstGuess: Int64?
 
     /// An offset that is not known.
-    public init() {}
+    package init() {}
 
     /// The offset in nanoseconds; nil before anything is known.
-    public var nanoseconds: Int64? { reading?.offsetNanoseconds ?? firstGuess }
+    package var nanoseconds: Int64? { reading?.offsetNanoseconds ?? firstGuess }
 
     /// Takes what a server said some time before it was heard; nobody knows how long, so that any reading is better.
-    public mutating func guess(serverMicroseconds: Int64, heard: Instant) {
+    package mutating func guess(serverMicroseconds: Int64, heard: Instant) {
         let sample = ClockSample(sent: heard, received: heard, serverMicroseconds: serverMicroseconds)
         firstGuess = sample.offsetNanoseconds
     }
 
     /// Takes a reading, if it is more exact by now than the one that is there, or shows that one to be wrong.
-    public mutating func read(_ sample: ClockSample) {
+    package mutating func read(_ sample: ClockSample) {
         guard let reading else {
             reading = sample
             return

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What tells one enrolment of a node from every other: 64 random bits, written as 16 hexadecimal digits.
-public struct RecordID: Hashable, Sendable, CustomStringConvertible {
+package struct RecordID: Hashable, Sendable, CustomStringConvertible {
     /// How many digits an id has.
-    public static let digitCount = 16
+    package static let digitCount = 16
 
     /// The bits.
-    public let bits: UInt64
+    package let bits: UInt64
 
     /// The id of the given bits.
-    public init(bits: UInt64) {
+    package init(bits: UInt64) {
         self.bits = bits
     }
 
@@ -28,25 +28,25 @@ public struct RecordID: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// The 16 digits.
-    public var description: String {
+    package var description: String {
         let digits = String(bits, radix: 16)
         return String(repeating: "0", count: Self.digitCount - digits.count) + digits
     }
 }
 
 /// What a client expects of every node's record: the place of the node among the nodes that it was given.
-public struct Membership: Hashable, Sendable {
+package struct Membership: Hashable, Sendable {
     /// The name of the node that the record lies on.
-    public let node: String
+    package let node: String
 
     /// The names of all nodes, in an order that does not depend on how they were listed.
-    public let members: [String]
+    package let members: [String]
 
     /// The longest TTL that the client may ask for.
-    public let maximumTTLMilliseconds: Int64
+    package let maximumTTLMilliseconds: Int64
 
     /// The membership of one node of a list.
-    public init(node: String, members: [String], maximumTTLMilliseconds: Int64) {
+    package init(node: String, members: [String], maximumTTLMilliseconds: Int64) {
         self.node = node
         self.members = members.sorted()
         self.maximumTTLMilliseconds = maximumTTLMilliseconds
@@ -61,48 +61,48 @@ public struct Membership: Hashable, Sendable {
 ///
 /// First the id and the server's time at the enrolment, both of a fixed length; the rest are names and values. A node
 /// without its record has lost its data, and one with another id than a client admitted was enrolled anew since then.
-public struct NodeRecord: Hashable, Sendable {
+package struct NodeRecord: Hashable, Sendable {
     /// The id of this enrolment.
-    public var id: RecordID
+    package var id: RecordID
 
     /// Why the node was enrolled.
-    public var reason: EnrolmentReason
+    package var reason: EnrolmentReason
 
     /// The server's clock at the enrolment, in microseconds since 1970.
-    public var serverMicroseconds: Int64
+    package var serverMicroseconds: Int64
 
     /// The enroller's wall clock at the enrolment, in microseconds since 1970.
-    public var wallMicroseconds: Int64
+    package var wallMicroseconds: Int64
 
     /// How long after the enrolment the node has no vote.
-    public var quarantineMilliseconds: Int64
+    package var quarantineMilliseconds: Int64
 
     /// The longest TTL that a client of these nodes may ask for.
-    public var maximumTTLMilliseconds: Int64
+    package var maximumTTLMilliseconds: Int64
 
     /// The server process that was enrolled; nil if the enroller was not allowed to know.
-    public var runID: String?
+    package var runID: String?
 
     /// The digest of a script that only this server process has in its memory; nil if the enroller could not load one.
-    public var marker: String?
+    package var marker: String?
 
     /// The history that the server had copied before it became a master; nil if it had copied none.
-    public var formerReplicationID: String?
+    package var formerReplicationID: String?
 
     /// Whether the server kept every write on disk before it answered.
-    public var isDurable: Bool
+    package var isDurable: Bool
 
     /// How many keys the server process had evicted.
-    public var evictedKeys: Int64
+    package var evictedKeys: Int64
 
     /// The name of the node that the record lies on.
-    public var node: String
+    package var node: String
 
     /// The names of all nodes of the set, sorted.
-    public var members: [String]
+    package var members: [String]
 
     /// The record of a server as it is now.
-    public init(
+    package init(
         id: RecordID,
         reason: EnrolmentReason,
         serverMicroseconds: Int64,
@@ -130,7 +130,7 @@ public struct NodeRecord: Hashable, Sendable {
     /// How much longer the node has no vote; zero when the quarantine is over.
     ///
     /// By the server's clock and by the reader's wall clock: both must have passed the end, as either may have jumped.
-    public func quarantineRemainingMicroseconds(serverMicroseconds: Int64, wallMicroseconds: Int64) -> Int64 {
+    package func quarantineRemainingMicroseconds(serverMicroseconds: Int64, wallMicroseconds: Int64) -> Int64 {
         let length = quarantineMilliseconds * 1_000
         guard length > 0, !isPlanted(.quarantineSkipped) else { return 0 }
         let byServer = self.serverMicroseconds + length - serverMicroseconds
@@ -140,7 +140,7 @@ public struct NodeRecord: Hashable, Sendable {
 
     /// How long a node must have no vote, so that every lease that it may have forgotten has ended: the longest TTL, by
     /// a clock that may run fast or slow, and a second more for commands that are still on their way.
-    public static func quarantineMilliseconds(maximumTTLMilliseconds: Int64, drift: ClockDrift) -> Int64 {
+    package static func quarantineMilliseconds(maximumTTLMilliseconds: Int64, drift: ClockDrift) -> Int64 {
         maximumTTLMilliseconds + drift.nanoseconds(forTTLNanoseconds: maximumTTLMilliseconds * 1_000_000) / 1_000_000
             + 1_000
     }
@@ -150,10 +150,10 @@ public struct NodeRecord: Hashable, Sendable {
 
 extension NodeRecord {
     /// How many digits the server's time has in the text.
-    public static let timeDigitCount = 16
+    package static let timeDigitCount = 16
 
     /// The text without the server's time, which the node fills in: what stands before it and what stands behind it.
-    public var textAroundServerTime: (before: String, after: String) {
+    package var textAroundServerTime: (before: String, after: String) {
         let values: [(String, String)] = [
             ("reason", reason.rawValue),
             ("wall", "\(wallMicroseconds)"),
@@ -171,7 +171,7 @@ extension NodeRecord {
     }
 
     /// The record as it stands on the node.
-    public var text: String {
+    package var text: String {
         let digits = String(serverMicroseconds)
         let padding = String(repeating: "0", count: max(0, Self.timeDigitCount - digits.count))
         let (before, after) = textAroundServerTime
@@ -179,7 +179,7 @@ extension NodeRecord {
     }
 
     /// The record that a node keeps; nil if the text is none.
-    public init?(text: String) {
+    package init?(text: String) {
         // By bytes: a name may begin with a mark that would make one character with the separator before it.
         let words = Self.split(Array(text.utf8)[...], at: UInt8(ascii: " "))
         guard words.count >= 2, let id = RecordID(words[0]),
