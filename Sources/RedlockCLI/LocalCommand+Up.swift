@@ -150,7 +150,7 @@ extension LocalCommand {
 
         /// The server program that was asked for; a path from this directory is good from any.
         private var program: String? {
-            server.map { $0.contains("/") ? URL(fileURLWithPath: $0).standardizedFileURL.path : $0 }
+            server.map { $0.utf8.contains(UInt8(ascii: "/")) ? URL(fileURLWithPath: $0).standardizedFileURL.path : $0 }
         }
 
         private func refuseChanges(to existing: LocalRedisSet) throws {
