@@ -112,7 +112,6 @@ let package = Package(
         .target(
             name: "LeaderElection",
             dependencies: [
-                "FencedStorage",
                 "Redlock",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),

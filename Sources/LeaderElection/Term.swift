@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import FencedStorage
 public import Redlock
 
 /// One time of leading, from the grant to its end.
@@ -40,6 +39,9 @@ public struct Term: FencedGrant {
     ///
     /// What leads is cancelled before that: see ``ElectionConfiguration/renewDeadline``.
     public var validUntil: ContinuousClock.Instant { lease.validUntil }
+
+    /// The same, for stores.
+    public var endOfValidity: ContinuousClock.Instant? { lease.validUntil }
 
     /// How long nobody else leads, as far as is proved now; zero when the term has ended.
     public var remaining: Duration { lease.remaining }

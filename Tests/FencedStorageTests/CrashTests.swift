@@ -49,21 +49,18 @@
         func postgreSQLWritesAreWholeAfterKills() async throws {
             try await withPostgreSQL(settings: []) { server in
                 let store = try await PostgreSQLGuard(server.url)
-                try await store.write(ReceivedGrant("preparation", FencingToken(rawValue: 1))) { transaction in
-                    try await transaction.query("CREATE TABLE log (id bigserial, number bigint)")
-                }
+                try await store.database.write { try $0.run("CREATE TABLE log (id bigserial, number bigint)") }
                 var state = LogState()
                 for _ in 0..<Self.killCount {
                     let told = try await Self.tellBeforeKill(["postgresql", server.url])
                     // What the killed process had begun holds the row of the resource until the server has ended it.
-                    var numbers: [Int64] = []
-                    do {
-                        try await store.write(ReceivedGrant("log", FencingToken(rawValue: 1 << 50))) { transaction in
-                            let found = try await transaction.query("SELECT number FROM log ORDER BY id")
-                            numbers = found.rows.compactMap { $0[0].flatMap { Int64($0) } }
-                            throw Undo()
-                        }
-                    } catch is Undo {}
+                    let numbers = try await store.database.resolve { transaction in
+                        _ = try transaction.rows(
+                            "SELECT token FROM fencing_tokens WHERE resource = \("log") FOR UPDATE"
+                        )
+                        return try transaction.rows("SELECT number FROM log ORDER BY id")
+                            .map { try $0.get("number", as: Int64.self) }
+                    }
                     state.judge(numbers, token: try await store.highestToken(of: "log"), told: told)
                 }
                 #expect(state.wholeCount == Self.killCount)
@@ -89,8 +86,6 @@
                 #expect(numbers.count > Self.killCount / 2)
             }
         }
-
-        private struct Undo: Error {}
 
         /// Runs a writer for a moment, kills it, and returns the last number that it told, here or before.
         private static func tellBeforeKill(_ arguments: [String]) async throws -> Int64 {

@@ -38,13 +38,13 @@
         func caughtErrors() async throws {
             try await withStore { store, _ in
                 let grant = ReceivedGrant("log", FencingToken(rawValue: 7))
-                let error = await #expect(throws: PostgreSQLGuardError.self) {
+                let error = await #expect(throws: StorageError.self) {
                     try await store.write(grant) { transaction in
                         try await Self.append(FencedStoreEntry(token: grant.fencingToken, number: 1), in: transaction)
                         _ = try? await transaction.query("SELECT 1 / 0")
                     }
                 }
-                #expect(error?.kind == .refused)
+                #expect(error?.code == .refused)
                 let left = try await Self.entries(store)
                 #expect(left.isEmpty)
                 #expect(try await store.highestToken(of: "log") == nil)
@@ -55,20 +55,20 @@
         func errorsAreExplained() async throws {
             try await withStore { store, server in
                 let grant = ReceivedGrant("log", FencingToken(rawValue: 7))
-                let refused = await #expect(throws: PostgreSQLGuardError.self) {
+                let refused = await #expect(throws: StorageError.self) {
                     try await store.write(grant) { try await $0.query("SELECT * FROM nowhere") }
                 }
                 #expect(refused?.sqlState == "42P01")
                 #expect(refused?.description == "relation \"nowhere\" does not exist (SQLSTATE 42P01)")
-                let secret = await #expect(throws: PostgreSQLGuardError.self) {
+                let secret = await #expect(throws: StorageError.self) {
                     _ = try await PostgreSQLGuard("postgresql://user:hunter2 x@[broken/db")
                 }
-                #expect(secret?.kind == .invalidConnectionString)
+                #expect(secret?.code == .invalidConnectionString)
                 #expect(secret?.description.contains("hunter2") == false)
-                let absent = await #expect(throws: PostgreSQLGuardError.self) {
+                let absent = await #expect(throws: StorageError.self) {
                     _ = try await PostgreSQLGuard("host=127.0.0.1 port=1 user=redlock password=hunter2")
                 }
-                #expect(absent?.kind == .unreachable)
+                #expect(absent?.code == .unreachable)
                 #expect(absent?.description.contains("127.0.0.1") == true)
                 #expect(absent?.description.contains("hunter2") == false)
                 _ = server
@@ -113,7 +113,7 @@
                 let next = FencedStoreEntry(token: FencingToken(rawValue: 2), number: 3)
                 try await store.write(ReceivedGrant("log", next.token)) { try await Self.append(next, in: $0) }
                 #expect(ContinuousClock.now - start < .seconds(2))
-                await #expect(throws: PostgreSQLGuardError.self) { try await stopped.value }
+                await #expect(throws: StorageError.self) { try await stopped.value }
                 #expect(try await Self.entries(store) == [next])
             }
         }
@@ -147,7 +147,7 @@
         func endedTransactions(_ statement: String) async throws {
             try await withStore { store, _ in
                 let entry = FencedStoreEntry(token: FencingToken(rawValue: 1), number: 1)
-                let error = await #expect(throws: PostgreSQLGuardError.self) {
+                let error = await #expect(throws: StorageError.self) {
                     try await store.write(ReceivedGrant("log", entry.token)) { transaction in
                         try await Self.append(entry, in: transaction)
                         _ = try? await transaction.query(statement)
@@ -155,7 +155,7 @@
                     }
                 }
                 // Preparing is refused by servers that are not set up for it, which undoes the transaction.
-                #expect(error?.kind == .outcomeUnknown || statement.hasPrefix("PREPARE") && error?.kind == .refused)
+                #expect(error?.code == .outcomeUnknown || statement.hasPrefix("PREPARE") && error?.code == .refused)
                 let count = try await Self.entries(store).count
                 #expect(count == (statement.hasPrefix("COMMIT") ? 1 : 0))
             }
@@ -179,8 +179,8 @@
         func transactionsEndWithTheirWrite() async throws {
             try await withStore { store, _ in
                 let kept = try await store.write(ReceivedGrant("log", FencingToken(rawValue: 1))) { $0 }
-                let error = await #expect(throws: PostgreSQLGuardError.self) { try await kept.query("SELECT 1") }
-                #expect(error?.kind == .refused)
+                let error = await #expect(throws: StorageError.self) { try await kept.query("SELECT 1") }
+                #expect(error?.code == .refused)
             }
         }
 
@@ -190,12 +190,12 @@
                 var configuration = PostgreSQLGuard.Configuration()
                 configuration.statementTimeout = .milliseconds(300)
                 let store = try await PostgreSQLGuard(server.url, configuration: configuration)
-                let error = await #expect(throws: PostgreSQLGuardError.self) {
+                let error = await #expect(throws: StorageError.self) {
                     try await store.write(ReceivedGrant("a", FencingToken(rawValue: 1))) {
                         try await $0.query("SELECT pg_sleep(9)")
                     }
                 }
-                #expect(error?.kind == .timedOut)
+                #expect(error?.code == .timedOut)
                 #expect(error?.sqlState == "57014")
             }
         }
@@ -209,13 +209,13 @@
                     let url = server.url.replacing("port=\(server.port)", with: "port=\(proxy.port)")
                     let store = try await PostgreSQLGuard(url, configuration: configuration)
                     let start = ContinuousClock.now
-                    let error = await #expect(throws: PostgreSQLGuardError.self) {
+                    let error = await #expect(throws: StorageError.self) {
                         try await store.write(ReceivedGrant("a", FencingToken(rawValue: 1))) { transaction in
                             await proxy.set(.stall)
                             try await transaction.query("SELECT $1", [String(repeating: "x", count: 50_000_000)])
                         }
                     }
-                    #expect(error?.kind == .timedOut)
+                    #expect(error?.code == .timedOut)
                     #expect(ContinuousClock.now - start < .seconds(20))
                 }
             }
@@ -230,13 +230,13 @@
                     let url = server.url.replacing("port=\(server.port)", with: "port=\(proxy.port)")
                     let store = try await PostgreSQLGuard(url, configuration: configuration)
                     let entry = FencedStoreEntry(token: FencingToken(rawValue: 1), number: 1)
-                    let error = await #expect(throws: PostgreSQLGuardError.self) {
+                    let error = await #expect(throws: StorageError.self) {
                         try await store.write(ReceivedGrant("log", entry.token)) { transaction in
                             try await Self.append(entry, in: transaction)
                             await proxy.set(.stall, direction: .toClient)
                         }
                     }
-                    #expect(error?.kind == .outcomeUnknown)
+                    #expect(error?.code == .outcomeUnknown)
                     #expect(try await Self.entries(direct) == [entry])
                     #expect(try await direct.highestToken(of: "log") == entry.token)
                 }
@@ -249,12 +249,12 @@
             configuration.maximumConnections = 1
             configuration.waitTimeout = .milliseconds(200)
             try await withStore(configuration) { store, _ in
-                let error = await #expect(throws: PostgreSQLGuardError.self) {
+                let error = await #expect(throws: StorageError.self) {
                     try await store.write(ReceivedGrant("a", FencingToken(rawValue: 1))) { _ in
                         _ = try await store.highestToken(of: "a")
                     }
                 }
-                #expect(error?.kind == .timedOut)
+                #expect(error?.code == .timedOut)
             }
         }
 
@@ -262,8 +262,8 @@
             "postgresql://u:pa/ss@host/db", "postgresql://u:p@hunter2@host/db", "host=a\0sslmode=require", "nonsense",
         ])
         func connectionStringsThatAreNoneTellNothing(_ text: String) async throws {
-            let error = await #expect(throws: PostgreSQLGuardError.self) { _ = try await PostgreSQLGuard(text) }
-            #expect(error?.kind == .invalidConnectionString)
+            let error = await #expect(throws: StorageError.self) { _ = try await PostgreSQLGuard(text) }
+            #expect(error?.code == .invalidConnectionString)
             #expect(error?.description.contains("hunter2") == false && error?.description.contains("ss@") == false)
         }
 
@@ -334,7 +334,7 @@
         func lostAnswer() async throws {
             try await withStore { store, server in
                 let entry = FencedStoreEntry(token: FencingToken(rawValue: 1), number: 1)
-                let error = await #expect(throws: PostgreSQLGuardError.self) {
+                let error = await #expect(throws: StorageError.self) {
                     try await store.write(ReceivedGrant("log", entry.token)) { transaction in
                         try await Self.append(entry, in: transaction)
                         // The commit checks this at its end, and ends the session instead of answering.
@@ -353,7 +353,7 @@
                         try await Self.append(FencedStoreEntry(token: entry.token, number: 2), in: transaction)
                     }
                 }
-                #expect(error?.kind == .outcomeUnknown)
+                #expect(error?.code == .outcomeUnknown)
                 _ = server
             }
         }
@@ -370,7 +370,7 @@
                     }
                     #expect(result.rows == [["t"]])
                     let stranger = place + " sslmode=verify-full sslrootcert=\(certificates.path("other-ca.crt"))"
-                    let error = await #expect(throws: PostgreSQLGuardError.self) {
+                    let error = await #expect(throws: StorageError.self) {
                         _ = try await PostgreSQLGuard(stranger)
                     }
                     #expect(error?.description.contains("certificate verify failed") == true)

@@ -78,7 +78,11 @@ struct DoctorTests {
             #expect(nodes[0]["reason"] as? String == "connection refused")
             #expect((nodes[0]["assumptions"] as? [Any])?.isEmpty == true)
             for node in nodes {
-                #expect(Set(node.keys) == ["node", "server", "voteCounts", "reason", "quarantineMilliseconds", "assumptions"])
+                #expect(
+                    Set(node.keys) == [
+                        "node", "server", "voteCounts", "reason", "quarantineMilliseconds", "assumptions",
+                    ]
+                )
             }
             let findings = try #require(nodes[1]["assumptions"] as? [[String: Any]])
             let client = try #require(object["client"] as? [[String: Any]])

@@ -3,6 +3,7 @@
 #if Hummingbird
 
     public import HTTPTypes
+    public import Redlock
 
     extension HTTPField.Name {
         /// `Fencing-Token`: the token that a request is made under, in decimal digits.

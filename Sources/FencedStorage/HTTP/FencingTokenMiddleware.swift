@@ -6,7 +6,7 @@
     import HTTPTypes
     public import Hummingbird
     import NIOCore
-    import Redlock
+    public import Redlock
 
     /// Refuses requests of holders that came too late: those whose `Fencing-Token` is lower than one that has written.
     ///

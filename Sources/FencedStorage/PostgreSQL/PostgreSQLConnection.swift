@@ -8,33 +8,60 @@
     ///
     /// What waits for the server does so on a thread of its own, so that no thread of Swift concurrency ever waits.
     final class PostgreSQLConnection: Sendable {
-        private let queue = DispatchQueue(label: "redlock.postgresql-guard")
+        private let queue = DispatchQueue(label: "redlock.postgresql")
         private let session: PostgreSQLSession
         /// Set when a wish to stop is on its way to the server: it may be late and hit what comes next, so nothing does.
         private let isAbandoned = Flag()
 
         /// One queue for all wishes to stop, each of which is a connection of its own and may have to wait.
-        private static let cancelQueue = DispatchQueue(label: "redlock.postgresql-guard.cancel")
+        private static let cancelQueue = DispatchQueue(label: "redlock.postgresql.cancel")
 
         /// Whether it can be used for another write; a server that ended the session meanwhile is noticed.
         var isUsable: Bool { !isAbandoned.isSet && session.isAlive }
 
-        init(_ connectionString: String, configuration: PostgreSQLGuard.Configuration) async throws {
-            session = try await onThread(of: queue) { () throws(PostgreSQLGuardError) in
+        init(_ connectionString: String, configuration: PostgreSQLDatabase.Configuration) async throws {
+            session = try await onThread(of: queue) { () throws(StorageError) in
                 try PostgreSQLSession(connectionString, configuration: configuration)
             }
         }
 
-        /// Begins a transaction.
-        func begin() async throws {
-            try await cancellable { session throws(PostgreSQLGuardError) in try session.begin() }
+        /// Runs the body in one transaction, in one hop to the thread of the connection.
+        ///
+        /// - Throws: ``StorageError``, with `outcomeUnknown` if no answer came to the commit; what the body throws;
+        ///   `CancellationError`, and then nothing was written.
+        func transaction<Value: Sendable>(
+            _ access: SQLAccess,
+            by deadline: ContinuousClock.Instant?,
+            _ body: @escaping @Sendable (any SQLTransaction) throws -> Value
+        ) async throws -> Value {
+            let isAbandoned = self.isAbandoned
+            return try await cancellable { session in
+                let transaction = PostgreSQLSessionTransaction(session)
+                do {
+                    try session.begin(access, by: deadline)
+                    let value = try body(transaction)
+                    transaction.end()
+                    if isAbandoned.isSet { throw CancellationError() }
+                    if let deadline, ContinuousClock.now >= deadline {
+                        throw StorageError(.timedOut, "the transaction took longer than it may; nothing was written")
+                    }
+                    try session.commit()
+                    return value
+                } catch {
+                    transaction.end()
+                    session.rollBack()
+                    throw error
+                }
+            }
         }
 
-        /// Runs one statement of ours; if the task is cancelled, the server is told to stop.
-        @discardableResult
-        func run(_ statement: String, _ parameters: [String?] = []) async throws -> PostgreSQLResult {
-            try await cancellable { session throws(PostgreSQLGuardError) in
-                try session.run(statement, parameters).result
+        /// Begins a transaction and compares the token, in one hop.
+        func begin(_ admission: FencedAdmission) async throws {
+            try await cancellable { session in
+                try session.begin()
+                let transaction = PostgreSQLSessionTransaction(session)
+                defer { transaction.end() }
+                try admission.admit(in: transaction)
             }
         }
 
@@ -43,20 +70,20 @@
             _ statement: String,
             _ parameters: [String?],
             unless isOver: Flag
-        ) async throws -> PostgreSQLResult {
-            try await cancellable { session throws(PostgreSQLGuardError) in
+        ) async throws -> PostgreSQLAnswer {
+            try await cancellable { session in
                 guard !isOver.isSet else {
-                    throw PostgreSQLGuardError(.refused, "the transaction was used after its write had ended")
+                    throw StorageError(.refused, "the transaction was used after its write had ended")
                 }
-                return try session.runInTransaction(statement, parameters)
+                return try session.runInTransaction(statement, parameters.map(\.sqlValue))
             }
         }
 
         /// Ends the transaction so that it stays, whether the task is cancelled or not.
         ///
-        /// - Throws: `PostgreSQLGuardError`; with `outcomeUnknown` if no answer came.
+        /// - Throws: `StorageError`; with `outcomeUnknown` if no answer came.
         func commit() async throws {
-            try await onThread(of: queue) { [session] () throws(PostgreSQLGuardError) in try session.commit() }
+            try await onThread(of: queue) { [session] () throws(StorageError) in try session.commit() }
         }
 
         /// Ends the transaction so that nothing of it stays.
@@ -66,21 +93,20 @@
         }
 
         private func cancellable<Value: Sendable>(
-            _ body: @escaping @Sendable (PostgreSQLSession) throws(PostgreSQLGuardError) -> Value
+            _ body: @escaping @Sendable (PostgreSQLSession) throws -> Value
         ) async throws -> Value {
             try Task.checkCancellation()
             let session = self.session
             do {
                 return try await withTaskCancellationHandler {
-                    try await onThread(of: queue) { () throws(PostgreSQLGuardError) in try body(session) }
+                    try await onThread(of: queue) { try body(session) }
                 } onCancel: {
                     isAbandoned.set()
                     Self.cancelQueue.async { session.cancel() }
                 }
-            } catch {
+            } catch let error as StorageError where error.code != .outcomeUnknown && Task.isCancelled {
                 // Not what the server says of it, but what happened.
-                if Task.isCancelled { throw CancellationError() }
-                throw error
+                throw CancellationError()
             }
         }
     }

@@ -9,7 +9,7 @@
     /// The connections of one guard: each is used by one write at a time, and those who find none wait in order.
     final class PostgreSQLConnections: Sendable {
         private let connectionString: String
-        private let configuration: PostgreSQLGuard.Configuration
+        private let configuration: PostgreSQLDatabase.Configuration
         private let state = Mutex(State())
 
         private struct State {
@@ -33,7 +33,7 @@
             case wait
         }
 
-        init(_ connectionString: String, configuration: PostgreSQLGuard.Configuration) throws {
+        init(_ connectionString: String, configuration: PostgreSQLDatabase.Configuration) throws {
             precondition(configuration.maximumConnections > 0, "a guard needs a connection")
             try PostgreSQLSession.validate(connectionString)
             self.connectionString = connectionString
@@ -79,10 +79,10 @@
             withExtendedLifetime(idle) {}
         }
 
-        private static let closed = PostgreSQLGuardError(.unreachable, "the guard was shut down")
+        private static let closed = StorageError(.unreachable, "the guard was shut down")
 
-        private func way() throws(PostgreSQLGuardError) -> Way {
-            try state.withLock { state throws(PostgreSQLGuardError) in
+        private func way() throws(StorageError) -> Way {
+            try state.withLock { state throws(StorageError) in
                 if state.isClosed { throw Self.closed }
                 if let connection = state.idle.popLast() { return .use(connection) }
                 guard state.openCount < configuration.maximumConnections else { return .wait }
@@ -126,7 +126,7 @@
                     DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(Int(limit))) { [weak self] in
                         let message =
                             "no connection became free within \(limit) ms; does a write wait for another inside it?"
-                        self?.refuseWaiter(number, PostgreSQLGuardError(.timedOut, message))
+                        self?.refuseWaiter(number, StorageError(.timedOut, message))
                     }
                     // One may have become free before this stood in line.
                     serveWaiters()

@@ -4,7 +4,7 @@
 
     public import Redlock
 
-    /// Guards the data in a PostgreSQL database.
+    /// Guards the data in a PostgreSQL database, for those who write its own SQL and wait between the statements.
     ///
     /// ```swift
     /// let store = try await PostgreSQLGuard("postgresql://orders@db.example.com/orders?sslmode=verify-full")
@@ -15,94 +15,35 @@
     /// }
     /// ```
     ///
-    /// The tokens are in a table of the same database. The first statement of every transaction compares and keeps the token,
-    /// and with it locks the row of the resource until the end: those who write under the same resource do so one after the
-    /// other. Transactions are `READ COMMITTED`. A write inside another one of the same guard takes a second connection.
-    ///
-    /// What the connection string leaves open comes from the environment of libpq: `PGUSER`, `PGPASSFILE`, `PGOPTIONS`.
-    ///
-    /// A process that is stopped inside a transaction holds that row. The server ends such a transaction after
-    /// ``Configuration/idleTransactionTimeout``, so that the next holder of the lock can write.
+    /// The tokens are in a table of the same database. The first statements of every transaction compare and keep the token.
+    /// Writers under the same grant do not wait for one another; a newer holder waits for the transactions of the older one.
+    /// A write inside another one of the same guard takes a second connection. Where nothing is waited for between the
+    /// statements, ``SQLDatabase`` has one hop of threads for each transaction, and its statements fit SQLite as well.
     public final class PostgreSQLGuard: FencedStore {
         /// Statements of one transaction.
         public typealias Write = @Sendable (PostgreSQLTransaction) async throws -> Void
 
         /// What a guard works with.
-        public struct Configuration: Sendable {
-            /// How many connections there are at most; each serves one write at a time.
-            public var maximumConnections = 4
-            /// How long an attempt to connect may take.
-            public var connectTimeout = Duration.seconds(5)
-            /// How long a statement may take, waiting for locks included; then the server ends it.
-            public var statementTimeout = Duration.seconds(10)
-            /// How long a transaction may do nothing before the server ends it.
-            public var idleTransactionTimeout = Duration.seconds(5)
-            /// What the table of tokens is called; a schema may stand before it.
-            public var table = "fencing_tokens"
-            /// How long to wait for one of the connections while others write.
-            public var waitTimeout = Duration.seconds(10)
+        public typealias Configuration = PostgreSQLDatabase.Configuration
 
-            /// The defaults.
-            public init() {}
-        }
+        /// The same database, for reading, and for writing without a token.
+        public let database: PostgreSQLDatabase
 
-        private let connections: PostgreSQLConnections
-        /// The table with its schema, so that no setting of a session leads to another.
-        private let table: String
+        private var connections: PostgreSQLConnections { database.connections }
 
         /// A guard in front of a database; connects, and makes the table of tokens if it is not there.
         ///
-        /// A user who may not make tables needs one that is there:
-        /// `CREATE TABLE fencing_tokens (resource text COLLATE "C" PRIMARY KEY, token bigint NOT NULL)`.
-        ///
         /// - Parameters:
-        ///   - connection: where the database is, as libpq knows it: a URL or words such as `host=db user=orders`. TLS is asked
-        ///     for here, with `sslmode`. A password is better kept in a password file or a service file than here.
+        ///   - connection: where the database is, see `PostgreSQLDatabase.init`.
         ///   - configuration: timeouts and more.
-        /// - Throws: ``PostgreSQLGuardError``.
-        public init(_ connection: String, configuration: Configuration = Configuration()) async throws {
-            let connections = try PostgreSQLConnections(connection, configuration: configuration)
-            self.connections = connections
-            let taken = try await connections.take()
-            defer { connections.giveBack(taken) }
-            let name = configuration.table.split(separator: ".", omittingEmptySubsequences: false)
-                .map { "\"\($0.replacing("\"", with: "\"\""))\"" }
-                .joined(separator: ".")
-            if let found = try await Self.find(name, on: taken) {
-                // Making it takes a right, even where it is there.
-                table = found
-                return
-            }
-            do {
-                try await taken.run(
-                    "CREATE TABLE IF NOT EXISTS \(name) (resource text COLLATE \"C\" PRIMARY KEY, token bigint NOT NULL)"
-                )
-            } catch let error as PostgreSQLGuardError where ["23505", "42P07", "42710"].contains(error.sqlState) {
-                // Another process made it at the same moment.
-            }
-            guard let made = try await Self.find(name, on: taken) else {
-                throw PostgreSQLGuardError(
-                    .refused,
-                    "the table \(name) was made and is not found: is its schema searched?"
-                )
-            }
-            table = made
+        /// - Throws: ``StorageError``.
+        public convenience init(_ connection: String, configuration: Configuration = Configuration()) async throws {
+            self.init(try await PostgreSQLDatabase(connection, configuration: configuration))
         }
 
-        /// The name of the table with its schema; nil if there is none, or only one of the session itself.
-        private static func find(_ name: String, on connection: PostgreSQLConnection) async throws -> String? {
-            let found = try await connection.run(
-                """
-                SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                WHERE c.oid = to_regclass($1) AND c.relpersistence = 'p'
-                """,
-                [name]
-            )
-            return found.rows.first?[0]
-        }
-
-        deinit {
-            connections.close()
+        /// A guard in front of a database.
+        public init(_ database: PostgreSQLDatabase) {
+            self.database = database
         }
 
         /// Runs statements in one transaction with the comparison of the token.
@@ -112,7 +53,7 @@
         ///   - isolation: the actor that the caller runs on; the closure runs where it was written.
         ///   - body: the statements. If it throws, nothing of the transaction stays.
         /// - Returns: what the closure returned.
-        /// - Throws: ``StaleGrantError``, in which case the closure was not run; ``PostgreSQLGuardError``, of which
+        /// - Throws: ``StaleGrantError``, in which case the closure was not run; ``StorageError``, of which
         ///   `outcomeUnknown` says that the transaction may have been committed; what the closure throws;
         ///   `CancellationError` if the task was cancelled, and then nothing was written.
         @discardableResult
@@ -124,10 +65,9 @@
             try grant.validate()
             let connection = try await connections.take()
             defer { connections.giveBack(connection) }
-            try await connection.begin()
             let transaction = PostgreSQLTransaction(connection)
             do {
-                try await admit(grant, on: connection)
+                try await connection.begin(FencedAdmission(grant, tokens: .table, table: database.tokenTable))
                 let result = try await body(transaction)
                 transaction.end()
                 try Task.checkCancellation()
@@ -147,43 +87,12 @@
 
         /// The highest token that was written with; nil if nothing was written under a grant of the resource.
         public func highestToken(of resource: String) async throws -> FencingToken? {
-            let connection = try await connections.take()
-            defer { connections.giveBack(connection) }
-            return try await highestToken(of: resource, on: connection)
+            try await database.highestToken(of: resource)
         }
 
         /// Ends the connections; what is under way ends first.
         public func shutdown() {
-            connections.close()
-        }
-
-        /// Compares the token and keeps it, as the first step of a transaction.
-        private func admit(_ grant: some FencedGrant, on connection: PostgreSQLConnection) async throws {
-            // In one order for all, so that two grants of the same resources cannot wait for each other.
-            for resource in grant.fencedResources.sorted(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }) {
-                // Waits for whoever has the row, and then looks at what that transaction left.
-                let admitted = try await connection.run(
-                    """
-                    INSERT INTO \(table) AS kept (resource, token) VALUES ($1, $2)
-                    ON CONFLICT (resource) DO UPDATE SET token = excluded.token WHERE kept.token <= excluded.token
-                    """,
-                    [resource, "\(grant.fencingToken)"]
-                )
-                guard admitted.affectedRowCount == 0 else { continue }
-                throw StaleGrantError(
-                    resource: resource,
-                    token: grant.fencingToken,
-                    highestToken: try await highestToken(of: resource, on: connection) ?? grant.fencingToken
-                )
-            }
-        }
-
-        private func highestToken(
-            of resource: String,
-            on connection: PostgreSQLConnection
-        ) async throws -> FencingToken? {
-            let found = try await connection.run("SELECT token FROM \(table) WHERE resource = $1", [resource])
-            return found.rows.first?.first.flatMap { $0.flatMap { FencingToken($0) } }
+            database.shutdown()
         }
     }
 
@@ -203,10 +112,10 @@
         ///     sets for the session stays for writes after it, so use `SET LOCAL`.
         ///   - parameters: texts as the server reads them for the type of each parameter; nil for NULL.
         /// - Returns: the rows, and how many were changed.
-        /// - Throws: ``PostgreSQLGuardError``.
+        /// - Throws: ``StorageError``.
         @discardableResult
         public func query(_ statement: String, _ parameters: [String?] = []) async throws -> PostgreSQLResult {
-            try await connection.run(statement, parameters, unless: isOver)
+            PostgreSQLResult(try await connection.run(statement, parameters, unless: isOver))
         }
 
         func end() {
@@ -222,6 +131,12 @@
         public let rows: [[String?]]
         /// How many rows were inserted, updated, deleted or selected.
         public let affectedRowCount: Int
+
+        init(_ answer: PostgreSQLAnswer) {
+            columns = answer.columns
+            rows = answer.texts
+            affectedRowCount = answer.affectedRowCount
+        }
     }
 
 #endif

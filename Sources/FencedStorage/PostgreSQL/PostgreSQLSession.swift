@@ -19,19 +19,21 @@
     final class PostgreSQLSession: @unchecked Sendable {
         private let connection: OpaquePointer
         private let cancelHandle: OpaquePointer?
-        private let configuration: PostgreSQLGuard.Configuration
-        /// Set when nobody knows what the server is doing.
+        private let configuration: PostgreSQLDatabase.Configuration
+        /// The statements that the server has prepared for this session.
+        private var prepared = PreparedStatements()
+        /// Set when it is not known what the server is doing.
         private var isLost = false
 
         init(
             _ connectionString: String,
-            configuration: PostgreSQLGuard.Configuration
-        ) throws(PostgreSQLGuardError) {
+            configuration: PostgreSQLDatabase.Configuration
+        ) throws(StorageError) {
             self.configuration = configuration
             let begun = Self.beginConnecting(connectionString)
-            guard let begun else { throw PostgreSQLGuardError(.unreachable, "no memory for a connection") }
+            guard let begun else { throw StorageError(.unreachable, "no memory for a connection") }
             connection = begun
-            do throws(PostgreSQLGuardError) {
+            do throws(StorageError) {
                 try Self.connect(begun, by: ContinuousClock.now + configuration.connectTimeout.bounded)
             } catch {
                 PQfinish(begun)
@@ -62,69 +64,76 @@
 
         // MARK: Transactions
 
-        /// Begins a transaction with the limits of the guard, whatever statements before have set.
-        func begin() throws(PostgreSQLGuardError) {
-            let statement = max(1, configuration.statementTimeout.wholeMilliseconds)
+        /// Begins a transaction with the limits of the configuration, whatever statements before have set.
+        ///
+        /// - Parameter deadline: by when each statement must end; nil for the limits alone.
+        func begin(_ access: SQLAccess = .writing, by deadline: ContinuousClock.Instant? = nil) throws(StorageError) {
+            let left = deadline.map { max(.zero, $0 - ContinuousClock.now) } ?? configuration.statementTimeout
+            let statement = max(1, min(configuration.statementTimeout, left).wholeMilliseconds)
             let idle = max(1, configuration.idleTransactionTimeout.wholeMilliseconds)
+            let mode = access == .reading ? "READ ONLY" : "READ WRITE"
             try send { connection in
                 PQsendQuery(
                     connection,
                     """
-                    BEGIN ISOLATION LEVEL READ COMMITTED;
+                    BEGIN ISOLATION LEVEL READ COMMITTED \(mode);
                     SET LOCAL statement_timeout = \(statement);
                     SET LOCAL idle_in_transaction_session_timeout = \(idle)
                     """
                 )
             }
-            _ = try outcome()
+            _ = try answer()
         }
 
         /// Runs a statement that must not end the transaction.
         func runInTransaction(
             _ statement: String,
-            _ parameters: [String?]
-        ) throws(PostgreSQLGuardError) -> PostgreSQLResult {
+            _ parameters: [SQLValue],
+            isPrepared: Bool = false
+        ) throws(StorageError) -> PostgreSQLAnswer {
             // Some errors end the transaction altogether: what followed would be written without the guard.
             guard PQtransactionStatus(connection) != PQTRANS_IDLE else {
-                throw PostgreSQLGuardError(.refused, "the transaction was ended by an error of a statement before")
+                throw StorageError(.refused, "the transaction was ended by an error of a statement before")
             }
-            let (result, tag) = try run(statement, parameters)
+            let answer = try run(statement, parameters, isPrepared: isPrepared)
+            let tag = answer.tag
             // A return to a savepoint has the same tag as the end of everything.
             let isEnd =
                 ["COMMIT", "BEGIN", "START TRANSACTION", "PREPARE TRANSACTION"].contains(tag)
                 || tag == "ROLLBACK" && (!isInTransaction || statement.lowercased().contains("chain"))
             guard !isEnd else {
                 isLost = true
-                throw PostgreSQLGuardError(
+                throw StorageError(
                     .outcomeUnknown,
-                    "a statement ended the transaction of a guarded write (\(tag)): what was before it may stay"
+                    "a statement ended the transaction (\(tag)): what was before it may stay"
                 )
             }
-            return result
+            return answer
         }
 
         /// Commits; what fails for certain is told apart from what may have happened.
-        func commit() throws(PostgreSQLGuardError) {
+        func commit() throws(StorageError) {
             guard !isLost else {
-                throw PostgreSQLGuardError(
+                throw StorageError(
                     .outcomeUnknown,
                     "the connection ended inside the transaction, or a statement ended it"
                 )
             }
             guard isInTransaction else {
-                throw PostgreSQLGuardError(
+                throw StorageError(
                     .refused,
                     "a statement of the transaction failed, so that nothing of it stays"
                 )
             }
-            do throws(PostgreSQLGuardError) {
-                let (_, tag) = try run("COMMIT", [])
-                if tag != "COMMIT" { throw PostgreSQLGuardError(.refused, "the server undid the transaction") }
+            do throws(StorageError) {
+                let tag = try run("COMMIT", []).tag
+                if tag != "COMMIT" { throw StorageError(.refused, "the server undid the transaction") }
             } catch {
-                // These two are told before anything is committed.
-                let isCertain = error.kind == .refused || ["25P03", "57014"].contains(error.sqlState)
+                // These are told before anything is committed.
+                let isCertain =
+                    [.refused, .conflict].contains(error.code) || ["25P03", "57014"].contains(error.sqlState)
                 if isCertain { throw error }
-                throw PostgreSQLGuardError(
+                throw StorageError(
                     .outcomeUnknown,
                     sqlState: error.sqlState,
                     "no answer to the commit, which may have happened: \(error.message)"
@@ -144,49 +153,81 @@
 
         /// Runs one statement and waits for its end.
         ///
-        /// - Returns: the rows, and what the server calls what it did.
+        /// - Parameter isPrepared: whether the server is to keep it, for the next time.
         func run(
             _ statement: String,
-            _ parameters: [String?]
-        ) throws(PostgreSQLGuardError) -> (result: PostgreSQLResult, tag: String) {
-            guard !parameters.contains(where: { $0?.utf8.contains(0) == true }), !statement.utf8.contains(0) else {
-                throw PostgreSQLGuardError(.refused, "PostgreSQL knows no text with a zero byte in it")
+            _ parameters: [SQLValue],
+            isPrepared: Bool = false
+        ) throws(StorageError) -> PostgreSQLAnswer {
+            let texts = parameters.map(\.postgreSQLText)
+            guard !texts.contains(where: { $0?.utf8.contains(0) == true }), !statement.utf8.contains(0) else {
+                throw StorageError(.refused, "PostgreSQL knows no text with a zero byte in it")
             }
             guard parameters.count <= 65_535 else {
-                throw PostgreSQLGuardError(
-                    .refused,
-                    "a statement has at most 65,535 parameters, not \(parameters.count)"
-                )
+                throw StorageError(.refused, "a statement has at most 65,535 parameters, not \(parameters.count)")
             }
-            try send { connection in
-                withCStrings(parameters) { values in
-                    PQsendQueryParams(connection, statement, Int32(parameters.count), nil, values, nil, nil, 0)
+            let types = parameters.map(\.postgreSQLType)
+            if isPrepared, configuration.keepsPreparedStatements {
+                let name = try prepare(statement, types)
+                try send { connection in
+                    withCStrings(texts) { values in
+                        PQsendQueryPrepared(connection, name, Int32(texts.count), values, nil, nil, 0)
+                    }
+                }
+            } else {
+                try send { connection in
+                    withCStrings(texts) { values in
+                        PQsendQueryParams(connection, statement, Int32(texts.count), types, values, nil, nil, 0)
+                    }
                 }
             }
-            return try outcome()
+            do throws(StorageError) {
+                return try answer()
+            } catch {
+                // The tables have changed under a plan, or the server has none of that name (any more).
+                if isPrepared, ["0A000", "26000"].contains(error.sqlState) {
+                    prepared = PreparedStatements(after: prepared)
+                    throw StorageError(.conflict, sqlState: error.sqlState, error.message)
+                }
+                throw error
+            }
         }
 
-        private func send(_ send: (OpaquePointer) -> Int32) throws(PostgreSQLGuardError) {
-            guard !isLost else { throw PostgreSQLGuardError(.unreachable, "the connection has ended") }
+        /// Has the server prepare a statement, unless it has; returns its name there.
+        private func prepare(_ statement: String, _ types: [Oid]) throws(StorageError) -> String {
+            if let name = prepared.name(of: statement, types) { return name }
+            if let oldest = prepared.removeOldest() {
+                try send { PQsendQueryParams($0, "DEALLOCATE \(oldest)", 0, nil, nil, nil, nil, 0) }
+                _ = try answer()
+            }
+            let name = prepared.nextName()
+            try send { PQsendPrepare($0, name, statement, Int32(types.count), types) }
+            _ = try answer()
+            prepared.insert(name, for: statement, types)
+            return name
+        }
+
+        private func send(_ send: (OpaquePointer) -> Int32) throws(StorageError) {
+            guard !isLost else { throw StorageError(.unreachable, "the connection has ended") }
             // What does not fit into the socket is sent while the answer is waited for.
             guard send(connection) == 1 else { throw lost(Self.failure(of: connection)) }
         }
 
         /// The last of the results, or the first error; reads all of them.
-        private func outcome() throws(PostgreSQLGuardError) -> (result: PostgreSQLResult, tag: String) {
+        private func answer() throws(StorageError) -> PostgreSQLAnswer {
             // The server is the first to end what takes too long.
             let deadline = ContinuousClock.now + configuration.statementTimeout.bounded + .seconds(2)
-            var last: (PostgreSQLResult, String)?
-            var failure: PostgreSQLGuardError?
+            var last: PostgreSQLAnswer?
+            var failure: StorageError?
             while let result = try nextResult(by: deadline) {
                 defer { PQclear(result) }
                 switch PQresultStatus(result) {
                 case PGRES_COMMAND_OK, PGRES_TUPLES_OK:
-                    last = (PostgreSQLResult(result), PQcmdStatus(result).map { String(cString: $0) } ?? "")
+                    last = PostgreSQLAnswer(result)
                 case PGRES_COPY_IN, PGRES_COPY_OUT, PGRES_COPY_BOTH:
                     // It would wait for data, for ever.
-                    throw lost(PostgreSQLGuardError(.refused, "COPY cannot be used in a guarded write"))
-                case PGRES_EMPTY_QUERY: failure = failure ?? PostgreSQLGuardError(.refused, "the statement is empty")
+                    throw lost(StorageError(.refused, "COPY cannot be used here"))
+                case PGRES_EMPTY_QUERY: failure = failure ?? StorageError(.refused, "the statement is empty")
                 default: failure = failure ?? Self.error(of: result)
                 }
             }
@@ -196,13 +237,13 @@
             return last
         }
 
-        private func nextResult(by deadline: ContinuousClock.Instant) throws(PostgreSQLGuardError) -> OpaquePointer? {
+        private func nextResult(by deadline: ContinuousClock.Instant) throws(StorageError) -> OpaquePointer? {
             while PQisBusy(connection) == 1 {
                 let isFlushed = PQflush(connection) == 0
                 let events = isFlushed ? Int16(POLLIN) : Int16(POLLIN) | Int16(POLLOUT)
                 guard Self.wait(for: events, on: connection, until: deadline) else {
                     let place = Self.place(of: connection)
-                    throw lost(PostgreSQLGuardError(.timedOut, "the server at \(place) did not answer in time"))
+                    throw lost(StorageError(.timedOut, "the server at \(place) did not answer in time"))
                 }
                 guard PQconsumeInput(connection) == 1 else { throw lost(Self.failure(of: connection)) }
             }
@@ -210,29 +251,31 @@
         }
 
         /// Notes that the session cannot be used any more.
-        private func lost(_ error: PostgreSQLGuardError) -> PostgreSQLGuardError {
+        private func lost(_ error: StorageError) -> StorageError {
             isLost = true
             return error
         }
 
-        private static func error(of result: OpaquePointer) -> PostgreSQLGuardError {
+        private static func error(of result: OpaquePointer) -> StorageError {
             func field(_ code: Int32) -> String? { PQresultErrorField(result, code).map { String(cString: $0) } }
             let message = field(redlock_diagnostic_message) ?? "the server answered with an error"
             let sqlState = field(redlock_diagnostic_sqlstate)
-            let kind: PostgreSQLGuardError.Kind =
+            let code: StorageError.Code =
                 switch sqlState {
                 // A statement, a lock or a transaction that did nothing took too long.
                 case "57014"?, "55P03"?, "25P03"?: .timedOut
+                // Another transaction was in the way: serialization_failure, deadlock_detected.
+                case "40001"?, "40P01"?: .conflict
                 case let state? where state.hasPrefix("08") || state.hasPrefix("57P"): .unreachable
                 case nil: .unreachable
                 default: .refused
                 }
-            return PostgreSQLGuardError(kind, sqlState: sqlState, message)
+            return StorageError(code, sqlState: sqlState, message)
         }
 
-        private static func failure(of connection: OpaquePointer) -> PostgreSQLGuardError {
+        private static func failure(of connection: OpaquePointer) -> StorageError {
             let message = String(cString: PQerrorMessage(connection)).split(separator: "\n").joined(separator: "; ")
-            return PostgreSQLGuardError(.unreachable, message.isEmpty ? "the connection has ended" : message)
+            return StorageError(.unreachable, message.isEmpty ? "the connection has ended" : message)
         }
     }
 
@@ -240,12 +283,12 @@
 
     extension PostgreSQLSession {
         /// Throws for a connection string that cannot be read, or whose parts stand where they would be told in errors.
-        static func validate(_ connectionString: String) throws(PostgreSQLGuardError) {
+        static func validate(_ connectionString: String) throws(StorageError) {
             let options = connectionString.utf8.contains(0) ? nil : PQconninfoParse(connectionString, nil)
             // The reason that libpq gives may repeat a part of the string, and with it a password.
             let form =
                 "a URL such as postgresql://user@host/database?sslmode=verify-full, or words such as host=db user=me"
-            let refusal = PostgreSQLGuardError(
+            let refusal = StorageError(
                 .invalidConnectionString,
                 "the connection string cannot be read; give \(form), with what has a meaning in a URL as %40 and the like"
             )
@@ -277,7 +320,7 @@
         private static func connect(
             _ connection: OpaquePointer,
             by deadline: ContinuousClock.Instant
-        ) throws(PostgreSQLGuardError) {
+        ) throws(StorageError) {
             guard PQstatus(connection) != CONNECTION_BAD else { throw failure(of: connection) }
             // By default libpq prints what servers remark.
             _ = PQsetNoticeReceiver(connection, { _, _ in }, nil)
@@ -285,7 +328,7 @@
             while true {
                 guard wait(for: events, on: connection, until: deadline) else {
                     let place = place(of: connection)
-                    throw PostgreSQLGuardError(.unreachable, "the server at \(place) did not answer in time")
+                    throw StorageError(.unreachable, "the server at \(place) did not answer in time")
                 }
                 switch PQconnectPoll(connection) {
                 case PGRES_POLLING_OK:
@@ -316,20 +359,6 @@
                 let count = poll(&socket, 1, Int32(min(left, 60_000)))
                 if count > 0 || (count < 0 && errno != EINTR) { return true }
             }
-        }
-    }
-
-    extension PostgreSQLResult {
-        /// Copies a result of libpq, which stays the caller's.
-        fileprivate init(_ result: OpaquePointer) {
-            let columnCount = PQnfields(result)
-            columns = (0..<columnCount).map { String(cString: PQfname(result, $0)) }
-            rows = (0..<PQntuples(result)).map { row in
-                (0..<columnCount).map { column in
-                    PQgetisnull(result, row, column) == 1 ? nil : String(cString: PQgetvalue(result, row, column))
-                }
-            }
-            affectedRowCount = Int(String(cString: PQcmdTuples(result))) ?? 0
         }
     }
 

@@ -5,7 +5,7 @@
     public import GRDB
     public import Redlock
 
-    /// Guards the data in an SQLite database, in any number of processes.
+    /// Guards the data in an SQLite database, in any number of processes, for those who write with GRDB.
     ///
     /// ```swift
     /// let store = try await SQLiteGuard(DatabaseQueue(path: "orders.sqlite"))
@@ -20,28 +20,24 @@
     /// writes that were confirmed a moment before.
     ///
     /// The tokens are in a table of the same database, so that one transaction holds the comparison, the statements and the
-    /// new token. The guard sees only what is written through it.
+    /// new token. The guard sees only what is written through it. Statements that PostgreSQL is to understand as well are
+    /// written for an ``SQLDatabase``, of which ``SQLiteDatabase`` is one.
     public struct SQLiteGuard: FencedStore {
         /// Statements of one transaction.
         public typealias Write = @Sendable (Database) throws -> Void
 
-        private let database: any DatabaseWriter
-        private let table: String
+        private let writer: any DatabaseWriter
+        private let database: SQLiteDatabase
 
         /// A guard in front of a database; makes the table of tokens if it is not there.
         ///
         /// - Parameters:
         ///   - database: a queue or a pool of GRDB. With several processes, give it a `busyMode` that waits.
         ///   - table: what the table of tokens is called.
-        /// - Throws: `DatabaseError`.
+        /// - Throws: ``StorageError``.
         public init(_ database: any DatabaseWriter, table: String = "fencing_tokens") async throws {
-            self.database = database
-            self.table = "\"\(table.replacing("\"", with: "\"\""))\""
-            let statement = """
-                CREATE TABLE IF NOT EXISTS \(self.table)
-                    (resource TEXT NOT NULL PRIMARY KEY, token INTEGER NOT NULL) WITHOUT ROWID
-                """
-            try await database.write { try $0.execute(sql: statement) }
+            writer = database
+            self.database = try await SQLiteDatabase(database, tokenTable: FencedTokenTable(table))
         }
 
         /// Runs statements in one transaction with the comparison of the token.
@@ -50,14 +46,15 @@
         ///   - grant: the lease to write under.
         ///   - updates: the statements. If they throw, nothing of the transaction stays.
         /// - Returns: what the closure returned.
-        /// - Throws: ``StaleGrantError``, in which case the closure was not run; what the closure throws; `DatabaseError`;
-        ///   `CancellationError` if the task was cancelled, and then nothing was written.
+        /// - Throws: `StaleGrantError`, in which case the closure was not run; what the closure throws; ``StorageError``;
+        ///   `DatabaseError` of the closure's statements; `CancellationError` if the task was cancelled, and then nothing was
+        ///   written.
         @discardableResult
         public func write<Result: Sendable>(
             _ grant: some FencedGrant,
             _ updates: @escaping @Sendable (Database) throws -> Result
         ) async throws -> Result {
-            try await database.write { database in
+            try await writer.write { database in
                 try admit(grant, in: database)
                 return try updates(database)
             }
@@ -72,36 +69,18 @@
         ///
         /// It is for those who write through GRDB themselves: nothing that they write before this call is guarded.
         ///
-        /// - Throws: ``StaleGrantError``; let it out of the transaction, so that it is undone.
+        /// - Throws: `StaleGrantError`; let it out of the transaction, so that it is undone.
         public func admit(_ grant: some FencedGrant, in database: Database) throws {
             try grant.validate()
             precondition(database.isInsideTransaction, "outside a transaction, a token guards nothing")
-            for resource in grant.fencedResources.sorted() {
-                // A statement that writes takes the one lock of the database at once, before anything was read.
-                try database.execute(
-                    sql: """
-                        INSERT INTO \(table) AS kept (resource, token) VALUES (?, ?)
-                        ON CONFLICT (resource) DO UPDATE SET token = excluded.token WHERE excluded.token >= kept.token
-                        """,
-                    arguments: [resource, grant.fencingToken.rawValue]
-                )
-                guard database.changesCount == 0 else { continue }
-                throw StaleGrantError(
-                    resource: resource,
-                    token: grant.fencingToken,
-                    highestToken: try highestToken(of: resource, in: database) ?? grant.fencingToken
-                )
-            }
+            let transaction = SQLiteTransaction(database)
+            defer { transaction.end() }
+            try FencedAdmission(grant, tokens: .table, table: self.database.tokenTable).admit(in: transaction)
         }
 
         /// The highest token that was written with; nil if nothing was written under a grant of the resource.
         public func highestToken(of resource: String) async throws -> FencingToken? {
-            try await database.read { try highestToken(of: resource, in: $0) }
-        }
-
-        private func highestToken(of resource: String, in database: Database) throws -> FencingToken? {
-            try Int64.fetchOne(database, sql: "SELECT token FROM \(table) WHERE resource = ?", arguments: [resource])
-                .map(FencingToken.init(rawValue:))
+            try await database.highestToken(of: resource)
         }
     }
 

@@ -39,8 +39,8 @@
             }
             try await withPostgreSQL { server in
                 let store = try await PostgreSQLGuard(server.url)
-                try await store.write(ReceivedGrant("preparation", FencingToken(rawValue: 1))) {
-                    _ = try await $0.query("CREATE TABLE guarded (id bigserial, token bigint, n bigint)")
+                try await store.database.write {
+                    try $0.run("CREATE TABLE guarded (id bigserial, token bigint, n bigint)")
                 }
                 try await withLocalRedis(nodes: 5, options: options) { redis in
                     let trial = try await ElectionTrial(
@@ -56,10 +56,8 @@
                 }
                 let guarded = try await Self.tokens(in: "guarded", of: database)
                 let unguarded = try await Self.tokens(in: "unguarded", of: database)
-                let onServer = try await store.write(ReceivedGrant("preparation", FencingToken(rawValue: 2))) {
-                    try await $0.query("SELECT token FROM guarded ORDER BY id").rows.compactMap {
-                        $0[0].flatMap { Int64($0) }
-                    }
+                let onServer = try await store.database.read {
+                    try $0.rows("SELECT token FROM guarded ORDER BY id").map { try $0.get("token", as: Int64.self) }
                 }
                 print(
                     "rows that go back in term: SQLite \(Self.steps(backIn: guarded)) of \(guarded.count),",

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Redlock
-
 /// A grant that a store can tell from an earlier one: what was locked, and the fencing token of the grant.
 ///
 /// An exclusive lease is one, however it was obtained; a shared lease has no token and is none, by its type. A service that
@@ -14,6 +12,16 @@ public protocol FencedGrant: Sendable {
 
     /// The number of the grant.
     var fencingToken: FencingToken { get }
+
+    /// Until when the holder may count on the grant, as far as is known now; nil if that is not known here.
+    ///
+    /// A store with limits of time lets no transaction go on beyond it.
+    var endOfValidity: ContinuousClock.Instant? { get }
+}
+
+extension FencedGrant {
+    /// Not known.
+    public var endOfValidity: ContinuousClock.Instant? { nil }
 }
 
 extension Lease: FencedGrant where Fencing == Fenced {
@@ -23,6 +31,9 @@ extension Lease: FencedGrant where Fencing == Fenced {
         // No resource has a control character in its name, so that none can have the name of a slot.
         return resources.map { "\($0)\u{1F}\(slot)" }
     }
+
+    /// Until when the holder may count on the lease, as far as is known now; an extension moves it.
+    public var endOfValidity: ContinuousClock.Instant? { validUntil }
 }
 
 /// A grant that somebody else holds, and in whose name something is written.
@@ -50,7 +61,7 @@ public struct InvalidGrantError: Error, Hashable, Sendable, CustomStringConverti
 
 extension FencedGrant {
     /// Throws for what a store must not see: names that it could take for others, and numbers that it cannot compare.
-    func validate() throws(InvalidGrantError) {
+    package func validate() throws(InvalidGrantError) {
         guard (1...(1 << 53)).contains(fencingToken.rawValue) else {
             throw InvalidGrantError(
                 description: "a fencing token lies between 1 and 2^53, and \(fencingToken) does not"

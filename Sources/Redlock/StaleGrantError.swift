@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Redlock
-
-/// Somebody who was granted the resource later has written already; nothing was changed.
+/// A later holder of the resource has written already; nothing was changed.
 ///
-/// Whoever gets this has lost the lock, even if nothing else told so: what it knows about the data is old. It ends its work
-/// and, where that is still to be done, begins again under a new lease.
+/// A holder that gets this has lost the lock, even if nothing else told so: what it knows about the data is old. It ends its
+/// work and, where that is still to be done, begins again under a new lease.
 public struct StaleGrantError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What the token was compared for.
     public let resource: String
