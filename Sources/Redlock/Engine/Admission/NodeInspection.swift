@@ -68,21 +68,22 @@ struct NodeInspection {
     /// What INFO says of the server; see https://redis.io/docs/latest/commands/info/.
     static func facts(inInfo text: String) -> ServerFacts {
         var facts = ServerFacts()
-        for line in text.utf8.split(separator: UInt8(ascii: "\n")) {
+        for line in Array(text.utf8).split(separator: UInt8(ascii: "\n")) {
             guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { continue }
-            let end = line.last == UInt8(ascii: "\r") ? line.index(before: line.endIndex) : line.endIndex
-            let value = Substring(line[line.index(after: colon)..<end])
-            switch Substring(line[..<colon]) {
-            case "redis_version", "valkey_version": facts.version = String(value)
-            case "run_id": facts.runID = value.isEmpty ? nil : String(value)
+            let end = line.last == UInt8(ascii: "\r") ? line.endIndex - 1 : line.endIndex
+            let value = String(decoding: line[(colon + 1)..<end], as: UTF8.self)
+            switch String(decoding: line[..<colon], as: UTF8.self) {
+            case "redis_version", "valkey_version": facts.version = value
+            case "run_id": facts.runID = value.isEmpty ? nil : value
             case "role": facts.isMaster = value == "master"
             // All zeros: the server never was a replica that became a master.
-            case "master_replid2": facts.formerReplicationID = value.contains { $0 != "0" } ? String(value) : nil
+            case "master_replid2":
+                facts.formerReplicationID = value.utf8.allSatisfy { $0 == UInt8(ascii: "0") } ? nil : value
             case "redis_mode": facts.isSentinel = value == "sentinel"
             case "cluster_enabled": facts.isClusterNode = value == "1"
             case "aof_enabled": facts.hasAppendOnlyFile = value == "1"
             case "maxmemory": facts.memoryLimitBytes = Int64(value)
-            case "maxmemory_policy": facts.evictionPolicy = String(value)
+            case "maxmemory_policy": facts.evictionPolicy = value
             case "evicted_keys": facts.evictedKeys = Int64(value)
             default: break
             }

@@ -18,8 +18,8 @@ struct SimulatedKeys {
         case collection
 
         /// A string, which is kept as a number where Redis counts on with it.
-        init(_ text: String) {
-            self = Self.canonicalInteger(text).map(Value.integer) ?? .text(text)
+        init(_ bytes: UnsafeRawBufferPointer) {
+            self = Words.integer(bytes).map(Value.integer) ?? .text(String(decoding: bytes, as: UTF8.self))
         }
 
         /// The string; nil for a collection.
@@ -29,21 +29,6 @@ struct SimulatedKeys {
             case .text(let text): text
             case .scores, .collection: nil
             }
-        }
-
-        var isString: Bool {
-            switch self {
-            case .integer, .text: true
-            case .scores, .collection: false
-            }
-        }
-
-        /// What Redis takes for an integer: no white space, no plus sign, no leading zeros, and no negative zero.
-        private static func canonicalInteger(_ text: String) -> Int64? {
-            guard (1...20).contains(text.utf8.count), let number = Int64(text), String(number) == text else {
-                return nil
-            }
-            return number
         }
     }
 

@@ -17,7 +17,7 @@ extension SimulatedServer {
             return owner.map { [$0] } ?? []
         }
         let now = Double(keys.nowMilliseconds)
-        return shares.first(.max, above: now).map(\.0) + (owner.map { [$0] } ?? [])
+        return shares.names(above: now) + (owner.map { [$0] } ?? [])
     }
 
     /// How long a key still lives, in milliseconds; the longest that there is if it does not end, nil if it is not there.

@@ -73,7 +73,7 @@ package final class SimulatedNode {
         self.world = world
         self.number = number
         clock = SimulatedClock(reading: wallNanoseconds, wander: wander, at: world.now)
-        server = SimulatedServer(seed: world.random.next(), settings: settings) { 0 }
+        server = SimulatedServer(seed: world.random.next(), settings: settings, interpreter: world.interpreter) { 0 }
         server.clock = { [unowned self] in clock.read(at: world.now) / 1_000 }
         server.publisher = { [unowned self] channel, message in publish(message, to: channel) }
     }

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// A command that a simulated server knows, by the name that Redis has for it in the rights of users.
+package enum Command: String, CaseIterable, Sendable {
+    case delete = "DEL"
+    case evaluate = "EVAL"
+    case evaluateDigest = "EVALSHA"
+    case exists = "EXISTS"
+    case get = "GET"
+    case getConfiguration = "CONFIG|GET"
+    case incrementBy = "INCRBY"
+    case information = "INFO"
+    case loadScript = "SCRIPT|LOAD"
+    case ping = "PING"
+    case publish = "PUBLISH"
+    case remainingLife = "PTTL"
+    case scan = "SCAN"
+    case set = "SET"
+    case setEnd = "PEXPIREAT"
+    case setLife = "PEXPIRE"
+    case subscribe = "SUBSCRIBE"
+    case time = "TIME"
+    case addScore = "ZADD"
+    case countScores = "ZCARD"
+    case range = "ZRANGE"
+    case rangeByScore = "ZRANGEBYSCORE"
+    case rank = "ZRANK"
+    case removeMember = "ZREM"
+    case removeRangeByScore = "ZREMRANGEBYSCORE"
+    case score = "ZSCORE"
+
+    /// The beginning of a name, by which it is looked up quickly.
+    private struct Head: Equatable {
+        let bytes: UInt64
+        let count: Int
+
+        init(_ name: UnsafeRawBufferPointer) {
+            bytes = name.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
+            count = name.count
+        }
+    }
+
+    private static let heads = allCases.map { Array($0.rawValue.utf8).withUnsafeBytes(Head.init) }
+
+    /// The command that the words begin with; nil if it is not known.
+    init?(_ words: Words) {
+        // As clients and scripts spell it.
+        if let place = Self.heads.firstIndex(of: Head(words[0])), Self.allCases[place].isNamed(words[0]) {
+            self = Self.allCases[place]
+            return
+        }
+        let name = words.text(0).uppercased()
+        let whole = words.count > 1 ? name + "|" + words.text(1).uppercased() : name
+        guard let command = Self(rawValue: name) ?? Self(rawValue: whole), !name.contains("|") else { return nil }
+        self = command
+    }
+
+    private func isNamed(_ name: UnsafeRawBufferPointer) -> Bool {
+        var rawValue = rawValue
+        return rawValue.withUTF8 { UnsafeRawBufferPointer($0).isEqual(to: name) }
+    }
+
+    /// How many words it has, its name among them.
+    func admits(wordCount: Int) -> Bool {
+        switch self {
+        case .time: wordCount == 1
+        case .get, .remainingLife, .countScores: wordCount == 2
+        case .incrementBy, .loadScript, .publish, .rank, .score: wordCount == 3
+        case .removeRangeByScore: wordCount == 4
+        case .information, .ping: wordCount >= 1
+        case .delete, .exists, .scan, .subscribe: wordCount >= 2
+        case .evaluate, .evaluateDigest, .getConfiguration, .set, .setEnd, .setLife, .removeMember: wordCount >= 3
+        case .addScore, .range, .rangeByScore: wordCount >= 4
+        }
+    }
+
+    /// Whether it brings scripts to a server, or has it run one.
+    var isOfScripts: Bool {
+        switch self {
+        case .evaluate, .evaluateDigest, .loadScript: true
+        default: false
+        }
+    }
+
+    /// Whether scripts may call it.
+    var isForScripts: Bool {
+        switch self {
+        case .evaluate, .evaluateDigest, .getConfiguration, .loadScript, .subscribe: false
+        default: true
+        }
+    }
+
+    /// Whether it may change keys.
+    var isWrite: Bool {
+        switch self {
+        case .addScore, .delete, .incrementBy, .removeMember, .removeRangeByScore, .set, .setEnd, .setLife: true
+        default: false
+        }
+    }
+
+    /// Whether it may need memory.
+    var isGrowing: Bool {
+        switch self {
+        case .addScore, .incrementBy, .set: true
+        default: false
+        }
+    }
+
+    /// Whether a server carries it out while it has no keys to show.
+    var needsNoKeys: Bool {
+        switch self {
+        case .information, .getConfiguration, .time: true
+        default: false
+        }
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    func isEqual(to other: UnsafeRawBufferPointer) -> Bool {
+        guard count == other.count, let start = baseAddress, let otherStart = other.baseAddress else {
+            return count == other.count
+        }
+        return memcmp(start, otherStart, count) == 0
+    }
+}
