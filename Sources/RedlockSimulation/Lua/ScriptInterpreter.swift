@@ -206,6 +206,7 @@ final class CompiledScript {
     private let defect: ScriptDefect?
     /// By which clients name it, whatever is wrong with it.
     let digest: String
+    private let digestBytes: [UInt8]
     /// The function, as a reference into the registry.
     let function: Int32
 
@@ -213,7 +214,12 @@ final class CompiledScript {
         self.text = text
         self.defect = defect
         self.digest = digest
+        digestBytes = Array(digest.utf8)
         self.function = function
+    }
+
+    func isNamed(_ digest: UnsafeRawBufferPointer) -> Bool {
+        digestBytes.withUnsafeBytes { $0.isEqual(to: digest) }
     }
 
     func isMade(of text: UnsafeRawBufferPointer, with defect: ScriptDefect?) -> Bool {

@@ -37,35 +37,42 @@ package enum Command: String, CaseIterable, Sendable {
     case removeRangeByScore = "ZREMRANGEBYSCORE"
     case score = "ZSCORE"
 
-    /// The beginning of a name, by which it is looked up quickly.
-    private struct Head: Equatable {
-        let bytes: UInt64
-        let count: Int
+    /// A name of at most 16 bytes in two numbers, which are compared quickly; one of two words has a bar between them.
+    private struct Spelling: Equatable {
+        private var first: UInt64 = 0
+        private var second: UInt64 = 0
 
-        init(_ name: UnsafeRawBufferPointer) {
-            bytes = name.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
-            count = name.count
+        init?(_ name: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer? = nil) {
+            guard name.count + (second.map { $0.count + 1 } ?? 0) <= 16 else { return nil }
+            withUnsafeMutableBytes(of: &self) { spelling in
+                spelling.copyMemory(from: name)
+                guard let second else { return }
+                spelling[name.count] = UInt8(ascii: "|")
+                UnsafeMutableRawBufferPointer(rebasing: spelling[(name.count + 1)...]).copyMemory(from: second)
+            }
         }
     }
 
-    private static let heads = allCases.map { Array($0.rawValue.utf8).withUnsafeBytes(Head.init) }
+    private static let all = allCases
+    private static let spellings = allCases.map { $0.rawValue.withBytes { Spelling($0) } }
 
     /// The command that the words begin with; nil if it is not known.
     init?(_ words: Words) {
         // As clients and scripts spell it.
-        if let place = Self.heads.firstIndex(of: Head(words[0])), Self.allCases[place].isNamed(words[0]) {
-            self = Self.allCases[place]
+        if let spelling = Spelling(words[0]), let place = Self.spellings.firstIndex(of: spelling) {
+            self = Self.all[place]
+            return
+        }
+        if words.count > 1, let spelling = Spelling(words[0], words[1]),
+            let place = Self.spellings.firstIndex(of: spelling)
+        {
+            self = Self.all[place]
             return
         }
         let name = words.text(0).uppercased()
         let whole = words.count > 1 ? name + "|" + words.text(1).uppercased() : name
-        guard let command = Self(rawValue: name) ?? Self(rawValue: whole), !name.contains("|") else { return nil }
+        guard let command = Self(rawValue: name) ?? Self(rawValue: whole) else { return nil }
         self = command
-    }
-
-    private func isNamed(_ name: UnsafeRawBufferPointer) -> Bool {
-        var rawValue = rawValue
-        return rawValue.withUTF8 { UnsafeRawBufferPointer($0).isEqual(to: name) }
     }
 
     /// How many words it has, its name among them.

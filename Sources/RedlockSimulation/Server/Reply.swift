@@ -21,10 +21,10 @@ enum Reply {
         switch self {
         case .integer(let number): .integer(number)
         case .text(let text): .bulkString(Array(text.utf8))
-        case .digits(let number): .bulkString(number.withDecimalDigits(Array.init))
+        case .digits(let number): .bulkString(number.withDecimalDigits { Array($0) })
         case .status(let text): .simpleString(text)
         case .null: .null
-        case .array(let elements): .array(elements.map(\.respValue))
+        case .array(let elements): .array(elements.map { $0.respValue })
         }
     }
 }

@@ -49,7 +49,7 @@ extension SimulatedServer {
         case .allButTheLast(let microseconds): keys.takeBack(lastMicroseconds: microseconds)
         }
         keys.clearJournal()
-        scripts = [:]
+        scripts = []
         runID = newID()
         formerReplicationID = Self.noReplicationID
         evictedKeys = 0
@@ -66,7 +66,7 @@ extension SimulatedServer {
 
     /// SCRIPT FLUSH.
     package func flushScripts() {
-        scripts = [:]
+        scripts = []
     }
 
     /// Makes room by giving up a key; whether it was there.

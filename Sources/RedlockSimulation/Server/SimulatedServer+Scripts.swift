@@ -6,9 +6,18 @@ internal import Hiredis
 extension SimulatedServer {
     /// SCRIPT LOAD.
     func load(_ words: Words) throws(CommandError) -> Reply {
-        let script = try interpreter.script(words[2], with: defect)
-        scripts[script.digest] = script
-        return .text(script.digest)
+        .text(try keep(words[2]).digest)
+    }
+
+    /// Keeps a script, with the mistake that scripts are given now.
+    private func keep(_ text: UnsafeRawBufferPointer) throws(CommandError) -> CompiledScript {
+        let script = try interpreter.script(text, with: defect)
+        if let place = scripts.firstIndex(where: { $0.digest == script.digest }) {
+            scripts[place] = script
+        } else {
+            scripts.append(script)
+        }
+        return script
     }
 
     /// EVAL and EVALSHA.
@@ -18,10 +27,9 @@ extension SimulatedServer {
         guard keyCount >= 0 else { throw .negativeKeyCount }
         let script: CompiledScript
         if isWhole {
-            script = try interpreter.script(words[1], with: defect)
-            scripts[script.digest] = script
+            script = try keep(words[1])
         } else {
-            guard let known = scripts[words.text(1)] else { throw .noScript }
+            guard let known = scripts.first(where: { $0.isNamed(words[1]) }) else { throw .noScript }
             script = known
         }
         try admitScript()

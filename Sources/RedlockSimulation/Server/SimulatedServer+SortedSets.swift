@@ -2,7 +2,7 @@
 
 /// The commands for sorted sets, each as Redis has it.
 extension SimulatedServer {
-    private func scores(_ key: String) throws(CommandError) -> SimulatedScores? {
+    private func scores(_ key: UnsafeRawBufferPointer) throws(CommandError) -> SimulatedScores? {
         guard let value = keys.entry(key)?.value else { return nil }
         guard case .scores(let scores) = value else { throw .wrongType }
         return scores
@@ -16,7 +16,7 @@ extension SimulatedServer {
             guard let score = words.float(place) else { throw .notAFloat }
             members.append((words.text(place + 1), score))
         }
-        let key = words.text(1)
+        let key = words[1]
         let added = try keys.change(key) { (entry) throws(CommandError) in
             guard case .scores(var scores) = entry.value else { throw .wrongType }
             let added = members.count { scores.set($0.name, to: $0.score) }
@@ -34,7 +34,7 @@ extension SimulatedServer {
     ///
     /// A set without members is no key any more.
     func removeMembers(_ words: Words) throws(CommandError) -> Reply {
-        let key = words.text(1)
+        let key = words[1]
         guard var scores = try scores(key) else { return .integer(0) }
         let removed = (2..<words.count).reduce(0) { count, place in count + (scores.remove(words.text(place)) ? 1 : 0) }
         if removed > 0 { keep(scores, at: key) }
@@ -43,7 +43,7 @@ extension SimulatedServer {
 
     /// ZREMRANGEBYSCORE key from to.
     func removeRangeByScore(_ words: Words) throws(CommandError) -> Reply {
-        let key = words.text(1)
+        let key = words[1]
         guard let lowest = words.bound(2), let highest = words.bound(3) else { throw .noRange }
         guard var scores = try scores(key) else { return .integer(0) }
         let places = scores.places(from: lowest, to: highest)
@@ -52,7 +52,7 @@ extension SimulatedServer {
         return .integer(Int64(places.count))
     }
 
-    private func keep(_ scores: SimulatedScores, at key: String) {
+    private func keep(_ scores: SimulatedScores, at key: UnsafeRawBufferPointer) {
         if scores.isEmpty {
             _ = keys.remove(key)
         } else {
@@ -66,7 +66,7 @@ extension SimulatedServer {
         let end = try words.integer(3)
         let withScores = words.isOption("WITHSCORES", at: 4)
         guard words.count == (withScores ? 5 : 4) else { throw .unknownOption }
-        guard let scores = try scores(words.text(1)) else { return .array([]) }
+        guard let scores = try scores(words[1]) else { return .array([]) }
         let count = Int64(scores.count)
         let first = max(0, start < 0 ? start + count : start)
         let last = min(count - 1, end < 0 ? end + count : end)
@@ -90,7 +90,7 @@ extension SimulatedServer {
                 throw .syntax
             }
         }
-        guard let scores = try scores(words.text(1)) else { return .array([]) }
+        guard let scores = try scores(words[1]) else { return .array([]) }
         var places = scores.places(from: lowest, to: highest)
         if let limit {
             guard limit.offset >= 0 else { return .array([]) }
@@ -102,18 +102,18 @@ extension SimulatedServer {
 
     /// ZSCORE.
     func score(_ words: Words) throws(CommandError) -> Reply {
-        guard let score = try scores(words.text(1))?.score(words.text(2)) else { return .null }
+        guard let score = try scores(words[1])?.score(words.text(2)) else { return .null }
         return .score(score)
     }
 
     /// ZRANK.
     func rank(_ words: Words) throws(CommandError) -> Reply {
-        guard let rank = try scores(words.text(1))?.rank(words.text(2)) else { return .null }
+        guard let rank = try scores(words[1])?.rank(words.text(2)) else { return .null }
         return .integer(Int64(rank))
     }
 
     /// ZCARD.
     func countScores(_ words: Words) throws(CommandError) -> Reply {
-        .integer(Int64(try scores(words.text(1))?.count ?? 0))
+        .integer(Int64(try scores(words[1])?.count ?? 0))
     }
 }

@@ -3,7 +3,7 @@
 /// The commands for strings and for keys of any type, each as Redis has it.
 extension SimulatedServer {
     func get(_ words: Words) throws(CommandError) -> Reply {
-        switch keys.entry(words.text(1))?.value {
+        switch keys.entry(words[1])?.value {
         case .text(let text): return .text(text)
         case .integer(let number): return .digits(number)
         case .scores, .collection: throw .wrongType
@@ -35,7 +35,7 @@ extension SimulatedServer {
             guard life > 0, life <= Int64.max - keys.nowMilliseconds else { throw .invalidLife("set") }
             end = keys.nowMilliseconds + life
         }
-        let key = words.text(1)
+        let key = words[1]
         if let mustBeThere, keys.contains(key) != mustBeThere { return .null }
         keys.set(key, to: SimulatedKeys.Entry(value: SimulatedKeys.Value(words[2]), endMilliseconds: end))
         return .status("OK")
@@ -43,7 +43,7 @@ extension SimulatedServer {
 
     /// INCRBY.
     func increment(_ words: Words) throws(CommandError) -> Reply {
-        let key = words.text(1)
+        let key = words[1]
         let step = try words.integer(2)
         let counted = try keys.change(key) { (entry) throws(CommandError) -> Int64 in
             switch entry.value {
@@ -63,17 +63,17 @@ extension SimulatedServer {
 
     func exists(_ words: Words) -> Reply {
         // All are looked at, as looking deletes what has ended.
-        .integer((1..<words.count).reduce(0) { count, place in count + (keys.contains(words.text(place)) ? 1 : 0) })
+        .integer((1..<words.count).reduce(0) { count, place in count + (keys.contains(words[place]) ? 1 : 0) })
     }
 
     /// DEL.
     func delete(_ words: Words) -> Reply {
-        .integer((1..<words.count).reduce(0) { count, place in count + (keys.remove(words.text(place)) ? 1 : 0) })
+        .integer((1..<words.count).reduce(0) { count, place in count + (keys.remove(words[place]) ? 1 : 0) })
     }
 
     /// PTTL: -1 for a key that stays, -2 for none.
     func remainingLife(_ words: Words) -> Reply {
-        guard let entry = keys.entry(words.text(1)) else { return .integer(-2) }
+        guard let entry = keys.entry(words[1]) else { return .integer(-2) }
         guard entry.endMilliseconds != SimulatedKeys.Entry.never else { return .integer(-1) }
         return .integer(max(0, entry.endMilliseconds - keys.nowMilliseconds))
     }
@@ -92,7 +92,7 @@ extension SimulatedServer {
 
     private func setEnd(_ end: Int64, _ words: Words) throws(CommandError) -> Reply {
         guard words.count == 3 else { throw .unknownOption }
-        let key = words.text(1)
+        let key = words[1]
         guard end > keys.nowMilliseconds else { return .integer(keys.remove(key) ? 1 : 0) }
         let isThere: Void? = keys.change(key) { $0.endMilliseconds = end }
         return .integer(isThere == nil ? 0 : 1)

@@ -16,6 +16,9 @@ struct Words {
         self.words = words
     }
 
+    /// No words, where nothing reads them.
+    static var none: Words { Words(UnsafeBufferPointer(start: nil, count: 0)) }
+
     /// Runs the body on the words of a command as clients send it.
     static func withWords<Result>(
         of command: UnsafeRawBufferPointer,

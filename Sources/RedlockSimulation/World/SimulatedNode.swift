@@ -107,7 +107,7 @@ package final class SimulatedNode {
         let former = observer?.keyBefore(command.command, on: self)
         let reply = server.execute(command.command, wholeScript: command.isWhole, recordID: command.recordID)
         observer?.carriedOut(command.command, on: self, former: former, reply: reply)
-        if !command.command.isRoutine {
+        if world.log != nil, !command.command.isRoutine {
             world.tell("node \(number) < process \(process): \(command.command.summary) > \(reply.summary)")
         }
         return reply
