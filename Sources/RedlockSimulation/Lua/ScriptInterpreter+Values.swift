@@ -69,7 +69,7 @@ extension ScriptInterpreter {
     /// What a script answers: false becomes null, a number loses what is behind its point, a table ends before its first nil.
     func reply(at place: Int32) -> RESPValue {
         switch lua_type(state, place) {
-        case LUA_TSTRING: .bulkString(Array(bytes(at: place)))
+        case LUA_TSTRING: .bulkString(bytes(at: place).copied)
         case LUA_TNUMBER: .integer(LuaNumber.integer(lua_tonumber(state, place)))
         case LUA_TBOOLEAN: lua_toboolean(state, place) != 0 ? .integer(1) : .null
         case LUA_TTABLE: replyOfTable(at: place)

@@ -13,7 +13,7 @@ struct KeyTable {
 
     subscript(place: Int) -> Entry {
         get { entries[place] }
-        set { entries[place] = newValue }
+        _modify { yield &entries[place] }
     }
 
     /// Where the entry of a key is; nil if there is none.

@@ -21,7 +21,7 @@ enum Reply {
         switch self {
         case .integer(let number): .integer(number)
         case .text(let text): .bulkString(Array(text.utf8))
-        case .digits(let number): .bulkString(number.withDecimalDigits { Array($0) })
+        case .digits(let number): .bulkString(number.withDecimalDigits { $0.copied })
         case .status(let text): .simpleString(text)
         case .null: .null
         case .array(let elements): .array(elements.map { $0.respValue })
@@ -45,6 +45,16 @@ extension Int64 {
                 bytes[place] = UInt8(ascii: "-")
             }
             return body(UnsafeRawBufferPointer(rebasing: bytes[place...]))
+        }
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// The bytes in memory of their own.
+    var copied: [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: count) { copy, copiedCount in
+            UnsafeMutableRawBufferPointer(copy).copyMemory(from: self)
+            copiedCount = count
         }
     }
 }

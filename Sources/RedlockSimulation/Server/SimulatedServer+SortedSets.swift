@@ -11,23 +11,29 @@ extension SimulatedServer {
     /// ZADD key score member, with more of both behind.
     func addScores(_ words: Words) throws(CommandError) -> Reply {
         guard words.count.isMultiple(of: 2) else { throw .syntax }
-        var members: [(name: String, score: Double)] = []
-        for place in stride(from: 2, to: words.count, by: 2) {
-            guard let score = words.float(place) else { throw .notAFloat }
-            members.append((words.text(place + 1), score))
-        }
+        // Nothing is added where one of the scores is none.
+        for place in stride(from: 2, to: words.count, by: 2) where words.float(place) == nil { throw .notAFloat }
         let key = words[1]
         let added = try keys.change(key) { (entry) throws(CommandError) in
             guard case .scores(var scores) = entry.value else { throw .wrongType }
-            let added = members.count { scores.set($0.name, to: $0.score) }
+            // Not in two places, or it would be copied before it changes.
+            entry.value = .collection
+            let added = Self.add(words, to: &scores)
             entry.value = .scores(scores)
             return added
         }
-        if let added { return .integer(Int64(added)) }
+        if let added { return .integer(added) }
         var scores = SimulatedScores()
-        let count = members.count { scores.set($0.name, to: $0.score) }
+        let count = Self.add(words, to: &scores)
         keys.set(key, to: SimulatedKeys.Entry(value: .scores(scores), endMilliseconds: SimulatedKeys.Entry.never))
-        return .integer(Int64(count))
+        return .integer(count)
+    }
+
+    /// Adds the members of a ZADD; answers how many are new.
+    private static func add(_ words: Words, to scores: inout SimulatedScores) -> Int64 {
+        stride(from: 2, to: words.count, by: 2).reduce(0) { count, place in
+            count + (scores.set(words.text(place + 1), to: words.float(place) ?? 0) ? 1 : 0)
+        }
     }
 
     /// ZREM: how many there were.

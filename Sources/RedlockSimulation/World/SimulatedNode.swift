@@ -27,8 +27,7 @@ package struct FormerKey {
 
     /// What a server has at the place of a key now.
     package init(_ key: String, on server: SimulatedServer) {
-        value = server.value(at: key)
-        lifeMilliseconds = server.lifeMilliseconds(at: key)
+        (value, lifeMilliseconds) = server.valueAndLife(at: key)
     }
 }
 
