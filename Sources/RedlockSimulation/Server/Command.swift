@@ -10,32 +10,33 @@
 
 /// A command that a simulated server knows, by the name that Redis has for it in the rights of users.
 package enum Command: String, CaseIterable, Sendable {
-    case delete = "DEL"
-    case evaluate = "EVAL"
-    case evaluateDigest = "EVALSHA"
-    case exists = "EXISTS"
+    // Those that are called most come first, as they are found first.
     case get = "GET"
-    case getConfiguration = "CONFIG|GET"
-    case incrementBy = "INCRBY"
-    case information = "INFO"
-    case loadScript = "SCRIPT|LOAD"
-    case ping = "PING"
-    case publish = "PUBLISH"
     case remainingLife = "PTTL"
-    case scan = "SCAN"
-    case set = "SET"
-    case setEnd = "PEXPIREAT"
-    case setLife = "PEXPIRE"
-    case subscribe = "SUBSCRIBE"
+    case evaluateDigest = "EVALSHA"
     case time = "TIME"
-    case addScore = "ZADD"
-    case countScores = "ZCARD"
-    case range = "ZRANGE"
-    case rangeByScore = "ZRANGEBYSCORE"
-    case rank = "ZRANK"
+    case setLife = "PEXPIRE"
+    case exists = "EXISTS"
     case removeMember = "ZREM"
-    case removeRangeByScore = "ZREMRANGEBYSCORE"
+    case addScore = "ZADD"
+    case set = "SET"
+    case rangeByScore = "ZRANGEBYSCORE"
+    case range = "ZRANGE"
+    case rank = "ZRANK"
+    case delete = "DEL"
+    case incrementBy = "INCRBY"
+    case publish = "PUBLISH"
     case score = "ZSCORE"
+    case countScores = "ZCARD"
+    case removeRangeByScore = "ZREMRANGEBYSCORE"
+    case setEnd = "PEXPIREAT"
+    case loadScript = "SCRIPT|LOAD"
+    case evaluate = "EVAL"
+    case information = "INFO"
+    case getConfiguration = "CONFIG|GET"
+    case scan = "SCAN"
+    case ping = "PING"
+    case subscribe = "SUBSCRIBE"
 
     /// A name of at most 16 bytes in two numbers, which are compared quickly; one of two words has a bar between them.
     private struct Spelling: Equatable {
@@ -54,7 +55,7 @@ package enum Command: String, CaseIterable, Sendable {
     }
 
     private static let all = allCases
-    private static let spellings = allCases.map { $0.rawValue.withBytes { Spelling($0) } }
+    private static let spellings = allCases.compactMap { $0.rawValue.withBytes { Spelling($0) } }
 
     /// The command that the words begin with; nil if it is not known.
     init?(_ words: Words) {

@@ -68,7 +68,10 @@ struct NodeInspection {
     /// What INFO says of the server; see https://redis.io/docs/latest/commands/info/.
     static func facts(inInfo text: String) -> ServerFacts {
         var facts = ServerFacts()
-        for line in Array(text.utf8).lazy.split(separator: UInt8(ascii: "\n")) {
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let line = rest.prefix { $0 != UInt8(ascii: "\n") }
+            rest = rest[line.endIndex...].dropFirst()
             guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { continue }
             let end = line.last == UInt8(ascii: "\r") ? line.endIndex - 1 : line.endIndex
             let value = String(decoding: line[(colon + 1)..<end], as: UTF8.self)
