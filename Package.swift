@@ -129,9 +129,6 @@ let package = Package(
             name: "RedlockTesting",
             dependencies: [
                 "FencedStorage",
-                "Hiredis",
-                "LockCore",
-                "RedisTransport",
                 "Redlock",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
