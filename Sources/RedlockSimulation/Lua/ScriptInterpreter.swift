@@ -22,10 +22,8 @@ package final class ScriptInterpreter {
 
     /// An interpreter that knows no script yet.
     package init() {
-        guard let state = luaL_newstate() else { preconditionFailure("no memory for Lua") }
+        guard let state = redlock_lua_open() else { preconditionFailure("no memory for Lua") }
         self.state = state
-        // What scripts leave behind is little: it is looked for seldom.
-        _ = lua_gc(state, LUA_GCSETPAUSE, 1_000)
         luaL_openlibs(state)
         lua_createtable(state, 0, 32)
         for name in Self.globals {
@@ -51,7 +49,7 @@ package final class ScriptInterpreter {
     }
 
     deinit {
-        lua_close(state)
+        redlock_lua_close(state)
     }
 
     /// What scripts may call that is not in a library; not all that Redis has.
