@@ -2,9 +2,10 @@
 
 internal import CLua
 internal import Hiredis
+internal import Redlock
 internal import RedlockTesting
 
-/// Runs the scripts of simulated servers, in the Lua that Redis has, and keeps them compiled.
+/// Runs the scripts of simulated servers, in the Lua that Redis has, and keeps those of clients compiled.
 ///
 /// All servers on one thread may have the same: a script leaves nothing behind in it.
 package final class ScriptInterpreter {
@@ -16,7 +17,8 @@ package final class ScriptInterpreter {
     /// What looks at an error before the script ends, as a reference into the registry.
     private var errorHandler: Int32 = 0
     private var functions: [ScriptFunction] = []
-    private var compiled: [CompiledScript] = []
+    /// The scripts of clients that were compiled.
+    private var kept: [CompiledScript] = []
     /// What runs now, and on which server.
     private(set) var running: (script: CompiledScript, server: SimulatedServer)?
 
@@ -109,7 +111,7 @@ package final class ScriptInterpreter {
     ///
     /// - Parameter defect: what is wrong with it.
     func script(_ text: UnsafeRawBufferPointer, with defect: ScriptDefect?) throws(CommandError) -> CompiledScript {
-        if let known = compiled.first(where: { $0.isMade(of: text, with: defect) }) { return known }
+        if let known = kept.first(where: { $0.isMade(of: text, with: defect) }) { return known }
         let whole = String(decoding: text, as: UTF8.self)
         let patched = defect?.patched(whole) ?? whole
         let status = patched.utf8CString.withUnsafeBufferPointer {
@@ -122,14 +124,21 @@ package final class ScriptInterpreter {
         }
         lua_rawgeti(state, LUA_REGISTRYINDEX, environment)
         lua_setfenv(state, -2)
+        // What else there is, such as the marks of server processes, no other server asks for.
+        let isKept = Script.all.contains { $0.text == whole }
         let script = CompiledScript(
             text: Array(text),
             defect: defect,
             digest: SHA1.hexDigest(of: whole),
-            function: luaL_ref(state, LUA_REGISTRYINDEX)
+            function: luaL_ref(state, LUA_REGISTRYINDEX),
+            owner: isKept ? nil : self
         )
-        compiled.append(script)
+        if isKept { kept.append(script) }
         return script
+    }
+
+    fileprivate func forget(_ function: Int32) {
+        luaL_unref(state, LUA_REGISTRYINDEX, function)
     }
 
     // MARK: Running
@@ -198,7 +207,7 @@ private final class ScriptFunction {
     func run() -> Int32 { body(interpreter) }
 }
 
-/// A script that is kept compiled.
+/// A script, compiled.
 final class CompiledScript {
     private let text: [UInt8]
     private let defect: ScriptDefect?
@@ -207,13 +216,20 @@ final class CompiledScript {
     private let digestBytes: [UInt8]
     /// The function, as a reference into the registry.
     let function: Int32
+    /// What keeps the function as long as the script is there; nil if it is kept for longer.
+    private let owner: ScriptInterpreter?
 
-    init(text: [UInt8], defect: ScriptDefect?, digest: String, function: Int32) {
+    init(text: [UInt8], defect: ScriptDefect?, digest: String, function: Int32, owner: ScriptInterpreter?) {
         self.text = text
         self.defect = defect
         self.digest = digest
         digestBytes = Array(digest.utf8)
         self.function = function
+        self.owner = owner
+    }
+
+    deinit {
+        owner?.forget(function)
     }
 
     func isNamed(_ digest: UnsafeRawBufferPointer) -> Bool {
