@@ -46,12 +46,12 @@ export SWIFT_FLAGS
 
 .NOTPARALLEL:
 .PHONY: help build release install uninstall deb test lint check format demo bench election-trial simulator simulate mutants necessity model soak clean
-.PHONY: requirements requirements-for-tests
+.PHONY: requirements requirements-for-simulator requirements-for-tests
 
 help: ## Lists these targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-build: requirements ## Builds everything for debugging
+build: requirements-for-simulator ## Builds everything for debugging
 	swift build $(ALL_GUARDS) $(SWIFT_FLAGS)
 
 release: requirements ## Builds the optimised command redlock and prints where it is
@@ -93,7 +93,7 @@ election-trial: requirements-for-tests ## Kills and stops leaders in ten process
 	swift build --build-tests $(ALL_GUARDS) $(SWIFT_FLAGS)
 	REDLOCK_ELECTION_TRIAL=full swift test --skip-build $(ALL_GUARDS) --filter ElectionTrialTests $(SWIFT_FLAGS)
 
-simulator: requirements
+simulator: requirements-for-simulator
 	swift build $(SIMULATOR_FLAGS)
 
 simulate: simulator ## Runs the client in SEEDS simulated worlds, or tells of the world of one SEED; only with some FAULTS
@@ -116,6 +116,9 @@ clean: ## Removes everything that was built
 
 requirements:
 	@.scripts/install-requirements
+
+requirements-for-simulator:
+	@.scripts/install-requirements simulator
 
 requirements-for-tests:
 	@.scripts/install-requirements test

@@ -128,15 +128,32 @@ let package = Package(
             name: "RedlockTesting",
             dependencies: [
                 "FencedStorage",
+                "Redlock",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: strictSettings
+        ),
+
+        // Simulated worlds, whose servers run the scripts in the Lua that Redis has; for the simulator and the tests alone.
+        .systemLibrary(
+            name: "CLua",
+            pkgConfig: "lua5.1",
+            providers: [.apt(["liblua5.1-0-dev"]), .brew(["lua@5.1"])]
+        ),
+        .target(
+            name: "RedlockSimulation",
+            dependencies: [
+                "CLua",
                 "Hiredis",
                 "LockCore",
                 "RedisTransport",
                 "Redlock",
+                "RedlockTesting",
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
             ],
             swiftSettings: strictSettings
         ),
@@ -164,6 +181,7 @@ let package = Package(
                 "LeaderElection",
                 "LockCore",
                 "Redlock",
+                "RedlockSimulation",
                 "RedlockTesting",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -301,7 +319,8 @@ let package = Package(
         .testTarget(
             name: "SimulationTests",
             dependencies: [
-                "Hiredis", "LockCore", "LocalRedis", "Redlock", "RedlockSimulator", "RedlockTesting", "TestSupport",
+                "Hiredis", "LockCore", "LocalRedis", "Redlock", "RedlockSimulation", "RedlockSimulator",
+                "RedlockTesting", "TestSupport",
             ],
             swiftSettings: strictSettings
         ),

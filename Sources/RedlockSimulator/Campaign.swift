@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import RedlockSimulation
 import Synchronization
 
 /// Many worlds, one after the other, on as many threads as there are processors.
@@ -80,7 +81,8 @@ struct Campaign: Sendable {
         var open = max(1, ProcessInfo.processInfo.activeProcessorCount)
         for _ in 0..<open {
             let thread = Thread {
-                while let seed = takeSeed(state) { run(seed, state) }
+                let interpreter = ScriptInterpreter()
+                while let seed = takeSeed(state) { run(seed, state, interpreter) }
                 finished.signal()
             }
             thread.stackSize = 8 << 20
@@ -99,11 +101,11 @@ struct Campaign: Sendable {
         return result()
     }
 
-    private func run(_ seed: UInt64, _ state: State) {
-        let outcome = Simulation(makeScenario(seed)).run()
+    private func run(_ seed: UInt64, _ state: State, _ interpreter: ScriptInterpreter) {
+        let outcome = Simulation(makeScenario(seed), interpreter: interpreter).run()
         var isUnlike: Bool?
         if repeatsOneOf > 0, seed % repeatsOneOf == 0 {
-            let again = Simulation(makeScenario(seed)).run()
+            let again = Simulation(makeScenario(seed), interpreter: interpreter).run()
             isUnlike = again.trace != outcome.trace || again.events != outcome.events
         }
         state.progress.withLock { progress in

@@ -2,7 +2,7 @@
 
 import LockCore
 import Redlock
-import RedlockTesting
+import RedlockSimulation
 
 /// A mistake in the client or in the scripts, and the kind of world that it shows in.
 struct Mutant: Sendable {
@@ -10,7 +10,7 @@ struct Mutant: Sendable {
         /// None: only the world is special.
         case nothing
         case client(PlantedBug)
-        case script(String, ScriptDefects)
+        case script(ScriptDefect)
     }
 
     let mistake: Mistake
@@ -26,7 +26,7 @@ struct Mutant: Sendable {
             switch mistake {
             case .nothing: "nothing"
             case .client(let bug): bug.rawValue
-            case .script(let name, _): name
+            case .script(let defect): defect.name
             }
         return isInElections ? "\(name) in elections" : name
     }
@@ -41,7 +41,7 @@ struct Mutant: Sendable {
     /// The scenario of a seed, with the mistake in its servers if it is one of scripts.
     func scenario(seed: UInt64) -> Scenario {
         var scenario = honestScenario(seed: seed)
-        if case .script(_, let defects) = mistake { scenario.scriptDefects = defects }
+        if case .script(let defect) = mistake { scenario.scriptDefect = defect }
         return scenario
     }
 
@@ -190,31 +190,30 @@ extension Mutant {
     ]
 
     private static let scripts: [Mutant] = [
-        script("release deletes a foreign key", .releaseDeletesForeignKey),
-        script("extend sets a missing key again", .extendRecreatesMissingKey, [.flush, .restart, .nodeStop]),
-        script("extend shortens a life", .extendShortensLife),
-        script("acquire ignores the record", .acquireIgnoresRecord, [.flush]),
-        script("acquire does not seed a lost counter", .acquireDoesNotSeedLostCounter, [.counterLoss, .flush]),
-        script("acquire does not raise the counter", .acquireAnswersCounterWithoutRaising),
-        script("acquire ignores who holds the lock", .acquireIgnoresHeldKey),
-        script("raise does not raise", .raiseAnswersWithoutRaising, [.counterLoss, .stall, .nodeStop]),
-        script("repair takes the lock of somebody else", .repairOverwritesForeignKey),
-        script("acquire sets a key without an end", .acquireSetsKeyWithoutTTL),
-        script("acquire ignores those who share", .acquireIgnoresReaders) { $0.isForSharers() },
-        script("a share is granted whoever has the lock alone", .sharerIgnoresHeldKey) { $0.isForSharers() },
-        script("the release of one share ends all", .oneSharerReleasesAll) { $0.isForSharers() },
-        script("a slot is granted that somebody holds", .slotIgnoresHeldKey) { $0.isForSlots() },
-        script("a slot is granted whatever was agreed on", .slotIgnoresAgreement) { $0.isForSlots() },
-        script("of several locks only the first is looked at", .acquireAllLooksAtFirst) { $0.isForSeveral() },
-        script("of several counters only the highest is raised", .acquireAllRaisesHighestOnly) { $0.isForSeveral() },
+        script(.releaseDeletesForeignKey),
+        script(.extendRecreatesMissingKey, [.flush, .restart, .nodeStop]),
+        script(.extendShortensLife),
+        script(.acquireIgnoresRecord, [.flush]),
+        script(.acquireDoesNotSeedLostCounter, [.counterLoss, .flush]),
+        script(.acquireAnswersCounterWithoutRaising),
+        script(.acquireIgnoresHeldKey),
+        script(.raiseAnswersWithoutRaising, [.counterLoss, .stall, .nodeStop]),
+        script(.repairOverwritesForeignKey),
+        script(.acquireSetsKeyWithoutTTL),
+        script(.acquireIgnoresReaders) { $0.isForSharers() },
+        script(.sharerIgnoresHeldKey) { $0.isForSharers() },
+        script(.oneSharerReleasesAll) { $0.isForSharers() },
+        script(.slotIgnoresHeldKey) { $0.isForSlots() },
+        script(.slotIgnoresAgreement) { $0.isForSlots() },
+        script(.acquireAllLooksAtFirst) { $0.isForSeveral() },
+        script(.acquireAllRaisesHighestOnly) { $0.isForSeveral() },
     ]
 
     private static func script(
-        _ name: String,
-        _ defects: ScriptDefects,
+        _ defect: ScriptDefect,
         _ faults: Set<FaultKind> = Set(FaultKind.allCases),
         adjust: @escaping @Sendable (inout Scenario) -> Void = { _ in }
     ) -> Mutant {
-        Mutant(mistake: .script(name, defects), faults: faults, adjust: adjust)
+        Mutant(mistake: .script(defect), faults: faults, adjust: adjust)
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The digest by which Redis names scripts; not for anything that needs a secure one.
-enum SHA1 {
-    static func hexDigest(of text: String) -> String {
+package enum SHA1 {
+    package static func hexDigest(of text: String) -> String {
         var state: [UInt32] = [0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476, 0xC3D2_E1F0]
         var message = Array(text.utf8)
         let bitCount = UInt64(message.count) * 8

@@ -3,7 +3,7 @@
 import Hiredis
 import LockCore
 import Redlock
-import RedlockTesting
+import RedlockSimulation
 
 /// A simulated server with the clock that drives it, and short words for what clients ask.
 struct Driven {
@@ -18,7 +18,7 @@ struct Driven {
     init(seed: UInt64 = 1) {
         let clock = Clock()
         self.clock = clock
-        server = SimulatedServer(seed: seed) { clock.microseconds }
+        server = SimulatedServer(seed: seed, interpreter: ScriptInterpreter()) { clock.microseconds }
     }
 
     static func token(_ name: String) -> OwnerToken {

@@ -5,7 +5,7 @@
     import LocalRedis
     import LockCore
     import Redlock
-    import RedlockTesting
+    import RedlockSimulation
     import TestSupport
     import Testing
 
@@ -28,6 +28,8 @@
         private var history: [String] = []
         /// What kinds of answers there were to what kinds of steps.
         private(set) var outcomes: Set<String> = []
+        /// The digests of the scripts that have run without an error.
+        private(set) var scripts: Set<String> = []
 
         /// Runs the body with a real server of its own.
         static func with<Result>(_ body: (RedisComparison, LocalRedisServer) async throws -> Result) async throws
@@ -50,7 +52,7 @@
             connection = try RawConnection(path: server.unixSocketPath)
             let clock = Driven.Clock()
             self.clock = clock
-            simulated = SimulatedServer(seed: 1) { clock.microseconds }
+            simulated = SimulatedServer(seed: 1, interpreter: ScriptInterpreter()) { clock.microseconds }
             simulated.publisher = { channel, _ in channel == Self.channel ? 1 : 0 }
             subscriber = try RawConnection(path: server.unixSocketPath)
             _ = try subscriber.send("SUBSCRIBE", Self.channel)
@@ -97,6 +99,7 @@
                 let reply = replies[next - 1]
                 history.append("\(step.name)\n    -> \(Self.printed(reply))")
                 outcomes.insert("\(step.kind): \(Self.outcome(reply))")
+                if let script = step.script, reply.error == nil { scripts.insert(script) }
                 guard let answer, Self.comparable(answer) != Self.comparable(reply) else { continue }
                 let recent = history.suffix(20)
                 return Difference(history: recent + ["    but the simulated server: \(Self.printed(answer))"])
@@ -105,15 +108,9 @@
             return nil
         }
 
-        /// The reply without what differs from server to server: the place of an error in its script, numbers of
-        /// statistics, the order of keys and of settings.
+        /// The reply without what differs from server to server: numbers of statistics, the order of keys and of settings.
         private static func comparable(_ reply: RESPValue) -> RESPValue {
             switch reply {
-            // It names the command in its own words.
-            case .error(let text) where text.hasPrefix("NOPERM"): return .error("NOPERM")
-            case .error(let text):
-                guard let place = text.firstRange(of: " script: ") else { return reply }
-                return .error(String(text[..<place.lowerBound]).replacing(/user_script:[0-9]+:/, with: "user_script:"))
             case .bulkString where reply.string?.hasPrefix("# Commandstats") == true:
                 let lines = reply.string?.split(separator: "\r\n") ?? []
                 let flushes = lines.first { $0.hasPrefix("cmdstat_flushall:calls=") }
@@ -128,12 +125,16 @@
             }
         }
 
-        /// What kind of answer it is; of errors, the text.
+        /// What kind of answer it is; of errors, the text without the place in its script.
         private static func outcome(_ reply: RESPValue) -> String {
             switch comparable(reply) {
             case .integer(-9_007_199_254_740_991): "for ever"
             case .integer(let number): number > 1 ? "many" : number < -4 ? "few" : "\(number)"
-            case .error(let text): text
+            case .error(let text):
+                text.replacing(#/ script: [0-9a-f]{40}, on .*/#, with: "").replacing(
+                    /user_script:[0-9]+:/,
+                    with: "user_script:"
+                )
             case .array(let parts): "[\(parts.map(outcome).joined(separator: " "))]"
             case .bulkString: "text"
             case .null: "null"

@@ -5,7 +5,7 @@
     import Hiredis
     import LocalRedis
     import Redlock
-    import RedlockTesting
+    import RedlockSimulation
     import TestSupport
     import Testing
 
@@ -97,17 +97,10 @@
             }
         }
 
-        @Test(arguments: [
-            (SimulatedServer.Commands.get, "-get"), (.set, "-set"), (.exists, "-exists"), (.remainingLife, "-pttl"),
-            (.increment, "-incrby"), (.setLife, "-pexpire"), (.delete, "-del"), (.time, "-time"),
-            (.evaluate, "-eval -evalsha"), (.load, "-script|load"), (.information, "-info"),
-            (.configuration, "-config|get"), (.scan, "-scan"), (.ping, "-ping"), (.addScore, "-zadd"),
-            (.removeScore, "-zrem"), (.range, "-zrange"), (.rangeByScore, "-zrangebyscore"), (.rank, "-zrank"),
-            (.publish, "-publish"), (.countScores, "-zcard"), (.all, "-@all"),
-        ])
-        func refusesWhatTheUserMayNotDo(denied: SimulatedServer.Commands, rule: String) async throws {
+        @Test(arguments: Command.allCases.map { [$0] } + [Command.allCases])
+        func refusesWhatTheUserMayNotDo(denied: [Command]) async throws {
             try await RedisComparison.with { comparison, _ in
-                let rules = rule.split(separator: " ").map(String.init)
+                let rules = denied.map { "-" + $0.rawValue.lowercased() }
                 for command in [
                     ["ACL", "SETUSER", "weak", "on", ">secret", "~*", "&*", "+@all"] + rules,
                     ["ACL", "SETUSER", "strong", "on", ">secret", "~*", "&*", "+@all"],
@@ -115,7 +108,7 @@
                 for seed in 1...UInt64(5) {
                     let difference = try Self.difference(seed: seed, in: comparison) {
                         try comparison.sendToReal(["AUTH", "weak", "secret"])
-                        comparison.simulated.deniedCommands = denied
+                        comparison.simulated.deniedCommands = Set(denied)
                     } end: {
                         try comparison.sendToReal(["AUTH", "strong", "secret"])
                         comparison.simulated.deniedCommands = []

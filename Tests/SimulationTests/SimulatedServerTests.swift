@@ -3,7 +3,7 @@
 import Hiredis
 import LockCore
 import Redlock
-import RedlockTesting
+import RedlockSimulation
 import Testing
 
 /// What the simulated server does beyond answering commands, which is compared with a real server.

@@ -2,7 +2,7 @@
 
 import LockCore
 import Redlock
-import RedlockTesting
+import RedlockSimulation
 
 /// What must never happen, and did.
 struct Violation: Error, Sendable, CustomStringConvertible {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Redlock
+import RedlockSimulation
 import RedlockTesting
 
 /// How servers and clients are set up, rightly or wrongly.
@@ -65,7 +66,7 @@ struct Scenario: Sendable {
     /// Whether all owner tokens are the same.
     var hasGuessableTokens = false
     /// What is wrong with the scripts of the servers.
-    var scriptDefects: ScriptDefects = []
+    var scriptDefect: ScriptDefect?
     /// On how many servers the clocks stand still from a moment on.
     var clocksThatStop = 0
 

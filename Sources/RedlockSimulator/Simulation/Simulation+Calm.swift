@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Redlock
-import RedlockTesting
+import RedlockSimulation
 
 /// What must be when faults have ended.
 extension Simulation {

@@ -2,7 +2,7 @@
 
 import LeaderElection
 import Redlock
-import RedlockTesting
+import RedlockSimulation
 
 /// Candidates of one election: the elector of the library, unchanged.
 ///

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Redlock
+import RedlockSimulation
 import RedlockTesting
 
 /// What goes wrong, and how it ends.

@@ -3,7 +3,7 @@
 import Hiredis
 import LockCore
 import Redlock
-import RedlockTesting
+import RedlockSimulation
 
 /// One world from its beginning to its end.
 ///
@@ -71,9 +71,14 @@ final class Simulation: @unchecked Sendable {
     /// What each node knew early on.
     private(set) var oldSnapshots: [SimulatedServer.Snapshot] = []
 
-    init(_ scenario: Scenario, log: ((Int64, String) -> Void)? = nil) {
+    /// - Parameter interpreter: that of another simulation that has ended on this thread, if there is one.
+    init(
+        _ scenario: Scenario,
+        interpreter: ScriptInterpreter = ScriptInterpreter(),
+        log: ((Int64, String) -> Void)? = nil
+    ) {
         self.scenario = scenario
-        world = SimulatedWorld(seed: scenario.seed)
+        world = SimulatedWorld(seed: scenario.seed, interpreter: interpreter)
         world.log = log
         judge = Judge(world: world)
         if scenario.claimsExclusionAlways { judge.fixClaim() }
@@ -126,7 +131,7 @@ final class Simulation: @unchecked Sendable {
                 wallNanoseconds: Self.beginning + world.number(in: -scenario.nearby...scenario.nearby),
                 wander: someWander()
             )
-            node.server.defects = scenario.scriptDefects
+            node.server.defect = scenario.scriptDefect
             if !scenario.isDurable { node.server.journalMicroseconds = 2_000_000 }
             node.observer = self
             nodes.append(node)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import RedlockTesting
+import RedlockSimulation
 
 /// A store that clients write to under a lock, over a network of its own: a counter for each resource.
 ///

@@ -68,25 +68,29 @@ struct NodeInspection {
     /// What INFO says of the server; see https://redis.io/docs/latest/commands/info/.
     static func facts(inInfo text: String) -> ServerFacts {
         var facts = ServerFacts()
-        var (name, versions) = (String?.none, [Substring: Substring]())
-        for line in text.utf8.split(separator: UInt8(ascii: "\n")) {
+        var (name, versions) = (String?.none, [String: String]())
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let line = rest.prefix { $0 != UInt8(ascii: "\n") }
+            rest = rest[line.endIndex...].dropFirst()
             guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { continue }
-            let end = line.last == UInt8(ascii: "\r") ? line.index(before: line.endIndex) : line.endIndex
-            let value = Substring(line[line.index(after: colon)..<end])
-            let field = Substring(line[..<colon])
+            let end = line.last == UInt8(ascii: "\r") ? line.endIndex - 1 : line.endIndex
+            let value = String(decoding: line[(colon + 1)..<end], as: UTF8.self)
+            let field = String(decoding: line[..<colon], as: UTF8.self)
             switch field {
-            case "server_name": name = String(value)
-            case _ where field.hasSuffix("_version") && !value.isEmpty:
-                versions[field.dropLast("_version".count)] = value
-            case "run_id": facts.runID = value.isEmpty ? nil : String(value)
+            case "server_name": name = value
+            case "redis_version", "valkey_version", "dragonfly_version":
+                if !value.isEmpty { versions[String(field.prefix { $0 != "_" })] = value }
+            case "run_id": facts.runID = value.isEmpty ? nil : value
             case "role": facts.isMaster = value == "master"
             // All zeros: the server never was a replica that became a master.
-            case "master_replid2": facts.formerReplicationID = value.contains { $0 != "0" } ? String(value) : nil
+            case "master_replid2":
+                facts.formerReplicationID = value.utf8.allSatisfy { $0 == UInt8(ascii: "0") } ? nil : value
             case "redis_mode": facts.isSentinel = value == "sentinel"
             case "cluster_enabled": facts.isClusterNode = value == "1"
             case "aof_enabled": facts.hasAppendOnlyFile = value == "1"
             case "maxmemory": facts.memoryLimitBytes = Int64(value)
-            case "maxmemory_policy": facts.evictionPolicy = String(value)
+            case "maxmemory_policy": facts.evictionPolicy = value
             case "evicted_keys": facts.evictedKeys = Int64(value)
             default: break
             }
@@ -98,11 +102,11 @@ struct NodeInspection {
     /// What a server calls itself: "Redis 7.0.15", or "valkey 8.0.1 (redis_version 7.2.4)".
     ///
     /// Servers that speak the protocol of Redis give the version of Redis that they follow, and their own beside it.
-    private static func software(_ name: String?, _ versions: [Substring: Substring]) -> String? {
-        let own = name ?? versions.keys.first { $0 == "valkey" || $0 == "dragonfly" }.map(String.init)
+    private static func software(_ name: String?, _ versions: [String: String]) -> String? {
+        let own = name ?? versions.keys.first { $0 != "redis" }
         let followed = versions["redis"]
         guard let own, own.lowercased() != "redis" else { return followed.map { "Redis \($0)" } ?? own }
-        let version = versions[own.lowercased()[...]].map { " \($0)" } ?? ""
+        let version = versions[own.lowercased()].map { " \($0)" } ?? ""
         return own + version + (followed.map { " (redis_version \($0))" } ?? "")
     }
 }

@@ -73,7 +73,7 @@ extension Script {
     ///
     /// KEYS: record, lock, fence, readers. ARGV: owner token, TTL, how many tokens to take if not as many as always, and what
     /// `proposing` takes.
-    static let acquire = Script(
+    package static let acquire = Script(
         text: """
             \(admitting)
             \(refusingIfHeld)
@@ -95,7 +95,7 @@ extension Script {
     /// KEYS: record, lock, fence, readers, queue, queue by expiry, turn. ARGV: owner token, TTL, member, ticket, whether it is
     /// to be granted in turn, time of a turn in milliseconds, beginning of the channels, how many tokens to take if not as many
     /// as always, and what `proposing` takes.
-    static let acquireInTurn = Script(
+    package static let acquireInTurn = Script(
         text: """
             \(admitting)
             \(refusingIfHeld)
@@ -124,7 +124,7 @@ extension Script {
     /// scripts answer where a lock is held, and the number of the first that is, from 1.
     ///
     /// KEYS: record, then lock, fence and readers of each. ARGV: owner token, TTL, and what `proposing` takes.
-    static let acquireAll = Script(
+    package static let acquireAll = Script(
         text: """
             \(admitting)
             for place = 2, #KEYS, 3 do
@@ -166,7 +166,7 @@ extension Script {
     /// 1: they stand there or above, 0: not all are held.
     ///
     /// KEYS: lock and fence of each. ARGV: owner token, end of the block, life of the counters in milliseconds.
-    static let raise = Script(
+    package static let raise = Script(
         text: """
             for place = 1, #KEYS, 2 do
                 if redis.call('GET', KEYS[place]) ~= ARGV[1] then return 0 end

@@ -10,7 +10,7 @@ extension Script {
     /// PTTL is asked by pcall because a user may lack the right to it.
     ///
     /// KEYS: locks. ARGV: owner token, TTL.
-    static let extend = Script(
+    package static let extend = Script(
         text: """
             local worst = 0
             for _, lock in ipairs(KEYS) do
@@ -36,7 +36,7 @@ extension Script {
     /// 1: one was set at least, 0: none. Those that are there still live as long as the others afterwards.
     ///
     /// KEYS: lock, fence and readers of each. ARGV: owner token, TTL, end of the block, life of the counters in milliseconds.
-    static let repair = Script(
+    package static let repair = Script(
         text: """
             for place = 1, #KEYS, 3 do
                 local owner = redis.call('GET', KEYS[place])
@@ -65,7 +65,7 @@ extension Script {
     ///
     /// KEYS: lock, queue and turn of each. ARGV: owner token; in one, time of a turn in milliseconds, the member to be woken
     /// first if it waits, or -, and the beginning of the channels.
-    static let release = Script(
+    package static let release = Script(
         text: """
             local outcome = 0
             for place = 1, #KEYS, 3 do
@@ -87,7 +87,7 @@ extension Script {
     /// The same without a queue.
     ///
     /// KEYS: lock. ARGV: owner token.
-    static let releasePlain = Script(
+    package static let releasePlain = Script(
         text: """
             if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
             return 0
@@ -101,7 +101,7 @@ extension Script {
     /// 1: of all, 0: one is missing or foreign, which is left as it is.
     ///
     /// KEYS: locks. ARGV: owner token, time in milliseconds.
-    static let setLife = Script(
+    package static let setLife = Script(
         text: """
             local outcome = 1
             for _, lock in ipairs(KEYS) do
@@ -123,7 +123,7 @@ extension Script {
     /// or may not be known. An error where the lock, or what those have who share it, is something else.
     ///
     /// KEYS: lock, fence, readers, queue.
-    static let read = Script(
+    package static let read = Script(
         text: """
             local left = redis.pcall('PTTL', KEYS[1])
             if type(left) ~= 'number' then left = -3 end
@@ -148,7 +148,7 @@ extension Script {
     /// The same without a counter, a queue and those who share.
     ///
     /// KEYS: lock.
-    static let readPlain = Script(
+    package static let readPlain = Script(
         text: """
             local left = redis.pcall('PTTL', KEYS[1])
             if type(left) ~= 'number' then left = -3 end

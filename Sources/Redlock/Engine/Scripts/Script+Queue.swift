@@ -100,7 +100,7 @@ extension Script {
     ///
     /// KEYS: lock, readers, queue, the same members by when they are taken for gone, turn. ARGV: member, ticket, life of the
     /// place in milliseconds, whether it is taken also where the lock is free.
-    static let enqueue = Script(
+    package static let enqueue = Script(
         text: """
             \(purging(queue: "KEYS[3]", expiry: "KEYS[4]"))
             local left = math.max(redis.call('PTTL', KEYS[1]), redis.call('PTTL', KEYS[2]))
@@ -117,7 +117,7 @@ extension Script {
     /// somebody waits to have it alone, has waited for longer, and still hears what it is told.
     ///
     /// KEYS and ARGV: as for `enqueue`, and the beginning of the channels.
-    static let enqueueShared = Script(
+    package static let enqueueShared = Script(
         text: """
             \(purging(queue: "KEYS[3]", expiry: "KEYS[4]"))
             local left = redis.call('PTTL', KEYS[1])
@@ -165,7 +165,7 @@ extension Script {
     ///
     /// KEYS: lock, queue, the same members by when they are taken for gone, turn. ARGV: member, beginning of the channels,
     /// time of a turn in milliseconds.
-    static let leaveQueue = Script(
+    package static let leaveQueue = Script(
         text: """
             \(leaving(queue: "KEYS[2]", expiry: "KEYS[3]", turn: "KEYS[4]"))
             if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end

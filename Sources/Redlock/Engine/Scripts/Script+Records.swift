@@ -5,7 +5,7 @@ extension Script {
     /// Writes a record in place of the one that the client read, or of none; answers what is there afterwards.
     ///
     /// KEYS: record. ARGV: the record that is there, or nothing; the new one before and after the server's time.
-    static let enrol = Script(
+    package static let enrol = Script(
         text: """
             local current = redis.call('GET', KEYS[1]) or ''
             if current ~= ARGV[1] then return current end
@@ -22,7 +22,7 @@ extension Script {
     /// 1: replaced, 0: it is another one by now.
     ///
     /// KEYS: record. ARGV: the record that is there, the new one.
-    static let replaceRecord = Script(
+    package static let replaceRecord = Script(
         text: """
             if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
             redis.call('SET', KEYS[1], ARGV[2])
@@ -36,7 +36,7 @@ extension Script {
     /// Answers how many keys were deleted.
     ///
     /// KEYS: lock, readers.
-    static let removeForeign = Script(
+    package static let removeForeign = Script(
         text: """
             local removed = 0
             for place, command in ipairs({'GET', 'ZCARD'}) do
@@ -54,7 +54,7 @@ extension Script {
     /// Raises the counter, whoever holds the lock; answers where it stands.
     ///
     /// KEYS: fence. ARGV: the least that the counter shall stand at, its life in milliseconds.
-    static let raiseByHand = Script(
+    package static let raiseByHand = Script(
         text: """
             local counter = tonumber(redis.call('GET', KEYS[1]) or '0')
             if counter >= tonumber(ARGV[1]) then return counter end

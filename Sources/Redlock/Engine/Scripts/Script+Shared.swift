@@ -38,7 +38,7 @@ extension Script {
     ///
     /// KEYS: record, lock, readers, queue, queue by expiry, turn. ARGV: owner token, TTL, member, ticket, time of a turn in
     /// milliseconds, beginning of the channels, id of the admitted record.
-    static let acquireShared = Script(
+    package static let acquireShared = Script(
         text: """
             \(admitting)
             if redis.call('EXISTS', KEYS[2]) == 1 then
@@ -88,7 +88,7 @@ extension Script {
     /// Answers how long it still had, or -2: it has no share.
     ///
     /// KEYS: readers. ARGV: owner token, TTL.
-    static let extendShared = Script(
+    package static let extendShared = Script(
         text: """
             local ends = redis.call('ZSCORE', KEYS[1], ARGV[1])
             if not ends then return -2 end
@@ -109,7 +109,7 @@ extension Script {
     /// 1: set, 0: it has no share.
     ///
     /// KEYS: readers. ARGV: owner token, time in milliseconds.
-    static let setLifeShared = Script(
+    package static let setLifeShared = Script(
         text: """
             local ends = redis.call('ZSCORE', KEYS[1], ARGV[1])
             if not ends then return 0 end
@@ -126,7 +126,7 @@ extension Script {
     /// 1: added, 0: not.
     ///
     /// KEYS: lock, readers. ARGV: owner token, TTL.
-    static let repairShared = Script(
+    package static let repairShared = Script(
         text: """
             if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
             \(clock)
@@ -142,7 +142,7 @@ extension Script {
     /// 2: taken out and somebody is woken, 1: taken out, 0: it had no share.
     ///
     /// KEYS: readers, queue, turn. ARGV: owner token, beginning of the channels, time of a turn in milliseconds.
-    static let releaseShared = Script(
+    package static let releaseShared = Script(
         text: """
             if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
             \(clock)

@@ -35,7 +35,7 @@ extension Script {
     /// KEYS: record, agreed number, queue, queue by expiry, turn. ARGV: owner token, TTL, what a slot and a fence begin with,
     /// how both end, how many slots there are, member, ticket, whether it is to be granted in turn, time of a turn in
     /// milliseconds, beginning of the channels, with which slot to begin, and what `proposing` takes.
-    static let acquireSlot = Script(
+    package static let acquireSlot = Script(
         text: """
             \(admitting)
             local limit = tonumber(ARGV[6])
@@ -71,7 +71,7 @@ extension Script {
     ///
     /// KEYS: queue, turn. ARGV: owner token, beginning of the channels, time of a turn in milliseconds, the member to be woken
     /// first if it waits, or nothing; what a slot begins with, how it ends, how many there are.
-    static let releaseSlot = Script(
+    package static let releaseSlot = Script(
         text: """
             local outcome = 0
             for slot = 0, ARGV[7] - 1 do
@@ -92,7 +92,7 @@ extension Script {
     ///
     /// KEYS: queue, the same members by when they are taken for gone, turn. ARGV: member, ticket, life of the place in
     /// milliseconds, whether it is taken also where a slot is free, what a slot begins with, how it ends, how many there are.
-    static let enqueueForSlot = Script(
+    package static let enqueueForSlot = Script(
         text: """
             \(purging(queue: "KEYS[1]", expiry: "KEYS[2]"))
             \(lookingForFreeSlot(start: "ARGV[5]", end: "ARGV[6]", count: "ARGV[7]"))
@@ -109,7 +109,7 @@ extension Script {
     ///
     /// KEYS: queue, the same members by when they are taken for gone, turn. ARGV: member, beginning of the channels, time of a
     /// turn in milliseconds, what a slot begins with, how it ends, how many there are.
-    static let leaveQueueForSlot = Script(
+    package static let leaveQueueForSlot = Script(
         text: """
             \(leaving(queue: "KEYS[1]", expiry: "KEYS[2]", turn: "KEYS[3]"))
             if waited then return 0 end

@@ -13,6 +13,15 @@ package struct Script: Sendable {
     /// The scripts of the compatible profile.
     package static let compatible = [extend, releasePlain, readPlain, setLife, probe]
 
+    /// Every script there is.
+    package static let all = [
+        acquire, acquireInTurn, acquireAll, acquireShared, acquireSlot, raise, extend, extendShared, repair,
+        repairShared, setLife, setLifeShared, release, releaseShared, releaseSlot, releasePlain, enqueue, enqueueShared,
+        enqueueForSlot, leaveQueue, leaveQueueForSlot, read, readPlain, enrol, replaceRecord, removeForeign,
+        raiseByHand,
+        probe,
+    ]
+
     /// Does nothing: shows whether scripts run.
     package static let probe = Script(text: "return 1", digest: "e0e1f9fabfc9d4800c877a703b823ac0578ff8db")
 }

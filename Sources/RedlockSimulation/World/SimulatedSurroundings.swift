@@ -33,8 +33,8 @@ package final class SimulatedSurroundings: Surroundings {
     ) {
         listener = delegate
         let link = SimulatedLink.Configuration(
-            connectTimeoutNanoseconds: configuration.connectTimeout.nanoseconds,
-            replyTimeoutNanoseconds: configuration.nodeTimeout.nanoseconds,
+            connectTimeoutNanoseconds: Int64(configuration.connectTimeout / .nanoseconds(1)),
+            replyTimeoutNanoseconds: Int64(configuration.nodeTimeout / .nanoseconds(1)),
             handshake: profile.handshakeCommands.map { SimulatedCommand(.plain($0)) }
         )
         linkConfiguration = link

@@ -3,10 +3,12 @@
 package import Hiredis
 package import LockCore
 package import Redlock
+internal import RedlockTesting
 
 /// A model of that part of a Redis server which clients of this package use, in memory and without any waiting.
 ///
-/// It carries out what clients send, and answers as Redis 7.0 does, errors included. Its clock is the world's to drive,
+/// It carries out what clients send, byte by byte as they send it, and answers as Redis 7.0 does, errors included; their
+/// scripts it runs as they are. Its clock is the world's to drive,
 /// its faults are the world's to cause, and the same calls in the same order give the same answers: nothing in it is left
 /// to chance. It is compared with a real server, command by command, in the tests of this package.
 ///
@@ -33,9 +35,10 @@ package final class SimulatedServer {
     /// Takes a message to those who have subscribed to a channel; tells how many they are.
     package var publisher: (_ channel: String, _ message: String) -> Int64 = { _, _ in 0 }
     package var settings: Settings { didSet { information = nil } }
-    package var defects: ScriptDefects = []
+    /// The mistake in the scripts that the server is given from now on.
+    package var defect: ScriptDefect?
     /// What the user of the clients may not do.
-    package var deniedCommands: Commands = [] { didSet { disturbanceChanged() } }
+    package var deniedCommands: Set<Command> = [] { didSet { disturbanceChanged() } }
 
     /// The server process: another one after every restart.
     package internal(set) var runID = "" { didSet { information = nil } }
@@ -47,8 +50,10 @@ package final class SimulatedServer {
     package internal(set) var flushes: Int64 = 0
 
     var keys = SimulatedKeys()
-    /// The scripts that were loaded, by their digests.
-    var scripts: [String: String] = [:]
+    /// The scripts that were loaded.
+    var scripts: [CompiledScript] = []
+    let interpreter: ScriptInterpreter
+    private var encoder = CommandEncoder()
     var names: SeededRandom
     var refusal: Refusal? { didSet { disturbanceChanged() } }
     /// After how many commands the refusal ends by itself; nil if it does not.
@@ -62,10 +67,8 @@ package final class SimulatedServer {
     var isInScript = false
     /// Whether the script that runs has written: then it is not stopped any more for what the server lacks.
     var scriptHasWritten = false
-    /// The whole seconds of the last answer to TIME, which most often are those of the next.
-    var lastSeconds: (number: Int64, text: RESPValue) = (-1, .null)
     /// The answer to INFO, until something in it changes.
-    var information: RESPValue?
+    var information: String?
 
     static let noReplicationID = String(repeating: "0", count: 40)
 
@@ -73,9 +76,16 @@ package final class SimulatedServer {
     ///
     /// - Parameters:
     ///   - seed: which ids it gives itself; servers of one world need different ones.
+    ///   - interpreter: runs its scripts; of servers on one thread, all may have the same.
     ///   - clock: its clock, in microseconds since 1970.
-    package init(seed: UInt64, settings: Settings = Settings(), clock: @escaping () -> Int64) {
+    package init(
+        seed: UInt64,
+        settings: Settings = Settings(),
+        interpreter: ScriptInterpreter,
+        clock: @escaping () -> Int64
+    ) {
         self.clock = clock
+        self.interpreter = interpreter
         self.settings = settings
         names = SeededRandom(seed: seed)
         runID = newID()
@@ -89,17 +99,28 @@ package final class SimulatedServer {
     ///   - wholeScript: whether the client sent its script whole, and not only the digest.
     ///   - recordID: what the client wrote into a command that names the record of its node.
     package func execute(_ command: NodeCommand, wholeScript: Bool = false, recordID: RecordID? = nil) -> RESPValue {
+        // What clients ask most, and there is nothing to it.
+        if case .time = command {
+            return answer { () throws(CommandError) in try perform(.time, Words.none).respValue }
+        }
+        command.encode(into: &encoder, wholeScript: wholeScript)
+        do {
+            return try encoder.withEncoded { bytes in
+                if let recordID, command.endsWithRecordID { NodeCommand.write(recordID, intoEnd: bytes) }
+                return Words.withWords(of: UnsafeRawBufferPointer(bytes)) { words in
+                    answer { () throws(CommandError) in try reply(to: words) }
+                }
+            }
+        } catch {
+            preconditionFailure("a command that no client sends: \(error)")
+        }
+    }
+
+    private func answer(_ command: () throws(CommandError) -> RESPValue) -> RESPValue {
         keys.now = clock()
         let reply: RESPValue
         do throws(CommandError) {
-            switch command {
-            case .time: reply = try time()
-            case .plain(let arguments): reply = try plain(arguments)
-            case .setIfAbsent(let key, let ownerToken, let ttlMilliseconds):
-                let isSet = try set(key, ownerToken.secretText, lifeMilliseconds: ttlMilliseconds, onlyIfAbsent: true)
-                reply = isSet ? .simpleString("OK") : .null
-            default: reply = try evaluate(command, isWhole: wholeScript, recordID: recordID)
-            }
+            reply = try command()
         } catch {
             reply = .error(error.text)
         }
@@ -107,24 +128,47 @@ package final class SimulatedServer {
         return reply
     }
 
-    /// Runs the script of a command.
-    private func evaluate(
-        _ command: NodeCommand,
-        isWhole: Bool,
-        recordID: RecordID?
-    ) throws(CommandError) -> RESPValue {
-        guard let script = command.script else { preconditionFailure("a command without a script") }
-        try admit(.evaluate)
-        if scripts[script.digest] == nil {
-            guard isWhole else { throw .noScript }
-            scripts[script.digest] = script.text
+    private func reply(to words: Words) throws(CommandError) -> RESPValue {
+        guard let command = Command(words) else { throw .unknownCommand(words.text(0)) }
+        guard command.admits(wordCount: words.count) else { throw .wordCount(command) }
+        switch command {
+        case .evaluate, .evaluateDigest:
+            try admit(command)
+            return try evaluate(words, isWhole: command == .evaluate)
+        default: return try perform(command, words).respValue
         }
-        try admitScript()
-        isInScript = true
-        scriptHasWritten = false
-        defer { isInScript = false }
-        guard failsNextWritingScript else { return try run(command, recordID: recordID) }
-        return try runFailing(command, recordID: recordID)
+    }
+
+    /// Carries out a command that is not one of a script, for a client or for the script that runs.
+    func perform(_ command: Command, _ words: Words) throws(CommandError) -> Reply {
+        try admit(command)
+        switch command {
+        case .addScore: return try addScores(words)
+        case .countScores: return try countScores(words)
+        case .delete: return delete(words)
+        case .exists: return exists(words)
+        case .get: return try get(words)
+        case .getConfiguration: return configuration(words)
+        case .incrementBy: return try increment(words)
+        case .information: return information(words)
+        case .loadScript: return try load(words)
+        case .ping: return .status("PONG")
+        case .publish: return publish(words)
+        case .range: return try range(words)
+        case .rangeByScore: return try rangeByScore(words)
+        case .rank: return try rank(words)
+        case .remainingLife: return remainingLife(words)
+        case .removeMember: return try removeMembers(words)
+        case .removeRangeByScore: return try removeRangeByScore(words)
+        case .scan: return try scan(words)
+        case .score: return try score(words)
+        case .set: return try set(words)
+        case .setEnd: return try setEnd(words)
+        case .setLife: return try setLife(words)
+        case .subscribe: return .array([.text("subscribe"), .text(words.text(1)), .integer(1)])
+        case .time: return time()
+        case .evaluate, .evaluateDigest: preconditionFailure("a script is not called by a script")
+        }
     }
 
     /// 40 hexadecimal digits that were not there before.
@@ -133,39 +177,4 @@ package final class SimulatedServer {
         while id.utf8.count < 40 { id += RecordID(bits: names.next()).description }
         return String(id.prefix(40))
     }
-}
-
-/// Why a command failed: what the server answers, its code first.
-struct CommandError: Error {
-    let text: String
-
-    static let noScript = CommandError(text: "NOSCRIPT No matching script. Please use EVAL.")
-    /// Whether the key holds another type than the command is for.
-    var isWrongType: Bool { text.hasPrefix("WRONGTYPE") }
-
-    static let wrongType = CommandError(
-        text: "WRONGTYPE Operation against a key holding the wrong kind of value"
-    )
-    static let notAnInteger = CommandError(text: "ERR value is not an integer or out of range")
-    static let overflow = CommandError(text: "ERR increment or decrement would overflow")
-    static let syntax = CommandError(text: "ERR syntax error")
-
-    static func invalidLife(_ command: String) -> CommandError {
-        CommandError(text: "ERR invalid expire time in '\(command)' command")
-    }
-
-    // A real server tells the line of the script as well.
-
-    static func notANumber(argument: Int) -> CommandError {
-        CommandError(text: "ERR user_script: bad argument #\(argument) to 'max' (number expected, got nil)")
-    }
-
-    static func comparedWithNothing(_ what: String) -> CommandError {
-        CommandError(text: "ERR user_script: attempt to compare \(what)")
-    }
-
-    /// What Lua says where it was to reckon with a text that is no number.
-    static let reckonedWithText = CommandError(
-        text: "ERR user_script: attempt to perform arithmetic on a string value"
-    )
 }

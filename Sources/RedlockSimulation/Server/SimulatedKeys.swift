@@ -18,8 +18,8 @@ struct SimulatedKeys {
         case collection
 
         /// A string, which is kept as a number where Redis counts on with it.
-        init(_ text: String) {
-            self = Self.canonicalInteger(text).map(Value.integer) ?? .text(text)
+        init(_ bytes: UnsafeRawBufferPointer) {
+            self = Words.integer(bytes).map(Value.integer) ?? .text(String(decoding: bytes, as: UTF8.self))
         }
 
         /// The string; nil for a collection.
@@ -29,21 +29,6 @@ struct SimulatedKeys {
             case .text(let text): text
             case .scores, .collection: nil
             }
-        }
-
-        var isString: Bool {
-            switch self {
-            case .integer, .text: true
-            case .scores, .collection: false
-            }
-        }
-
-        /// What Redis takes for an integer: no white space, no plus sign, no leading zeros, and no negative zero.
-        private static func canonicalInteger(_ text: String) -> Int64? {
-            guard (1...20).contains(text.utf8.count), let number = Int64(text), String(number) == text else {
-                return nil
-            }
-            return number
         }
     }
 
@@ -58,10 +43,10 @@ struct SimulatedKeys {
     /// What was there before a change.
     private enum Former {
         case entry(key: String, Entry?)
-        case entries([String: Entry])
+        case entries(KeyTable)
     }
 
-    private var entries: [String: Entry] = [:]
+    private var entries = KeyTable()
     private var journal = CircularBuffer<(microseconds: Int64, former: Former)>()
 
     /// How many changes could be taken back when they were made.
@@ -75,63 +60,78 @@ struct SimulatedKeys {
     // MARK: Reading
 
     /// Where a key is that has not ended; one that has is deleted, as Redis deletes it when it comes across it.
-    private mutating func index(of key: String) -> Dictionary<String, Entry>.Index? {
-        guard let index = entries.index(forKey: key) else { return nil }
-        guard nowMilliseconds > entries.values[index].endMilliseconds else { return index }
-        remember(key, entries.values[index])
-        entries.remove(at: index)
+    private mutating func place(of key: UnsafeRawBufferPointer) -> Int? {
+        guard let place = entries.place(of: key) else { return nil }
+        guard nowMilliseconds > entries[place].endMilliseconds else { return place }
+        remember(key, entries[place])
+        entries.remove(at: place)
         return nil
     }
 
-    mutating func entry(_ key: String) -> Entry? {
-        index(of: key).map { entries.values[$0] }
+    mutating func entry(_ key: UnsafeRawBufferPointer) -> Entry? {
+        place(of: key).map { entries[$0] }
     }
 
-    mutating func contains(_ key: String) -> Bool {
-        index(of: key) != nil
+    mutating func contains(_ key: UnsafeRawBufferPointer) -> Bool {
+        place(of: key) != nil
     }
 
     /// The keys that begin so and have not ended, sorted.
     mutating func names(beginningWith prefix: String) -> [String] {
-        entries.keys.filter { $0.hasPrefix(prefix) }.sorted().filter { index(of: $0) != nil }
+        entries.names.filter { $0.hasPrefix(prefix) }.sorted().filter { entry($0) != nil }
     }
 
     // MARK: Writing
 
-    mutating func set(_ key: String, to entry: Entry) {
-        remember(key, entries.updateValue(entry, forKey: key))
+    mutating func set(_ key: UnsafeRawBufferPointer, to entry: Entry) {
+        remember(key, entries.set(key, to: entry))
     }
 
     /// Whether the key was there.
-    mutating func remove(_ key: String) -> Bool {
-        guard let index = index(of: key) else { return false }
-        remember(key, entries.values[index])
-        entries.remove(at: index)
+    mutating func remove(_ key: UnsafeRawBufferPointer) -> Bool {
+        guard let place = place(of: key) else { return false }
+        remember(key, entries[place])
+        entries.remove(at: place)
         return true
     }
 
     mutating func removeAll() {
         remember(.entries(entries))
-        entries = [:]
+        entries = KeyTable()
     }
 
     /// Changes what a key holds, or its life; nil if there is no such key.
     mutating func change<Result, Failure: Error>(
-        _ key: String,
+        _ key: UnsafeRawBufferPointer,
         _ body: (inout Entry) throws(Failure) -> Result
     ) throws(Failure) -> Result? {
-        guard let index = index(of: key) else { return nil }
-        let former = entries.values[index]
-        let result = try body(&entries.values[index])
+        guard let place = place(of: key) else { return nil }
+        guard journalMicroseconds > 0 else { return try body(&entries[place]) }
+        let former = entries[place]
+        let result = try body(&entries[place])
         remember(key, former)
         return result
     }
 
+    // MARK: From outside of commands
+
+    mutating func entry(_ key: String) -> Entry? {
+        key.withBytes { entry($0) }
+    }
+
+    mutating func set(_ key: String, to entry: Entry) {
+        key.withBytes { set($0, to: entry) }
+    }
+
+    mutating func remove(_ key: String) -> Bool {
+        key.withBytes { remove($0) }
+    }
+
     // MARK: Taking back
 
-    private mutating func remember(_ key: String, _ former: Entry?) {
+    private mutating func remember(_ key: UnsafeRawBufferPointer, _ former: Entry?) {
         guard journalMicroseconds > 0 else { return }
-        remember(.entry(key: key, former))
+        remember(.entry(key: String(decoding: key, as: UTF8.self), former))
     }
 
     private mutating func remember(_ former: Former) {
@@ -150,7 +150,7 @@ struct SimulatedKeys {
     /// Takes back the last change.
     mutating func takeBackLast() {
         switch journal.removeLast().former {
-        case .entry(let key, let entry): entries[key] = entry
+        case .entry(let key, let entry): key.withBytes { entries.put(entry, at: $0) }
         case .entries(let all): entries = all
         }
     }

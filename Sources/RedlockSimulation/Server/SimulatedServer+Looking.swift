@@ -17,14 +17,24 @@ extension SimulatedServer {
             return owner.map { [$0] } ?? []
         }
         let now = Double(keys.nowMilliseconds)
-        return shares.first(.max, above: now).map(\.0) + (owner.map { [$0] } ?? [])
+        return shares.names(above: now) + (owner.map { [$0] } ?? [])
     }
 
     /// How long a key still lives, in milliseconds; the longest that there is if it does not end, nil if it is not there.
     package func lifeMilliseconds(at key: String) -> Int64? {
         keys.now = clock()
-        guard let entry = keys.entry(key) else { return nil }
-        return entry.endMilliseconds == .max ? .max : entry.endMilliseconds - keys.nowMilliseconds
+        return keys.entry(key).map(lifeMilliseconds)
+    }
+
+    /// Both.
+    func valueAndLife(at key: String) -> (value: String?, lifeMilliseconds: Int64?) {
+        keys.now = clock()
+        guard let entry = keys.entry(key) else { return (nil, nil) }
+        return (entry.value.string, lifeMilliseconds(of: entry))
+    }
+
+    private func lifeMilliseconds(of entry: SimulatedKeys.Entry) -> Int64 {
+        entry.endMilliseconds == .max ? .max : entry.endMilliseconds - keys.nowMilliseconds
     }
 
     /// Deletes a key, as an operator may.

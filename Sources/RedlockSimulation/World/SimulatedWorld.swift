@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import HeapModule
+package import RedlockTesting
 
 /// A world on one thread, in which true time passes only from one event to the next and chance has a seed.
 ///
@@ -46,9 +47,15 @@ package final class SimulatedWorld: @unchecked Sendable {
         static func == (left: Entry, right: Entry) -> Bool { left.sequence == right.sequence }
     }
 
+    /// Runs the scripts of all servers of the world.
+    let interpreter: ScriptInterpreter
+
     /// A world at its beginning.
-    package init(seed: UInt64) {
+    ///
+    /// - Parameter interpreter: that of another world which has ended on this thread, or a new one.
+    package init(seed: UInt64, interpreter: ScriptInterpreter) {
         random = SeededRandom(seed: seed)
+        self.interpreter = interpreter
     }
 
     /// Has something happen at a point of true time, which must not lie in the past.

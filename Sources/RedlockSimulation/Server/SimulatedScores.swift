@@ -12,35 +12,34 @@ struct SimulatedScores: Equatable {
     var count: Int { members.count }
     var isEmpty: Bool { members.isEmpty }
 
-    /// The names of the first.
-    func first(_ count: Int) -> [String] {
-        members.prefix(count).map(\.name)
+    /// Where those are whose scores lie between two bounds.
+    func places(
+        from lowest: (score: Double, isExcluded: Bool),
+        to highest: (score: Double, isExcluded: Bool)
+    ) -> Range<Int> {
+        let start =
+            members.firstIndex { lowest.isExcluded ? $0.score > lowest.score : $0.score >= lowest.score } ?? count
+        let end = members.firstIndex { highest.isExcluded ? $0.score >= highest.score : $0.score > highest.score }
+        return start..<max(start, end ?? count)
     }
 
-    /// The names of the first whose scores are not above the highest.
-    func first(_ count: Int, upTo highest: Double) -> [String] {
-        members.prefix(count).filter { $0.score <= highest }.map(\.name)
+    /// The members at these places as a server tells them, each before its score if that is wanted.
+    func members(_ places: Range<Int>, withScores: Bool) -> [Reply] {
+        guard withScores else { return members[places].map { .text($0.name) } }
+        return members[places].flatMap { [.text($0.name), .score($0.score)] }
     }
 
-    /// The first, each with its score.
-    func firstWithScores(_ count: Int) -> [(String, Double)] {
-        members.prefix(count).map { ($0.name, $0.score) }
+    /// The names of those whose scores are above the bound.
+    func names(above bound: Double) -> [String] {
+        members.filter { $0.score > bound }.map(\.name)
     }
-
-    /// The first whose scores are above the bound, each with its score.
-    func first(_ count: Int, above bound: Double) -> [(String, Double)] {
-        Array(members.lazy.filter { $0.score > bound }.map { ($0.name, $0.score) }.prefix(count))
-    }
-
-    /// The highest score.
-    var highest: Double? { members.last?.score }
 
     func score(_ name: String) -> Double? {
         members.first { $0.name == name }?.score
     }
 
-    mutating func remove(upTo highest: Double) {
-        members.removeAll { $0.score <= highest }
+    mutating func remove(_ places: Range<Int>) {
+        members.removeSubrange(places)
     }
 
     /// How many come before the member; nil if it is none.

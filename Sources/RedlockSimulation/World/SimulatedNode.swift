@@ -27,8 +27,7 @@ package struct FormerKey {
 
     /// What a server has at the place of a key now.
     package init(_ key: String, on server: SimulatedServer) {
-        value = server.value(at: key)
-        lifeMilliseconds = server.lifeMilliseconds(at: key)
+        (value, lifeMilliseconds) = server.valueAndLife(at: key)
     }
 }
 
@@ -73,7 +72,7 @@ package final class SimulatedNode {
         self.world = world
         self.number = number
         clock = SimulatedClock(reading: wallNanoseconds, wander: wander, at: world.now)
-        server = SimulatedServer(seed: world.random.next(), settings: settings) { 0 }
+        server = SimulatedServer(seed: world.random.next(), settings: settings, interpreter: world.interpreter) { 0 }
         server.clock = { [unowned self] in clock.read(at: world.now) / 1_000 }
         server.publisher = { [unowned self] channel, message in publish(message, to: channel) }
     }
@@ -107,7 +106,7 @@ package final class SimulatedNode {
         let former = observer?.keyBefore(command.command, on: self)
         let reply = server.execute(command.command, wholeScript: command.isWhole, recordID: command.recordID)
         observer?.carriedOut(command.command, on: self, former: former, reply: reply)
-        if !command.command.isRoutine {
+        if world.log != nil, !command.command.isRoutine {
             world.tell("node \(number) < process \(process): \(command.command.summary) > \(reply.summary)")
         }
         return reply

@@ -49,7 +49,7 @@ extension SimulatedServer {
         case .allButTheLast(let microseconds): keys.takeBack(lastMicroseconds: microseconds)
         }
         keys.clearJournal()
-        scripts = [:]
+        scripts = []
         runID = newID()
         formerReplicationID = Self.noReplicationID
         evictedKeys = 0
@@ -66,7 +66,7 @@ extension SimulatedServer {
 
     /// SCRIPT FLUSH.
     package func flushScripts() {
-        scripts = [:]
+        scripts = []
     }
 
     /// Makes room by giving up a key; whether it was there.
@@ -160,12 +160,13 @@ extension SimulatedServer {
         keepsLastWrite = true
     }
 
-    func runFailing(_ command: NodeCommand, recordID: RecordID?) throws(CommandError) -> RESPValue {
+    /// Runs what a script does, and has it fail if it has written.
+    func failing(_ run: () throws(CommandError) -> RESPValue) throws(CommandError) -> RESPValue {
         let journalMicroseconds = keys.journalMicroseconds
         keys.journalMicroseconds = max(1, journalMicroseconds)
         defer { keys.journalMicroseconds = journalMicroseconds }
         let before = keys.rememberedCount
-        let reply = try run(command, recordID: recordID)
+        let reply = try run()
         // What a script calls may be able to write, and find nothing to change.
         guard scriptHasWritten, keys.rememberedCount > before else { return reply }
         failsNextWritingScript = false
@@ -186,7 +187,7 @@ extension SimulatedServer {
 
     /// Throws unless the server carries the command out now, for a client or for the script that runs.
     @inline(__always)
-    func admit(_ command: Commands) throws(CommandError) {
+    func admit(_ command: Command) throws(CommandError) {
         if !isUndisturbed { try admitDisturbed(command) }
     }
 
@@ -195,28 +196,30 @@ extension SimulatedServer {
         if refusal == .masterDown { throw .masterDown }
     }
 
-    private func admitDisturbed(_ command: Commands) throws(CommandError) {
+    private func admitDisturbed(_ command: Command) throws(CommandError) {
         if deniedCommands.contains(command) || refusal == .noPermission {
-            throw isInScript ? .deniedInScript : .denied
+            throw isInScript ? .deniedInScript : .denied(command)
         }
-        let isWrite = Commands.writes.contains(command)
+        let isWrite = command.isWrite
         // A script that has begun to write is not stopped half way.
         if !scriptHasWritten || !isInScript {
-            if refusal == .outOfMemory, Commands.growing.contains(command) { throw .outOfMemory }
+            if refusal == .outOfMemory, command.isGrowing { throw .outOfMemory }
             if refusal == .misconfigured, isWrite || command == .ping { throw .misconfigured }
             if refusal == .tooFewReplicas, isWrite { throw .tooFewReplicas }
             if isReplica || refusal == .readOnly || refusal == .masterDown, isWrite { throw .readOnly }
         }
-        let needsNoKeys: Commands = [.information, .configuration, .time]
-        if refusal == .masterDown, !needsNoKeys.union([.evaluate, .load]).contains(command) { throw .masterDown }
-        if refusal == .loading, !needsNoKeys.contains(command) { throw .loading }
+        if refusal == .masterDown, !command.needsNoKeys, !command.isOfScripts { throw .masterDown }
+        if refusal == .loading, !command.needsNoKeys { throw .loading }
         if refusal == .busy { throw .busy }
         if isInScript, isWrite { scriptHasWritten = true }
     }
 }
 
 extension CommandError {
-    fileprivate static let denied = CommandError(text: "NOPERM this user has no permissions to run the command")
+    fileprivate static func denied(_ command: Command) -> CommandError {
+        let name = command.rawValue.lowercased()
+        return CommandError(text: "NOPERM this user has no permissions to run the '\(name)' command")
+    }
     fileprivate static let deniedInScript = CommandError(
         text: "ERR The user executing the script can't run this command or subcommand"
     )
