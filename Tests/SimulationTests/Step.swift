@@ -10,7 +10,7 @@ import TestSupport
 
 /// One thing that is done to a simulated server and to a real one.
 struct Step {
-    /// What it is, for whoever looks into a difference.
+    /// What it is, for people who look into a difference.
     let name: String
     /// What kind of step it is.
     let kind: String

@@ -162,7 +162,7 @@ extension ScriptDefect {
     )
 
     package static let repairOverwritesForeignKey = ScriptDefect(
-        "repair takes the lock of somebody else",
+        "repair takes the lock of another holder",
         Patch(
             .repair,
             piece: "if owner and owner ~= ARGV[1] or redis.call('EXISTS', KEYS[place + 2]) == 1 then",
@@ -214,7 +214,7 @@ extension ScriptDefect {
     )
 
     package static let sharerIgnoresHeldKey = ScriptDefect(
-        "a share is granted whoever has the lock alone",
+        "a share is granted beside one that has the lock alone",
         Patch(.acquireShared, piece: "if redis.call('EXISTS', KEYS[2]) == 1 then", by: "if false then")
     )
 
@@ -246,7 +246,7 @@ extension ScriptDefect {
     )
 
     package static let slotIgnoresHeldKey = ScriptDefect(
-        "a slot is granted that somebody holds",
+        "a slot is granted that is held",
         Patch(
             .acquireSlot,
             piece: "if not free then return",
